@@ -1,0 +1,78 @@
+/* A backend: one table of functions, no optional holes.
+ *
+ * ops.c checks shapes and allocates `out`; a backend only computes. Whatever a backend needs beside its
+ * inputs it takes from scratch of its own that was there before the call: operations never call malloc.
+ */
+#ifndef EGO_TENSOR_BACKEND_H
+#define EGO_TENSOR_BACKEND_H
+
+#include "base/threads.h"
+#include "tensor/ops.h"
+
+#define EGO_OPS(X)                                                                                 \
+    X(linear)                                                                                      \
+    X(layer_norm)                                                                                  \
+    X(attention)                                                                                   \
+    X(gated_add)                                                                                   \
+    X(add)                                                                                         \
+    X(activate)                                                                                    \
+    X(embedding)                                                                                   \
+    X(gather_rows)                                                                                 \
+    X(patchify)                                                                                    \
+    X(clip_tokens)                                                                                 \
+    X(concat)                                                                                      \
+    X(softmax)                                                                                     \
+    X(l2_normalize)
+
+typedef enum ego_op {
+#define EGO_OPS_ENUM(name) EGO_OP_##name,
+    EGO_OPS(EGO_OPS_ENUM)
+#undef EGO_OPS_ENUM
+        EGO_OP_COUNT
+} ego_op;
+
+/* One operation about to run (and, with a tape, one that ran): inputs and parameters in the order of
+ * ops.h, shapes already checked. */
+typedef struct ego_call {
+    ego_op op;
+    const ego_tensor *in[2];
+    ego_param *param[3];
+    ego_tensor *out;
+    union {
+        struct {
+            ego_act act;
+            int64_t first; /* output columns [first, first + out's columns) of the weight */
+        } linear;          /* in: x, residual or NULL; param: w, b or NULL */
+        struct {
+            float eps;
+        } layer_norm;
+        ego_attention_args attention; /* in: q, kv */
+        struct {
+            ego_act act;
+        } activate;
+        struct {
+            const int64_t *rows;
+        } gather; /* embedding and gather_rows */
+        struct {
+            int64_t patch;
+        } patchify;
+        struct {
+            int64_t batch, frames;
+        } clip_tokens;
+    } as;
+} ego_call;
+
+struct ego_backend {
+    const char *name;
+    ego_err (*forward[EGO_OP_COUNT])(ego_backend *backend, const ego_call *call);
+    /* Frees what the backend keeps in param->packed. */
+    void (*forget)(ego_backend *backend, ego_param *param);
+    void (*free)(ego_backend *backend);
+};
+
+/* The processor itself, on the pool's threads (borrowed; NULL: one thread). Kernels are chosen for the
+ * instruction sets found at run time; EGO_CPU=generic|avx2|avx512 in the environment forces one. */
+ego_err ego_cpu_backend_new(ego_pool *pool, ego_backend **backend);
+void ego_backend_free(ego_backend *backend); /* takes NULL */
+
+#endif

@@ -1,0 +1,262 @@
+#include "tensor/ops.h"
+
+#include "tensor/backend.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+void ego_ctx_init(ego_ctx *cx, ego_backend *backend) {
+    *cx = (ego_ctx){.backend = backend};
+    ego_arena_init(&cx->arena, (size_t)1 << 20);
+}
+
+void ego_ctx_release(ego_ctx *cx) { ego_arena_release(&cx->arena); }
+
+ego_err ego_ctx_err(ego_ctx *cx) {
+    ego_err err = cx->err;
+    cx->err = EGO_OK;
+    return err == EGO_OK ? EGO_OK : ego_fail(err, "%s", cx->message);
+}
+
+/* Keeps the first failure; its message is this thread's latest. */
+static void *fail(ego_ctx *cx, ego_err err) {
+    if (cx->err == EGO_OK) {
+        cx->err = err;
+        snprintf(cx->message, sizeof cx->message, "%s", ego_err_message());
+    }
+    return NULL;
+}
+
+static ego_tensor *run(ego_ctx *cx, ego_call call) {
+    if (cx->err != EGO_OK || !call.out) return NULL;
+    ego_err err = cx->backend->forward[call.op](cx->backend, &call);
+    if (err != EGO_OK) return fail(cx, err);
+    return call.out;
+}
+
+/* A shape that does not fit is the caller's mistake, or a model file's. */
+static void *misfit(ego_ctx *cx, const char *op, const ego_tensor *a, const char *name,
+                    const ego_tensor *b) {
+    char left[EGO_SHAPE_TEXT] = "nothing", right[EGO_SHAPE_TEXT] = "nothing";
+    if (a) ego_shape_text(a->shape, a->ndim, left);
+    if (b) ego_shape_text(b->shape, b->ndim, right);
+    return fail(cx, ego_fail(EGO_EMODEL, "%s: %s does not fit %s %s", op, left,
+                             name ? name : "the other operand", right));
+}
+
+/* A parameter that the path needs must be there: files may lack some. */
+static bool present(ego_ctx *cx, const char *op, const ego_param *p) {
+    if (cx->err != EGO_OK) return false;
+    if (p && p->value.data) return true;
+    fail(cx, ego_fail(EGO_EMODEL, "%s: the model has no tensor '%s'", op, p && p->name ? p->name : "?"));
+    return false;
+}
+
+ego_tensor *ego_tensor_new(ego_ctx *cx, int ndim, const int64_t *shape) {
+    if (cx->err != EGO_OK) return NULL;
+    size_t bytes;
+    if (!ego_shape_bytes(shape, ndim, EGO_F32, &bytes))
+        return fail(cx, ego_fail(EGO_EMODEL, "a tensor of %d dimensions is too large", ndim));
+    ego_tensor *t = ego_arena_alloc(&cx->arena, sizeof *t);
+    void *data = t ? ego_arena_alloc(&cx->arena, bytes) : NULL;
+    if (!data) return fail(cx, ego_fail(EGO_ENOMEM, "out of memory for %zu bytes", bytes));
+    *t = (ego_tensor){.data = data, .dtype = EGO_F32, .ndim = ndim};
+    memcpy(t->shape, shape, (size_t)ndim * sizeof shape[0]);
+    return t;
+}
+
+/* A tensor like x but with another last dimension. */
+static ego_tensor *with_columns(ego_ctx *cx, const ego_tensor *x, int64_t columns) {
+    int64_t shape[EGO_MAX_DIMS];
+    memcpy(shape, x->shape, sizeof shape);
+    shape[x->ndim - 1] = columns;
+    return ego_tensor_new(cx, x->ndim, shape);
+}
+
+ego_tensor *ego_reshape(ego_ctx *cx, const ego_tensor *x, int ndim, const int64_t *shape) {
+    if (cx->err != EGO_OK) return NULL;
+    ego_tensor *t = ego_arena_alloc(&cx->arena, sizeof *t);
+    if (!t) return fail(cx, ego_fail(EGO_ENOMEM, "out of memory"));
+    *t = (ego_tensor){.data = x->data, .dtype = x->dtype, .ndim = ndim};
+    memcpy(t->shape, shape, (size_t)ndim * sizeof shape[0]);
+    if (ego_tensor_count(t) != ego_tensor_count(x)) return misfit(cx, "reshape", x, NULL, t);
+    return t;
+}
+
+/* ---- products -------------------------------------------------------------------------------------- */
+
+/* Outputs and inputs of a linear weight: (O, I) or a filter (O, C, P, P). */
+static int64_t weight_inputs(const ego_param *w) {
+    int64_t n = 1;
+    for (int i = 1; i < w->value.ndim; i++) n *= w->value.shape[i];
+    return n;
+}
+
+static bool linear_fits(const ego_tensor *x, const ego_param *w, const ego_param *b) {
+    return x->ndim > 0 && w->value.ndim >= 2 && ego_tensor_columns(x) == weight_inputs(w) &&
+           (!b || ego_tensor_count(&b->value) == w->value.shape[0]);
+}
+
+ego_tensor *ego_linear(ego_ctx *cx, const ego_tensor *x, ego_param *w, ego_param *b, ego_act act,
+                       const ego_tensor *residual) {
+    if (!present(cx, "linear", w) || (b && !present(cx, "linear", b))) return NULL;
+    if (!linear_fits(x, w, b)) return misfit(cx, "linear", x, w->name, &w->value);
+    ego_tensor *out = with_columns(cx, x, w->value.shape[0]);
+    if (out && residual && ego_tensor_count(residual) != ego_tensor_count(out))
+        return misfit(cx, "linear residual", residual, w->name, out);
+    return run(cx, (ego_call){.op = EGO_OP_linear,
+                              .in = {x, residual},
+                              .param = {w, b},
+                              .out = out,
+                              .as.linear = {act, 0}});
+}
+
+ego_tensor *ego_linear_slice(ego_ctx *cx, const ego_tensor *x, ego_param *w, ego_param *b,
+                             int64_t first, int64_t count) {
+    if (!present(cx, "linear", w) || (b && !present(cx, "linear", b))) return NULL;
+    if (!linear_fits(x, w, b) || first < 0 || count < 0 || first + count > w->value.shape[0])
+        return misfit(cx, "linear slice", x, w->name, &w->value);
+    return run(cx, (ego_call){.op = EGO_OP_linear,
+                              .in = {x},
+                              .param = {w, b},
+                              .out = with_columns(cx, x, count),
+                              .as.linear = {EGO_ACT_NONE, first}});
+}
+
+ego_tensor *ego_attention(ego_ctx *cx, const ego_attention_args *a) {
+    if (cx->err != EGO_OK) return NULL;
+    int64_t columns = a->heads * a->width;
+    if (a->q_column + columns > ego_tensor_columns(a->q) ||
+        a->k_column + columns > ego_tensor_columns(a->kv) ||
+        a->v_column + columns > ego_tensor_columns(a->kv))
+        return misfit(cx, "attention", a->q, "keys and values", a->kv);
+    return run(cx, (ego_call){.op = EGO_OP_attention,
+                              .in = {a->q, a->kv},
+                              .out = EGO_TENSOR(cx, ego_tensor_rows(a->q), columns),
+                              .as.attention = *a});
+}
+
+/* ---- rows ------------------------------------------------------------------------------------------- */
+
+ego_tensor *ego_layer_norm(ego_ctx *cx, const ego_tensor *x, ego_param *w, ego_param *b, float eps) {
+    if (!present(cx, "layer_norm", w) || !present(cx, "layer_norm", b)) return NULL;
+    int64_t columns = ego_tensor_columns(x);
+    if (ego_tensor_count(&w->value) != columns || ego_tensor_count(&b->value) != columns)
+        return misfit(cx, "layer_norm", x, w->name, &w->value);
+    return run(cx, (ego_call){.op = EGO_OP_layer_norm,
+                              .in = {x},
+                              .param = {w, b},
+                              .out = ego_tensor_new(cx, x->ndim, x->shape),
+                              .as.layer_norm = {eps}});
+}
+
+ego_tensor *ego_gated_add(ego_ctx *cx, const ego_tensor *x, ego_param *gate, const ego_tensor *y) {
+    if (!present(cx, "gated_add", gate)) return NULL;
+    if (ego_tensor_count(x) != ego_tensor_count(y)) return misfit(cx, "gated_add", x, NULL, y);
+    if (ego_tensor_count(&gate->value) != 1)
+        return misfit(cx, "gated_add", x, gate->name, &gate->value);
+    return run(cx, (ego_call){.op = EGO_OP_gated_add,
+                              .in = {x, y},
+                              .param = {gate},
+                              .out = ego_tensor_new(cx, x->ndim, x->shape)});
+}
+
+ego_tensor *ego_add(ego_ctx *cx, const ego_tensor *x, const ego_tensor *y) {
+    if (cx->err != EGO_OK) return NULL;
+    if (!ego_tensor_same_shape(x, y)) return misfit(cx, "add", x, NULL, y);
+    return run(cx, (ego_call){
+                       .op = EGO_OP_add, .in = {x, y}, .out = ego_tensor_new(cx, x->ndim, x->shape)});
+}
+
+ego_tensor *ego_activate(ego_ctx *cx, const ego_tensor *x, ego_act act) {
+    if (cx->err != EGO_OK) return NULL;
+    return run(cx, (ego_call){.op = EGO_OP_activate,
+                              .in = {x},
+                              .out = ego_tensor_new(cx, x->ndim, x->shape),
+                              .as.activate = {act}});
+}
+
+ego_tensor *ego_concat(ego_ctx *cx, const ego_tensor *a, const ego_tensor *b) {
+    if (cx->err != EGO_OK) return NULL;
+    int64_t rows = ego_tensor_rows(a);
+    if (ego_tensor_rows(b) != rows) return misfit(cx, "concat", a, NULL, b);
+    ego_tensor *out = EGO_TENSOR(cx, rows, ego_tensor_columns(a) + ego_tensor_columns(b));
+    return run(cx, (ego_call){.op = EGO_OP_concat, .in = {a, b}, .out = out});
+}
+
+ego_tensor *ego_softmax(ego_ctx *cx, const ego_tensor *x) {
+    if (cx->err != EGO_OK) return NULL;
+    return run(cx, (ego_call){
+                       .op = EGO_OP_softmax, .in = {x}, .out = ego_tensor_new(cx, x->ndim, x->shape)});
+}
+
+ego_tensor *ego_l2_normalize(ego_ctx *cx, const ego_tensor *x) {
+    if (cx->err != EGO_OK) return NULL;
+    return run(cx, (ego_call){.op = EGO_OP_l2_normalize,
+                              .in = {x},
+                              .out = ego_tensor_new(cx, x->ndim, x->shape)});
+}
+
+/* ---- rows by number ----------------------------------------------------------------------------------- */
+
+static bool rows_within(ego_ctx *cx, const char *op, const int64_t *rows, int64_t n, int64_t limit) {
+    for (int64_t i = 0; i < n; i++)
+        if (rows[i] < 0 || rows[i] >= limit) {
+            fail(cx, ego_fail(EGO_EINPUT, "%s: expected a number below %lld, found %lld", op,
+                              (long long)limit, (long long)rows[i]));
+            return false;
+        }
+    return true;
+}
+
+ego_tensor *ego_embedding(ego_ctx *cx, ego_param *table, const int64_t *ids, int64_t n) {
+    if (!present(cx, "embedding", table)) return NULL;
+    int64_t columns = ego_tensor_columns(&table->value);
+    if (!rows_within(cx, table->name, ids, n, ego_tensor_rows(&table->value))) return NULL;
+    return run(cx, (ego_call){.op = EGO_OP_embedding,
+                              .param = {table},
+                              .out = EGO_TENSOR(cx, n, columns),
+                              .as.gather = {ids}});
+}
+
+ego_tensor *ego_gather_rows(ego_ctx *cx, const ego_tensor *x, const int64_t *rows, int64_t n) {
+    if (cx->err != EGO_OK || !rows_within(cx, "gather_rows", rows, n, ego_tensor_rows(x))) return NULL;
+    return run(cx, (ego_call){.op = EGO_OP_gather_rows,
+                              .in = {x},
+                              .out = EGO_TENSOR(cx, n, ego_tensor_columns(x)),
+                              .as.gather = {rows}});
+}
+
+/* ---- clips ------------------------------------------------------------------------------------------- */
+
+ego_tensor *ego_patchify(ego_ctx *cx, const ego_tensor *x, int64_t patch) {
+    if (cx->err != EGO_OK) return NULL;
+    if (x->ndim != 5 || patch < 1 || x->shape[3] % patch || x->shape[4] % patch)
+        return misfit(cx, "patchify", x, "patches", NULL);
+    int64_t patches = (x->shape[3] / patch) * (x->shape[4] / patch);
+    return run(cx, (ego_call){.op = EGO_OP_patchify,
+                              .in = {x},
+                              .out = EGO_TENSOR(cx, x->shape[0] * x->shape[1] * patches,
+                                                x->shape[2] * patch * patch),
+                              .as.patchify = {patch}});
+}
+
+ego_tensor *ego_clip_tokens(ego_ctx *cx, const ego_tensor *patches, ego_param *cls, ego_param *pos,
+                            ego_param *temporal, int64_t batch, int64_t frames) {
+    if (!present(cx, "clip_tokens", cls) || !present(cx, "clip_tokens", pos) ||
+        !present(cx, "clip_tokens", temporal))
+        return NULL;
+    int64_t columns = ego_tensor_columns(patches), rows = ego_tensor_rows(patches);
+    int64_t positions = ego_tensor_rows(&pos->value);
+    if (rows != batch * frames * (positions - 1) || ego_tensor_columns(&pos->value) != columns)
+        return misfit(cx, "clip_tokens", patches, pos->name, &pos->value);
+    if (ego_tensor_rows(&temporal->value) < frames ||
+        ego_tensor_columns(&temporal->value) != columns || ego_tensor_count(&cls->value) != columns)
+        return misfit(cx, "clip_tokens", patches, temporal->name, &temporal->value);
+    return run(cx, (ego_call){.op = EGO_OP_clip_tokens,
+                              .in = {patches},
+                              .param = {cls, pos, temporal},
+                              .out = EGO_TENSOR(cx, batch, 1 + frames * (positions - 1), columns),
+                              .as.clip_tokens = {batch, frames}});
+}

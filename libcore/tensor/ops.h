@@ -1,0 +1,106 @@
+/* The operations of the model.
+ *
+ * An operation runs at once and returns its result, allocated from the context's arena. The first
+ * failure (a shape that does not fit, memory) is kept in the context and every later operation returns
+ * NULL without doing anything, NULL inputs included; so model code reads like the paper and the caller
+ * asks ego_ctx_err() once. Rows are independent: the result for a row never depends, not even in its
+ * last bit, on how many rows stand beside it, nor on the number of threads.
+ *
+ * Every operation goes through one function (ops.c: run), which fills an ego_call and hands it to the
+ * backend's table. That is where a tape records the call for its backward.
+ */
+#ifndef EGO_TENSOR_OPS_H
+#define EGO_TENSOR_OPS_H
+
+#include "tensor/tensor.h"
+
+typedef struct ego_backend ego_backend;
+
+typedef struct ego_ctx {
+    ego_backend *backend;
+    ego_arena arena; /* activations: rewound by whoever marked it */
+    ego_err err;     /* the first failure; its message is kept below */
+    char message[256];
+} ego_ctx;
+
+void ego_ctx_init(ego_ctx *cx, ego_backend *backend);
+void ego_ctx_release(ego_ctx *cx);
+/* The first failure since the last call, with its message restored; clears it. */
+ego_err ego_ctx_err(ego_ctx *cx);
+
+/* A new float32 tensor with undefined elements; shapes in `int64_t`, at most five. */
+ego_tensor *ego_tensor_new(ego_ctx *cx, int ndim, const int64_t *shape);
+#define EGO_TENSOR(cx, ...)                                                                        \
+    ego_tensor_new((cx), (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)),                \
+                   (int64_t[]){__VA_ARGS__})
+/* The same elements under another shape. */
+ego_tensor *ego_reshape(ego_ctx *cx, const ego_tensor *x, int ndim, const int64_t *shape);
+
+typedef enum ego_act { EGO_ACT_NONE, EGO_ACT_GELU, EGO_ACT_RELU, EGO_ACT_TANH } ego_act;
+
+/* y = act(x Wᵀ + b) + residual.   x (R, I), W (O, I; further dimensions of W count as I), b (O) or NULL,
+ * residual (R, O) or NULL → (R, O). GELU is the exact one: x/2 · (1 + erf(x/√2)). */
+ego_tensor *ego_linear(ego_ctx *cx, const ego_tensor *x, ego_param *w, ego_param *b, ego_act act,
+                       const ego_tensor *residual);
+/* The same for outputs [first, first + count) of W and b alone → (R, count). No residual. */
+ego_tensor *ego_linear_slice(ego_ctx *cx, const ego_tensor *x, ego_param *w, ego_param *b,
+                             int64_t first, int64_t count);
+
+/* y = (x − mean) / √(var + eps) · w + b over the last dimension; biased variance. */
+ego_tensor *ego_layer_norm(ego_ctx *cx, const ego_tensor *x, ego_param *w, ego_param *b, float eps);
+
+/* Which rows attend to which: queries q0, q0 + q_step, … (nq of them) attend to the key rows
+ * [extra, if ≥ 0] then k0, k0 + k_step, … (nk of them). */
+typedef struct ego_segment {
+    int64_t q0, q_step, nq;
+    int64_t k0, k_step, nk;
+    int64_t extra;
+} ego_segment;
+
+/* Where queries, keys and values stand: q (Rq, ·) from column q_column on, and kv (Rk, ·) from columns
+ * k_column and v_column on, heads·width columns each, head after head. q and kv may be one tensor. */
+typedef struct ego_attention_args {
+    const ego_tensor *q, *kv;
+    int64_t q_column, k_column, v_column;
+    int64_t heads, width;
+    const ego_segment *segments; /* must cover each row of q exactly once; must outlive the call */
+    int64_t count;
+} ego_attention_args;
+
+/* softmax(q kᵀ / √width) v, per segment and head → (Rq, heads·width), rows as in q. */
+ego_tensor *ego_attention(ego_ctx *cx, const ego_attention_args *args);
+
+/* x + g · y, g the one element of `gate`. */
+ego_tensor *ego_gated_add(ego_ctx *cx, const ego_tensor *x, ego_param *gate, const ego_tensor *y);
+
+/* x + y, same shape. */
+ego_tensor *ego_add(ego_ctx *cx, const ego_tensor *x, const ego_tensor *y);
+
+/* act(x). */
+ego_tensor *ego_activate(ego_ctx *cx, const ego_tensor *x, ego_act act);
+
+/* Rows of a table (V, D) by number → (n, D). Every id must be in [0, V). */
+ego_tensor *ego_embedding(ego_ctx *cx, ego_param *table, const int64_t *ids, int64_t n);
+
+/* Rows of x (R, D) by number → (n, D). */
+ego_tensor *ego_gather_rows(ego_ctx *cx, const ego_tensor *x, const int64_t *rows, int64_t n);
+
+/* Non-overlapping patches of frames x (B, F, C, S, S') as rows for the patch filter:
+ * (B·F·N, C·P·P), N = (S/P)(S'/P), patches in reading order, elements in (C, y, x) order. */
+ego_tensor *ego_patchify(ego_ctx *cx, const ego_tensor *x, int64_t patch);
+
+/* Tokens of a clip: patches (B·F·N, D), class token (D), pos (N+1, D), temporal (≥F, D) → (B, 1+F·N, D):
+ *   token 0 = cls + pos[0];   token 1 + f·N + n = patch[b,f,n] + pos[1+n] + temporal[f]. */
+ego_tensor *ego_clip_tokens(ego_ctx *cx, const ego_tensor *patches, ego_param *cls, ego_param *pos,
+                            ego_param *temporal, int64_t batch, int64_t frames);
+
+/* Columns of a, then columns of b: (R, A), (R, B) → (R, A+B). */
+ego_tensor *ego_concat(ego_ctx *cx, const ego_tensor *a, const ego_tensor *b);
+
+/* Softmax over the last dimension. */
+ego_tensor *ego_softmax(ego_ctx *cx, const ego_tensor *x);
+
+/* Each row divided by max(‖row‖, 1e-8). */
+ego_tensor *ego_l2_normalize(ego_ctx *cx, const ego_tensor *x);
+
+#endif
