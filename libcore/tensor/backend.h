@@ -35,7 +35,7 @@ typedef enum ego_op {
  * ops.h, shapes already checked. */
 typedef struct ego_call {
     ego_op op;
-    const ego_tensor *in[2];
+    const ego_tensor *in[3];
     ego_param *param[3];
     ego_tensor *out;
     union {
@@ -46,7 +46,7 @@ typedef struct ego_call {
         struct {
             float eps;
         } layer_norm;
-        ego_attention_args attention; /* in: q, kv */
+        ego_attention_args attention; /* in: q, k, v */
         struct {
             ego_act act;
         } activate;

@@ -128,11 +128,12 @@ ego_tensor *ego_attention(ego_ctx *cx, const ego_attention_args *a) {
     if (cx->err != EGO_OK) return NULL;
     int64_t columns = a->heads * a->width;
     if (a->q_column + columns > ego_tensor_columns(a->q) ||
-        a->k_column + columns > ego_tensor_columns(a->kv) ||
-        a->v_column + columns > ego_tensor_columns(a->kv))
-        return misfit(cx, "attention", a->q, "keys and values", a->kv);
+        a->k_column + columns > ego_tensor_columns(a->k) ||
+        a->v_column + columns > ego_tensor_columns(a->v) ||
+        ego_tensor_rows(a->k) != ego_tensor_rows(a->v))
+        return misfit(cx, "attention", a->q, "keys", a->k);
     return run(cx, (ego_call){.op = EGO_OP_attention,
-                              .in = {a->q, a->kv},
+                              .in = {a->q, a->k, a->v},
                               .out = EGO_TENSOR(cx, ego_tensor_rows(a->q), columns),
                               .as.attention = *a});
 }

@@ -57,10 +57,10 @@ typedef struct ego_segment {
     int64_t extra;
 } ego_segment;
 
-/* Where queries, keys and values stand: q (Rq, ·) from column q_column on, and kv (Rk, ·) from columns
- * k_column and v_column on, heads·width columns each, head after head. q and kv may be one tensor. */
+/* Where queries, keys and values stand: q (Rq, ·) from column q_column on, k (Rk, ·) from k_column on,
+ * v (Rk, ·) from v_column on, heads·width columns each, head after head. They may be one tensor. */
 typedef struct ego_attention_args {
-    const ego_tensor *q, *kv;
+    const ego_tensor *q, *k, *v;
     int64_t q_column, k_column, v_column;
     int64_t heads, width;
     const ego_segment *segments; /* must cover each row of q exactly once; must outlive the call */
