@@ -8,10 +8,27 @@
 
 void ego_ctx_init(ego_ctx *cx, ego_backend *backend) {
     *cx = (ego_ctx){.backend = backend};
-    ego_arena_init(&cx->arena, (size_t)1 << 20);
+    for (int i = 0; i < 2; i++) ego_arena_init(&cx->arena[i], (size_t)1 << 20);
 }
 
-void ego_ctx_release(ego_ctx *cx) { ego_arena_release(&cx->arena); }
+void ego_ctx_release(ego_ctx *cx) {
+    for (int i = 0; i < 2; i++) ego_arena_release(&cx->arena[i]);
+}
+
+ego_ctx_mark ego_ctx_save(const ego_ctx *cx) {
+    return (ego_ctx_mark){{ego_arena_save(&cx->arena[0]), ego_arena_save(&cx->arena[1])},
+                          cx->current};
+}
+
+void ego_ctx_rewind(ego_ctx *cx, const ego_ctx_mark *mark) {
+    for (int i = 0; i < 2; i++) ego_arena_rewind(&cx->arena[i], mark->arena[i]);
+    cx->current = mark->current;
+}
+
+void ego_steps_next(ego_ctx *cx, const ego_ctx_mark *mark) {
+    cx->current = !cx->current;
+    ego_arena_rewind(&cx->arena[cx->current], mark->arena[cx->current]);
+}
 
 ego_err ego_ctx_err(ego_ctx *cx) {
     ego_err err = cx->err;
@@ -53,14 +70,20 @@ static bool present(ego_ctx *cx, const char *op, const ego_param *p) {
     return false;
 }
 
+void *ego_ctx_alloc(ego_ctx *cx, size_t bytes) {
+    if (cx->err != EGO_OK) return NULL;
+    void *p = ego_arena_alloc(&cx->arena[cx->current], bytes);
+    return p ? p : fail(cx, ego_fail(EGO_ENOMEM, "out of memory for %zu bytes", bytes));
+}
+
 ego_tensor *ego_tensor_new(ego_ctx *cx, int ndim, const int64_t *shape) {
     if (cx->err != EGO_OK) return NULL;
     size_t bytes;
     if (!ego_shape_bytes(shape, ndim, EGO_F32, &bytes))
         return fail(cx, ego_fail(EGO_EMODEL, "a tensor of %d dimensions is too large", ndim));
-    ego_tensor *t = ego_arena_alloc(&cx->arena, sizeof *t);
-    void *data = t ? ego_arena_alloc(&cx->arena, bytes) : NULL;
-    if (!data) return fail(cx, ego_fail(EGO_ENOMEM, "out of memory for %zu bytes", bytes));
+    ego_tensor *t = ego_ctx_alloc(cx, sizeof *t);
+    void *data = ego_ctx_alloc(cx, bytes);
+    if (!data) return NULL;
     *t = (ego_tensor){.data = data, .dtype = EGO_F32, .ndim = ndim};
     memcpy(t->shape, shape, (size_t)ndim * sizeof shape[0]);
     return t;
@@ -76,8 +99,8 @@ static ego_tensor *with_columns(ego_ctx *cx, const ego_tensor *x, int64_t column
 
 ego_tensor *ego_reshape(ego_ctx *cx, const ego_tensor *x, int ndim, const int64_t *shape) {
     if (cx->err != EGO_OK) return NULL;
-    ego_tensor *t = ego_arena_alloc(&cx->arena, sizeof *t);
-    if (!t) return fail(cx, ego_fail(EGO_ENOMEM, "out of memory"));
+    ego_tensor *t = ego_ctx_alloc(cx, sizeof *t);
+    if (!t) return NULL;
     *t = (ego_tensor){.data = x->data, .dtype = x->dtype, .ndim = ndim};
     memcpy(t->shape, shape, (size_t)ndim * sizeof shape[0]);
     if (ego_tensor_count(t) != ego_tensor_count(x)) return misfit(cx, "reshape", x, NULL, t);

@@ -18,8 +18,9 @@ typedef struct ego_backend ego_backend;
 
 typedef struct ego_ctx {
     ego_backend *backend;
-    ego_arena arena; /* activations: rewound by whoever marked it */
-    ego_err err;     /* the first failure; its message is kept below */
+    ego_arena arena[2]; /* activations; which one is in use: see ego_steps_next */
+    int current;
+    ego_err err; /* the first failure; its message is kept below */
     char message[256];
 } ego_ctx;
 
@@ -27,6 +28,23 @@ void ego_ctx_init(ego_ctx *cx, ego_backend *backend);
 void ego_ctx_release(ego_ctx *cx);
 /* The first failure since the last call, with its message restored; clears it. */
 ego_err ego_ctx_err(ego_ctx *cx);
+
+/* All activations of the context: save before a pass, rewind when its results were read. */
+typedef struct ego_ctx_mark {
+    ego_arena_mark arena[2];
+    int current;
+} ego_ctx_mark;
+
+ego_ctx_mark ego_ctx_save(const ego_ctx *cx);
+void ego_ctx_rewind(ego_ctx *cx, const ego_ctx_mark *mark);
+
+/* In a chain of steps, each needing only the result of the one before (block after block of an encoder),
+ * two arenas take turns, so that memory holds two steps however long the chain. Called between one step
+ * and the next: what the step before the last allocated since `mark` is given back. */
+void ego_steps_next(ego_ctx *cx, const ego_ctx_mark *mark);
+
+/* Room among the activations for lists that operations read; NULL after a failure. */
+void *ego_ctx_alloc(ego_ctx *cx, size_t bytes);
 
 /* A new float32 tensor with undefined elements; shapes in `int64_t`, at most five. */
 ego_tensor *ego_tensor_new(ego_ctx *cx, int ndim, const int64_t *shape);

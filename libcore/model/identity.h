@@ -1,0 +1,18 @@
+/* The name of a set of weights, in whatever file it comes. */
+#ifndef EGO_MODEL_IDENTITY_H
+#define EGO_MODEL_IDENTITY_H
+
+#include "format/weights.h"
+#include "model/config.h"
+
+/* SHA-256 over "NAME\0DTYPE\0[d, d]\0" and the elements of each tensor in order of name, without those
+ * named tokenizer.*. `config` tells the true shapes of a file whose layout is panelled. */
+ego_err ego_weights_id(const ego_weights *weights, const ego_config *config, char id[65]);
+
+/* The same, remembered in the user's cache directory under the file's path, size and time. */
+ego_err ego_weights_id_cached(const ego_weights *weights, const ego_config *config, char id[65]);
+
+/* True when the file's linear weights are stored as panels. */
+bool ego_weights_panelled(const ego_weights *weights);
+
+#endif

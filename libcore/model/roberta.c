@@ -1,0 +1,51 @@
+#include "model/roberta.h"
+
+static const float EPS = 1e-5f;
+enum { PAD = 1 };
+
+ego_tensor *ego_text_embed(ego_ctx *cx, ego_params *p, const int64_t *ids, ego_text_shape t) {
+    int64_t rows = t.offsets[t.n];
+    int64_t *positions = ego_ctx_alloc(cx, (size_t)rows * sizeof *positions);
+    int64_t *types = ego_ctx_alloc(cx, (size_t)rows * sizeof *types);
+    if (!positions || !types) return NULL;
+    for (int64_t i = 0; i < t.n; i++)
+        for (int64_t r = t.offsets[i], next = PAD + 1; r < t.offsets[i + 1]; r++) {
+            positions[r] = ids[r] == PAD ? PAD : next++;
+            types[r] = 0;
+        }
+    ego_tensor *x = ego_embedding(cx, &p->text.word, ids, rows);
+    x = ego_add(cx, x, ego_embedding(cx, &p->text.type, types, rows));
+    x = ego_add(cx, x, ego_embedding(cx, &p->text.position, positions, rows));
+    return ego_layer_norm(cx, x, &p->text.norm.weight, &p->text.norm.bias, EPS);
+}
+
+static ego_tensor *linear(ego_ctx *cx, const ego_tensor *x, ego_linear_params *p, ego_act act,
+                          const ego_tensor *residual) {
+    return ego_linear(cx, x, &p->weight, &p->bias, act, residual);
+}
+
+ego_tensor *ego_text_layer_forward(ego_ctx *cx, const ego_config *config, ego_text_layer *p,
+                                   const ego_tensor *x, ego_text_shape texts, const ego_cross *cross,
+                                   bool class_only) {
+    const ego_tensor *residual = class_only ? ego_first_tokens(cx, x, texts) : x;
+    ego_segments segments = ego_segments_text(cx, texts, class_only);
+    ego_tensor *a = ego_attention(
+        cx, &(ego_attention_args){.q = linear(cx, residual, &p->query, EGO_ACT_NONE, NULL),
+                                  .k = linear(cx, x, &p->key, EGO_ACT_NONE, NULL),
+                                  .v = linear(cx, x, &p->value, EGO_ACT_NONE, NULL),
+                                  .heads = config->heads,
+                                  .width = ego_config_head_width(config),
+                                  .segments = segments.at,
+                                  .count = segments.count});
+    ego_tensor *h;
+    if (cross) {
+        h = ego_cross_text(cx, config, p, linear(cx, a, &p->out, EGO_ACT_NONE, NULL), cross);
+        h = ego_add(cx, h, residual);
+    } else {
+        h = linear(cx, a, &p->out, EGO_ACT_NONE, residual);
+    }
+    h = ego_layer_norm(cx, h, &p->out_norm.weight, &p->out_norm.bias, EPS);
+    ego_tensor *hidden = linear(cx, h, &p->fc1, EGO_ACT_GELU, NULL);
+    ego_tensor *out = linear(cx, hidden, &p->fc2, EGO_ACT_NONE, h);
+    return ego_layer_norm(cx, out, &p->fc_norm.weight, &p->fc_norm.bias, EPS);
+}
