@@ -98,7 +98,7 @@ ego_states ego_fused_finish(ego_ctx *cx, ego_model *m, const ego_tensor *video,
                             const ego_tensor *text, ego_text_shape texts, ego_want want_video,
                             ego_want want_text) {
     ego_clip_shape clips = clip_shape(m, texts.n);
-    ego_states x = {.video = (ego_tensor *)(uintptr_t)video, .text = (ego_tensor *)(uintptr_t)text};
+    ego_states x = {video, text};
     ego_ctx_mark mark = ego_ctx_save(cx);
     for (int64_t i = first_fused(m); i < m->config.depth; i++) {
         if (i > first_fused(m)) ego_steps_next(cx, &mark);

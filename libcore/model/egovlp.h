@@ -30,8 +30,8 @@ typedef struct ego_input {
 } ego_input;
 
 typedef struct ego_states {
-    ego_tensor *video; /* after the final norm: (B, D) or, all tokens wanted, (B·T, D); NULL: not wanted */
-    ego_tensor *text;  /* (n, D) or (R, D) */
+    const ego_tensor *video; /* after the final norm: (B, D) or, all tokens wanted, (B·T, D); NULL: not wanted */
+    const ego_tensor *text;  /* (n, D) or (R, D) */
 } ego_states;
 
 ego_states ego_encode(ego_ctx *cx, ego_model *model, const ego_input *input, ego_mode mode);

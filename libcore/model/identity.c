@@ -15,25 +15,19 @@ bool ego_weights_panelled(const ego_weights *weights) {
     return layout && strcmp(layout, "panel16") == 0;
 }
 
-static void hash_header(ego_sha256 *hash, const char *name, ego_dtype dtype, const int64_t *shape,
-                        int ndim) {
+void ego_identity_add(ego_sha256 *hash, const char *name, const ego_tensor *t) {
     char text[EGO_SHAPE_TEXT];
     ego_sha256_update(hash, name, strlen(name) + 1);
-    ego_sha256_update(hash, ego_dtype_name(dtype), strlen(ego_dtype_name(dtype)) + 1);
-    ego_shape_text(shape, ndim, text);
+    ego_sha256_update(hash, ego_dtype_name(t->dtype), strlen(ego_dtype_name(t->dtype)) + 1);
+    ego_shape_text(t->shape, t->ndim, text);
     ego_sha256_update(hash, text, strlen(text) + 1);
+    ego_sha256_update(hash, t->data, (size_t)ego_tensor_count(t) * ego_dtype_bytes(t->dtype));
 }
 
-/* The panelled weights of a file, with the shapes they had, found by walking the parameter list. */
-typedef struct original {
-    const char *name; /* in the list, sorted like the file */
-    int ndim;
-    int64_t shape[EGO_MAX_DIMS];
-} original;
-
+/* The true shapes of a file's panelled weights: entry i is that of tensor i, ndim 0 where it is plain. */
 typedef struct lookup {
     const ego_weights *weights;
-    original *list;
+    ego_tensor *shapes;
     size_t count;
 } lookup;
 
@@ -41,25 +35,24 @@ static ego_err note_product(void *context, const ego_param_spec *spec) {
     lookup *l = context;
     for (size_t i = 0; spec->product && i < l->count; i++)
         if (strcmp(ego_weights_name(l->weights, i), spec->name) == 0) {
-            l->list[i].ndim = spec->ndim;
-            memcpy(l->list[i].shape, spec->shape, sizeof spec->shape);
+            l->shapes[i] = (ego_tensor){.dtype = EGO_F32, .ndim = spec->ndim};
+            memcpy(l->shapes[i].shape, spec->shape, sizeof spec->shape);
             break;
         }
     return EGO_OK;
 }
 
-/* Unpacks panels a few rows at a time: the hash is over the row-major weight. */
-static ego_err hash_panels(ego_sha256 *hash, const ego_tensor *t, const original *o) {
-    int64_t outputs = o->shape[0], inputs = 1;
-    for (int d = 1; d < o->ndim; d++) inputs *= o->shape[d];
-    float *rows = malloc((size_t)inputs * EGO_PANEL * sizeof *rows);
-    if (!rows) return ego_fail(EGO_ENOMEM, "out of memory for %lld inputs", (long long)inputs);
-    for (int64_t p = 0; p < ego_panel_count(outputs); p++) {
-        int64_t n = outputs - p * EGO_PANEL < EGO_PANEL ? outputs - p * EGO_PANEL : EGO_PANEL;
-        ego_panel_unpack(ego_f32(t) + p * inputs * EGO_PANEL, n, inputs, rows);
-        ego_sha256_update(hash, rows, (size_t)(n * inputs) * sizeof *rows);
-    }
-    free(rows);
+static ego_err add_panelled(ego_sha256 *hash, const char *name, const ego_tensor *panels,
+                            ego_tensor plain) {
+    int64_t outputs = plain.shape[0], inputs = outputs ? ego_tensor_count(&plain) / outputs : 0;
+    if (ego_tensor_count(panels) != ego_panel_count(outputs) * inputs * EGO_PANEL ||
+        panels->dtype != EGO_F32)
+        return ego_fail(EGO_EMODEL, "'%s' is not in the panels its configuration tells", name);
+    plain.data = malloc((size_t)(outputs * inputs + 1) * sizeof(float));
+    if (!plain.data) return ego_fail(EGO_ENOMEM, "out of memory for '%s'", name);
+    ego_panel_unpack(panels->data, outputs, inputs, plain.data);
+    ego_identity_add(hash, name, &plain);
+    free(plain.data);
     return EGO_OK;
 }
 
@@ -69,10 +62,10 @@ ego_err ego_weights_id(const ego_weights *weights, const ego_config *config, cha
     ego_arena arena;
     ego_arena_init(&arena, 0);
     lookup l = {weights, NULL, ego_weights_count(weights)};
+    if (!(l.shapes = calloc(l.count + 1, sizeof *l.shapes)))
+        EGO_TRY_OUT(ego_fail(EGO_ENOMEM, "out of memory"));
     if (ego_weights_panelled(weights)) {
         ego_params *walked;
-        l.list = calloc(l.count + 1, sizeof *l.list);
-        if (!l.list) EGO_TRY_OUT(ego_fail(EGO_ENOMEM, "out of memory"));
         EGO_TRY_OUT(ego_params_new(config, &arena, &walked));
         EGO_TRY_OUT(ego_params_visit(config, walked, note_product, &l));
     }
@@ -81,14 +74,10 @@ ego_err ego_weights_id(const ego_weights *weights, const ego_config *config, cha
         const char *name = ego_weights_name(weights, i);
         const ego_tensor *t = ego_weights_tensor(weights, i);
         if (strncmp(name, "tokenizer.", 10) == 0) continue;
-        if (l.list && l.list[i].ndim) {
-            hash_header(hash, name, t->dtype, l.list[i].shape, l.list[i].ndim);
-            err = hash_panels(hash, t, &l.list[i]);
-        } else {
-            hash_header(hash, name, t->dtype, t->shape, t->ndim);
-            ego_sha256_update(hash, t->data,
-                              (size_t)ego_tensor_count(t) * ego_dtype_bytes(t->dtype));
-        }
+        if (l.shapes[i].ndim)
+            err = add_panelled(hash, name, t, l.shapes[i]);
+        else
+            ego_identity_add(hash, name, t);
     }
     if (err == EGO_OK) {
         ego_sha256_finish(hash, id);
@@ -96,7 +85,7 @@ ego_err ego_weights_id(const ego_weights *weights, const ego_config *config, cha
     }
 out:
     ego_sha256_free(hash);
-    free(l.list);
+    free(l.shapes);
     ego_arena_release(&arena);
     return err;
 }

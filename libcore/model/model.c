@@ -1,6 +1,7 @@
 #include "model/model.h"
 
 #include "base/file.h"
+#include "base/hash.h"
 #include "model/identity.h"
 #include "tensor/panel.h"
 
@@ -60,7 +61,7 @@ static ego_err apply_override(const char *text, ego_config *config) {
 
 static ego_err make_config(ego_model *m, const ego_model_options *options) {
     EGO_TRY(config_of_file(m->weights, &m->config));
-    EGO_TRY(config_of_sidecar(ego_weights_path(m->weights), &m->config));
+    EGO_TRY(config_of_sidecar(m->path, &m->config));
     for (size_t i = 0; i < options->n_overrides; i++)
         EGO_TRY(apply_override(options->overrides[i], &m->config));
     return ego_config_check(&m->config);
@@ -109,7 +110,7 @@ static ego_err bind(void *context, const ego_param_spec *spec) {
     p->panelled = b->panelled && spec->product && stored_as_panels(t, spec);
     if (!p->panelled && (!same_shape(t, spec) || !is_float(t->dtype)))
         return ego_fail(EGO_EMODEL, "%s: '%s': expected numbers of shape %s, found %s %s",
-                        ego_weights_path(m->weights), spec->name,
+                        m->path, spec->name,
                         ego_shape_text(spec->shape, spec->ndim, want), ego_dtype_name(t->dtype),
                         ego_shape_text(t->shape, t->ndim, found));
     p->value.data = t->data;
@@ -135,11 +136,11 @@ ego_err ego_model_require(ego_model *m, unsigned needs) {
     if (!found.needs) return EGO_OK;
     if (m->config.fusion == EGO_FUSION_NONE && needs & (EGO_NEEDS_FUSED | EGO_NEEDS_VTM))
         return ego_fail(EGO_EMODEL, "%s: this model has no fused layers",
-                        ego_weights_path(m->weights));
+                        m->path);
     EGO_TRY(ego_params_visit(&m->config, m->params, note_missing, &found));
     ego_err err = EGO_OK;
     if (found.count)
-        err = ego_fail(EGO_EMODEL, "%s: %zu tensors are missing:%s%s", ego_weights_path(m->weights),
+        err = ego_fail(EGO_EMODEL, "%s: %zu tensors are missing:%s%s", m->path,
                        found.count, found.names.data ? found.names.data : "",
                        found.count > 12 ? " …" : "");
     else
@@ -179,13 +180,13 @@ static ego_err make_tokenizer(ego_model *m, const char *directory) {
                        : ego_bpe_new_bytes((size_t)m->config.vocab, &m->bpe);
         if (vocab->dtype != EGO_U8 || merges->dtype != EGO_U8)
             return ego_fail(EGO_EMODEL, "%s: tokenizer.vocab and tokenizer.merges must be U8",
-                            ego_weights_path(m->weights));
+                            m->path);
         EGO_TRY(ego_bpe_from_memory(vocab->data, (size_t)ego_tensor_count(vocab), merges->data,
                                     (size_t)ego_tensor_count(merges), &m->bpe));
     }
     if ((int64_t)ego_bpe_count(m->bpe) > m->config.vocab)
         return ego_fail(EGO_EMODEL, "%s: the tokenizer has %zu tokens, the model knows %lld",
-                        ego_weights_path(m->weights), ego_bpe_count(m->bpe),
+                        m->path, ego_bpe_count(m->bpe),
                         (long long)m->config.vocab);
     return EGO_OK;
 }
@@ -197,6 +198,8 @@ ego_err ego_model_open(const char *path, const ego_model_options *options, ego_m
     if (!m) return ego_fail(EGO_ENOMEM, "out of memory");
     ego_arena_init(&m->arena, 0);
     ego_err err;
+    if (!(m->path = ego_arena_strdup(&m->arena, path)))
+        EGO_TRY_OUT(ego_fail(EGO_ENOMEM, "out of memory"));
     EGO_TRY_OUT(ego_weights_open(path, &m->weights));
     EGO_TRY_OUT(make_config(m, options));
     EGO_TRY_OUT(ego_params_new(&m->config, &m->arena, &m->params));
@@ -207,6 +210,74 @@ ego_err ego_model_open(const char *path, const ego_model_options *options, ego_m
     EGO_TRY_OUT(ego_model_require(m, options->needs));
     const char *random = ego_weights_metadata(m->weights, EGO_META_RANDOM);
     m->random = random && strcmp(random, "true") == 0;
+    *out = m;
+    return EGO_OK;
+out:
+    ego_model_close(m, NULL);
+    return err;
+}
+
+/* ---- from nothing ------------------------------------------------------------------------------------------ */
+
+typedef struct creation {
+    ego_model *model;
+    ego_start start;
+    uint64_t seed;
+    ego_pool *pool;
+} creation;
+
+typedef struct golden_fill {
+    const ego_param_spec *spec;
+    uint64_t stream;
+    float *out;
+    int64_t count;
+} golden_fill;
+
+enum { FILL_BLOCK = 1 << 16 };
+
+static void fill_golden(void *context, size_t block, unsigned worker) {
+    golden_fill *f = context;
+    (void)worker;
+    int64_t from = (int64_t)block * FILL_BLOCK, to = from + FILL_BLOCK;
+    for (int64_t i = from; i < to && i < f->count; i++)
+        f->out[i] = ego_golden_weight(f->spec, f->stream, i);
+}
+
+static ego_err create(void *context, const ego_param_spec *spec) {
+    creation *c = context;
+    ego_param *p = spec->param;
+    p->name = ego_arena_strdup(&c->model->arena, spec->name);
+    p->value = (ego_tensor){.dtype = EGO_F32, .ndim = spec->ndim};
+    memcpy(p->value.shape, spec->shape, sizeof spec->shape);
+    int64_t n = ego_tensor_count(&p->value);
+    float *out = p->value.data = ego_arena_alloc(&c->model->arena, (size_t)n * sizeof *out);
+    if (!p->name || !out) return ego_fail(EGO_ENOMEM, "out of memory for '%s'", spec->name);
+    golden_fill fill = {spec, ego_fnv1a(spec->name), out, n};
+    if (c->start == EGO_START_GOLDEN)
+        ego_parallel(c->pool, (size_t)((n + FILL_BLOCK - 1) / FILL_BLOCK), fill_golden, &fill);
+    else
+        ego_param_init(spec, c->seed, out);
+    return EGO_OK;
+}
+
+ego_err ego_model_create(const ego_config *config, ego_start start, uint64_t seed, ego_pool *pool,
+                         ego_model **out) {
+    EGO_TRY(ego_config_check(config));
+    ego_model *m = calloc(1, sizeof *m);
+    if (!m) return ego_fail(EGO_ENOMEM, "out of memory");
+    ego_arena_init(&m->arena, 0);
+    static char path[] = "(a model made in memory)";
+    m->path = path;
+    m->config = *config;
+    m->random = true;
+    m->needs = ~0u;
+    ego_err err;
+    creation c = {m, start, seed, pool};
+    EGO_TRY_OUT(ego_params_new(&m->config, &m->arena, &m->params));
+    EGO_TRY_OUT(ego_params_visit(&m->config, m->params, create, &c));
+    m->temporal = m->params->video.temporal;
+    if (config->vocab >= EGO_BPE_BYTES_VOCAB)
+        EGO_TRY_OUT(ego_bpe_new_bytes((size_t)config->vocab, &m->bpe));
     *out = m;
     return EGO_OK;
 out:
@@ -235,6 +306,7 @@ void ego_model_close(ego_model *m, ego_backend *backend) {
 
 ego_err ego_model_id(ego_model *m, const char **id) {
     if (!m->id[0]) {
+        if (!m->weights) return ego_fail(EGO_EUNSUPPORTED, "a model in memory has no name yet");
         const char *stored = ego_weights_metadata(m->weights, EGO_META_ID);
         if (stored && strlen(stored) == 64)
             memcpy(m->id, stored, 65);
@@ -268,9 +340,9 @@ static ego_err note_used(void *context, const ego_param_spec *spec) {
 }
 
 void ego_model_unused(const ego_model *m, void (*visit)(void *, const char *), void *context) {
-    size_t n = ego_weights_count(m->weights);
+    size_t n = m->weights ? ego_weights_count(m->weights) : 0;
     used u = {m->weights, calloc(n + 1, sizeof(bool))};
-    if (!u.flags) return;
+    if (!u.flags || !n) return free(u.flags);
     (void)ego_params_visit(&m->config, m->params, note_used, &u);
     for (size_t i = 0; i < n; i++) {
         const char *name = ego_weights_name(m->weights, i);

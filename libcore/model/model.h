@@ -26,8 +26,9 @@ typedef struct ego_model {
     ego_config config; /* config.frames: the clip's, after inflation */
     ego_params *params;
     ego_param temporal; /* the temporal embedding for config.frames rows */
-    ego_weights *weights;
-    ego_bpe *bpe;
+    ego_weights *weights; /* NULL for a model made in memory */
+    char *path;           /* for messages */
+    ego_bpe *bpe;         /* NULL when the vocabulary is too small even for bytes */
     unsigned needs;    /* paths whose parameters were checked */
     bool random;       /* the file says that its weights were never trained */
     ego_arena arena;
@@ -41,6 +42,12 @@ typedef struct ego_model {
  * `ego.config`, else from the tensors; a sidecar NAME.json beside NAME.pth and then the overrides have
  * the last word. EGO_EMODEL lists what is missing of the paths in `needs`. */
 ego_err ego_model_open(const char *path, const ego_model_options *options, ego_model **model);
+/* A model in memory whose weights come from nothing: drawn from a seed as training starts them, or by the
+ * rule of golden/README.md (seed unused). */
+typedef enum ego_start { EGO_START_PAPER, EGO_START_GOLDEN } ego_start;
+ego_err ego_model_create(const ego_config *config, ego_start start, uint64_t seed, ego_pool *pool,
+                         ego_model **model);
+
 void ego_model_close(ego_model *model, ego_backend *backend); /* takes NULL; backend frees its packing */
 
 /* More paths than at opening: checks that their parameters are there. */
