@@ -30,7 +30,7 @@ PKGS      := libavformat libavcodec libswscale libavutil libcjson libcrypto zlib
 
 SAN       ?=
 CFLAGS    ?= -O2 -g
-WARN      := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wcast-qual -Wpointer-arith -Werror=implicit
+WARN      := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wcast-qual -Wpointer-arith -Wno-format-truncation -Werror=implicit
 CPPFLAGS  += -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -DEGO_VERSION='"$(VERSION)"' -Ilibcore
 override CFLAGS += -std=c11 -fPIC -fvisibility=hidden -fno-math-errno -pthread $(WARN)
 ifneq ($(SAN),)
