@@ -1,0 +1,78 @@
+#include "media/sample.h"
+
+#include "base/rng.h"
+
+#include <math.h>
+
+/* Products and sums stand in statements of their own: a compiler that fuses them would round once where
+ * numpy rounds twice. */
+
+void ego_sample_times(double start, double end, int n, double *times) {
+    double part = (end - start) / n;
+    for (int k = 0; k < n; k++) {
+        double middle = (k + 0.5) * part;
+        times[k] = start + middle;
+    }
+}
+
+void ego_sample_edges(double lo, double hi, int n, int64_t *edges) {
+    double step = (hi - lo) / n;
+    for (int k = 0; k < n; k++) {
+        double at = k * step;
+        at += lo;
+        edges[k] = (int64_t)at;
+    }
+    edges[n] = (int64_t)hi;
+}
+
+static int64_t floor_half(int64_t x) { return (x - (x < 0 && x % 2 != 0)) / 2; }
+
+void ego_sample_middle(const int64_t *edges, int n, int64_t *index) {
+    for (int k = 0; k < n; k++) index[k] = floor_half(edges[k] + edges[k + 1] - 1);
+}
+
+ego_err ego_sample_random(const int64_t *edges, int n, uint64_t stream, int64_t *index) {
+    for (int k = 0; k < n; k++) {
+        int64_t width = edges[k + 1] - edges[k];
+        if (width < 2 || width > UINT32_MAX)
+            return ego_fail(EGO_EINPUT, "part %d of %d of the clip holds %lld frames: expected 2 or more",
+                            k + 1, n, (long long)width);
+        index[k] = edges[k] + ego_rng_below(stream, (uint64_t)k, (uint32_t)(width - 1));
+    }
+    return EGO_OK;
+}
+
+static int middles(int64_t lo, int64_t hi, int n, int64_t *index) {
+    int64_t edges[EGO_SAMPLE_MAX_FRAMES + 1];
+    if (n > hi) n = (int)hi;
+    if (n > EGO_SAMPLE_MAX_FRAMES) n = EGO_SAMPLE_MAX_FRAMES;
+    if (n < 1) return 0;
+    ego_sample_edges((double)lo, (double)hi, n, edges);
+    ego_sample_middle(edges, n, index);
+    return n;
+}
+
+int ego_sample_reference(double start, double end, int n, int64_t *index) {
+    double lo = start * EGO_REFERENCE_FPS, hi = end * EGO_REFERENCE_FPS;
+    return middles((int64_t)lo, (int64_t)hi, n, index);
+}
+
+int ego_sample_reference_whole(int64_t frames, int n, int64_t *index) {
+    return middles(0, frames, n, index);
+}
+
+int64_t ego_sample_reference_chunk(double start, int64_t i, bool *in_end) {
+    const int64_t chunk = EGO_CHUNK_SECONDS * EGO_REFERENCE_FPS;
+    *in_end = i > chunk * ((int64_t)floor(start / EGO_CHUNK_SECONDS) + 1);
+    return i % chunk;
+}
+
+void ego_sample_epic(double fps, double start, double end, int n, int64_t *index) {
+    double first = rint(fps * start), last = ceil(fps * end), part = (last - first - 1) / n;
+    for (int i = 0; i < n; i++) {
+        double a = rint(part * i), b = rint(part * (i + 1));
+        int64_t from = (int64_t)(a + first), to = (int64_t)(b + first);
+        if (to > (int64_t)last) to = (int64_t)last;
+        index[i] = floor_half(from + to);
+    }
+}
