@@ -77,6 +77,7 @@ typedef struct ego_param {
     const char *name;  /* as in the checkpoint; owned by whoever made the parameter */
     ego_tensor value;  /* as stored: any float dtype, mapped or in an arena; data NULL: not present */
     bool panelled;     /* value.data is already in the layout of tensor/panel.h */
+    bool mapped;       /* value.data lies in a mapped file: its pages may be forgotten once packed */
     void *packed;      /* the backend's own form, made at first use, freed by the backend */
     float constant[1]; /* room for one-element parameters set by configuration (a fixed gate) */
 } ego_param;

@@ -1,0 +1,80 @@
+/* Attention over all segments and heads, in groups of them for the pool. */
+#include "tensor/cpu/cpu.h"
+
+#include <stdlib.h>
+
+/* Work of a group, in products of a query with a key: about twenty microseconds. */
+enum { GROUP_PAIRS = 8192 };
+
+typedef struct attention {
+    const ego__cpu *cpu;
+    const ego_attention_args *args;
+    float *out;
+    int64_t group;   /* segments handled together */
+    int64_t pieces;  /* each head's queries are cut into this many */
+} attention;
+
+static void run_group(void *context, size_t i, unsigned worker) {
+    const attention *t = context;
+    const ego_attention_args *a = t->args;
+    int64_t piece = (int64_t)i % t->pieces, rest = (int64_t)i / t->pieces;
+    int64_t groups = (a->count + t->group - 1) / t->group;
+    int64_t head = rest / groups, first = rest % groups * t->group;
+    int64_t last = first + t->group < a->count ? first + t->group : a->count;
+    ego__head h = {.q = ego_f32(a->q) + a->q_column + head * a->width,
+                   .k = ego_f32(a->k) + a->k_column + head * a->width,
+                   .v = ego_f32(a->v) + a->v_column + head * a->width,
+                   .out = t->out + head * a->width,
+                   .q_stride = ego_tensor_columns(a->q),
+                   .k_stride = ego_tensor_columns(a->k),
+                   .v_stride = ego_tensor_columns(a->v),
+                   .out_stride = a->heads * a->width,
+                   .width = a->width,
+                   .scratch = t->cpu->scratch + worker * t->cpu->scratch_floats};
+    for (int64_t s = first; s < last; s++) {
+        h.segment = &a->segments[s];
+        h.q_first = piece * h.segment->nq / t->pieces;
+        h.q_count = (piece + 1) * h.segment->nq / t->pieces - h.q_first;
+        if (h.q_count > 0) t->cpu->kernels->attention(&h);
+    }
+}
+
+/* Scratch grows to the largest segment seen and is kept. */
+static ego_err reserve(ego__cpu *cpu, int64_t keys, int64_t width) {
+    size_t floats = (size_t)cpu->kernels->attention_scratch(keys, width);
+    floats = (floats + 1023) / 1024 * 1024;
+    if (floats <= cpu->scratch_floats) return EGO_OK;
+    free(cpu->scratch);
+    cpu->scratch_floats = 0;
+    cpu->scratch = aligned_alloc(64, floats * cpu->threads * sizeof *cpu->scratch);
+    if (!cpu->scratch)
+        return ego_fail(EGO_ENOMEM, "out of memory for attention over %lld keys", (long long)keys);
+    cpu->scratch_floats = floats;
+    return EGO_OK;
+}
+
+ego_err ego__cpu_attention(ego_backend *backend, const ego_call *call) {
+    ego__cpu *cpu = (ego__cpu *)backend;
+    const ego_attention_args *a = &call->as.attention;
+    int64_t keys = 0, queries = 0, pairs = 0;
+    for (int64_t s = 0; s < a->count; s++) {
+        int64_t nk = a->segments[s].nk + (a->segments[s].extra >= 0), nq = a->segments[s].nq;
+        if (nk > keys) keys = nk;
+        if (nq > queries) queries = nq;
+        pairs += nq * nk;
+    }
+    if (a->count == 0 || a->heads * a->width == 0) return EGO_OK;
+    EGO_TRY(reserve(cpu, keys, a->width));
+
+    attention t = {.cpu = cpu, .args = a, .out = ego_f32(call->out), .group = 1, .pieces = 1};
+    int64_t each = pairs / a->count + 1, wanted = 4 * (int64_t)cpu->threads;
+    if (each < GROUP_PAIRS) t.group = GROUP_PAIRS / each;
+    int64_t groups = (a->count + t.group - 1) / t.group * a->heads;
+    if (cpu->threads > 1 && groups < wanted && t.group == 1) {
+        t.pieces = (wanted + groups - 1) / groups;
+        int64_t tiles = (queries + cpu->kernels->tile_rows - 1) / cpu->kernels->tile_rows;
+        if (t.pieces > tiles) t.pieces = tiles;
+    }
+    ego_parallel(cpu->pool, (size_t)(groups * t.pieces), run_group, &t);
+    return EGO_OK;
+}

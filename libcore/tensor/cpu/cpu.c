@@ -1,0 +1,60 @@
+#include "tensor/cpu/cpu.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The tables this machine can run, narrowest first. */
+static size_t supported(const ego__kernels *tables[3]) {
+    size_t n = 0;
+    tables[n++] = &ego__kernels_generic;
+#ifdef __x86_64__
+    __builtin_cpu_init();
+    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                __builtin_cpu_supports("f16c");
+    if (avx2) tables[n++] = &ego__kernels_avx2;
+    if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+        tables[n++] = &ego__kernels_avx512;
+#endif
+    return n;
+}
+
+static ego_err choose(const ego__kernels **kernels) {
+    const ego__kernels *tables[3];
+    size_t n = supported(tables);
+    const char *forced = getenv("EGO_CPU");
+    if (!forced || !*forced) return *kernels = tables[n - 1], EGO_OK;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(forced, tables[i]->name) == 0) return *kernels = tables[i], EGO_OK;
+    return ego_fail(EGO_EUNSUPPORTED,
+                    "EGO_CPU: expected an instruction set of this machine (up to %s), found '%s'",
+                    tables[n - 1]->name, forced);
+}
+
+static void cpu_free(ego_backend *backend) {
+    ego__cpu *cpu = (ego__cpu *)backend;
+    free(cpu->scratch);
+    free(cpu);
+}
+
+ego_err ego_cpu_backend_new(ego_pool *pool, ego_backend **backend) {
+    const ego__kernels *kernels = NULL;
+    EGO_TRY(choose(&kernels));
+    ego__cpu *cpu = calloc(1, sizeof *cpu);
+    if (!cpu) return ego_fail(EGO_ENOMEM, "out of memory");
+#define FORWARD(name) .forward[EGO_OP_##name] = ego__cpu_##name,
+    *cpu = (ego__cpu){.base = {.name = "cpu",
+                               EGO_OPS(FORWARD)
+                               .forget = ego__cpu_forget,
+                               .free = cpu_free},
+                      .kernels = kernels,
+                      .pool = pool,
+                      .threads = ego_pool_threads(pool)};
+#undef FORWARD
+    *backend = &cpu->base;
+    return EGO_OK;
+}
+
+void ego_backend_free(ego_backend *backend) {
+    if (backend) backend->free(backend);
+}

@@ -1,0 +1,39 @@
+/* The processor as a backend: what its files share. */
+#ifndef EGO_TENSOR_CPU_CPU_H
+#define EGO_TENSOR_CPU_CPU_H
+
+#include "tensor/backend.h"
+#include "tensor/cpu/kernels.h"
+
+typedef struct ego__cpu {
+    ego_backend base;
+    const ego__kernels *kernels;
+    ego_pool *pool;
+    size_t threads;
+    float *scratch; /* one piece per worker, grown when an attention needs more */
+    size_t scratch_floats;
+} ego__cpu;
+
+/* A linear weight as panels; a vector (bias, norm, position table) as float32 in row-major order. Packed
+ * at first use; a parameter is used in one of the two ways only. */
+ego_err ego__cpu_panels(ego__cpu *cpu, ego_param *w, const float **panels);
+ego_err ego__cpu_floats(ego__cpu *cpu, ego_param *p, const float **floats);
+void ego__cpu_forget(ego_backend *backend, ego_param *p);
+
+ego_err ego__cpu_linear(ego_backend *backend, const ego_call *call);
+ego_err ego__cpu_attention(ego_backend *backend, const ego_call *call);
+
+/* Row-wise and element-wise operations. */
+ego_err ego__cpu_layer_norm(ego_backend *backend, const ego_call *call);
+ego_err ego__cpu_gated_add(ego_backend *backend, const ego_call *call);
+ego_err ego__cpu_add(ego_backend *backend, const ego_call *call);
+ego_err ego__cpu_activate(ego_backend *backend, const ego_call *call);
+ego_err ego__cpu_embedding(ego_backend *backend, const ego_call *call);
+ego_err ego__cpu_gather_rows(ego_backend *backend, const ego_call *call);
+ego_err ego__cpu_patchify(ego_backend *backend, const ego_call *call);
+ego_err ego__cpu_clip_tokens(ego_backend *backend, const ego_call *call);
+ego_err ego__cpu_concat(ego_backend *backend, const ego_call *call);
+ego_err ego__cpu_softmax(ego_backend *backend, const ego_call *call);
+ego_err ego__cpu_l2_normalize(ego_backend *backend, const ego_call *call);
+
+#endif

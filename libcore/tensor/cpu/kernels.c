@@ -1,0 +1,35 @@
+/* One source, compiled once per instruction set with EGO_ISA naming it (generic when absent). */
+#include "tensor/cpu/kernels.h"
+
+#include "tensor/panel.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "tensor/cpu/vector.inc.h"
+
+#include "tensor/cpu/product.inc.h"
+#include "tensor/cpu/rows.inc.h"
+
+#include "tensor/cpu/attention.inc.h"
+
+#ifndef EGO_ISA
+#define EGO_ISA generic
+#endif
+#define TEXT_(name) #name
+#define TEXT(name) TEXT_(name)
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+
+const ego__kernels JOIN(ego__kernels_, EGO_ISA) = {
+    .name = TEXT(EGO_ISA),
+    .tile_rows = TILE_ROWS,
+    .product = product,
+    .attention_scratch = attention_scratch,
+    .attention = attention,
+    .layer_norm = layer_norm,
+    .softmax = softmax,
+    .l2_normalize = l2_normalize,
+    .activate = activate,
+    .gated_add = gated_add,
+};

@@ -1,0 +1,60 @@
+/* What one thread computes: a table of functions per instruction set.
+ *
+ * kernels.c is compiled once for each set (see the Makefile) and exports one of these tables; cpu.c picks
+ * the widest the processor has and hands out work to the pool. Nothing here allocates, takes a lock or
+ * looks at the number of threads. Every element of a result is one fixed sequence of operations,
+ * wherever the tile that holds it begins or ends: that is what keeps rows independent of each other.
+ */
+#ifndef EGO_TENSOR_CPU_KERNELS_H
+#define EGO_TENSOR_CPU_KERNELS_H
+
+#include "tensor/ops.h"
+
+/* c = act(a · panels + bias) + residual for some rows and some columns.
+ * a (rows, k), panels as in tensor/panel.h, c and residual of equal shape. Columns are counted from the
+ * first panel on: [first, last) are computed, and c, bias and residual point to where column 0 would be. */
+typedef struct ego__product {
+    int64_t rows, k;
+    const float *a;
+    int64_t a_stride; /* floats from row to row, here and below */
+    const float *panels;
+    float *c;
+    int64_t c_stride, first, last;
+    const float *bias;     /* or NULL */
+    const float *residual; /* or NULL */
+    int64_t residual_stride;
+    ego_act act;
+} ego__product;
+
+/* One head of one segment, queries [q_first, q_first + q_count) of it. Pointers stand at row 0 and the
+ * head's first column of q, k, v and out. */
+typedef struct ego__head {
+    const ego_segment *segment;
+    int64_t q_first, q_count;
+    const float *q, *k, *v;
+    float *out;
+    int64_t q_stride, k_stride, v_stride, out_stride, width;
+    float *scratch; /* attention_scratch(keys, width) floats, 64-byte aligned */
+} ego__head;
+
+typedef struct ego__kernels {
+    const char *name;
+    int64_t tile_rows; /* rows of the register tile: multiples of it make the fastest blocks */
+    void (*product)(const ego__product *p);
+    int64_t (*attention_scratch)(int64_t keys, int64_t width);
+    void (*attention)(const ego__head *h);
+    void (*layer_norm)(int64_t rows, int64_t columns, const float *x, const float *w, const float *b,
+                       float eps, float *y);
+    void (*softmax)(int64_t rows, int64_t columns, const float *x, float *y);
+    void (*l2_normalize)(int64_t rows, int64_t columns, const float *x, float *y);
+    void (*activate)(int64_t n, ego_act act, const float *x, float *y);
+    void (*gated_add)(int64_t n, const float *x, float gate, const float *y, float *out);
+} ego__kernels;
+
+extern const ego__kernels ego__kernels_generic;
+#ifdef __x86_64__
+extern const ego__kernels ego__kernels_avx2;
+extern const ego__kernels ego__kernels_avx512;
+#endif
+
+#endif

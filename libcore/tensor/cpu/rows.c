@@ -1,0 +1,196 @@
+/* Operations on rows and elements: the table's entries cut into ranges for the pool. */
+#include "tensor/cpu/cpu.h"
+#include "tensor/panel.h"
+
+#include <string.h>
+
+/* Elements of a range: large enough to be worth handing out, small enough to balance. */
+enum { RANGE = 16384 };
+
+typedef struct range_job {
+    const ego_call *call;
+    const ego__kernels *kernels;
+    const float *param[3];
+    float gate;
+    int64_t rows, columns, step; /* `step` rows a range */
+    void (*body)(const struct range_job *job, int64_t row, int64_t rows);
+} range_job;
+
+static void run_range(void *context, size_t i, unsigned worker) {
+    (void)worker;
+    const range_job *job = context;
+    int64_t row = (int64_t)i * job->step, left = job->rows - row;
+    job->body(job, row, left < job->step ? left : job->step);
+}
+
+/* Calls body for all rows of `columns` elements each, in ranges. */
+static ego_err run_rows(ego__cpu *cpu, range_job job, int64_t rows, int64_t columns) {
+    if (rows == 0 || columns == 0) return EGO_OK;
+    job.kernels = cpu->kernels;
+    job.rows = rows;
+    job.columns = columns;
+    job.step = columns < RANGE ? RANGE / columns : 1;
+    ego_parallel(cpu->pool, (size_t)((rows + job.step - 1) / job.step), run_range, &job);
+    return EGO_OK;
+}
+
+static const float *input(const range_job *job, int which, int64_t row) {
+    return ego_f32(job->call->in[which]) + row * job->columns;
+}
+static float *output(const range_job *job, int64_t row) {
+    return ego_f32(job->call->out) + row * job->columns;
+}
+
+/* ---- rows --------------------------------------------------------------------------------------- */
+
+static void layer_norm(const range_job *job, int64_t row, int64_t rows) {
+    job->kernels->layer_norm(rows, job->columns, input(job, 0, row), job->param[0], job->param[1],
+                             job->call->as.layer_norm.eps, output(job, row));
+}
+
+ego_err ego__cpu_layer_norm(ego_backend *backend, const ego_call *call) {
+    ego__cpu *cpu = (ego__cpu *)backend;
+    range_job job = {.call = call, .body = layer_norm};
+    for (int i = 0; i < 2; i++) EGO_TRY(ego__cpu_floats(cpu, call->param[i], &job.param[i]));
+    return run_rows(cpu, job, ego_tensor_rows(call->out), ego_tensor_columns(call->out));
+}
+
+static void softmax(const range_job *job, int64_t row, int64_t rows) {
+    job->kernels->softmax(rows, job->columns, input(job, 0, row), output(job, row));
+}
+
+ego_err ego__cpu_softmax(ego_backend *backend, const ego_call *call) {
+    return run_rows((ego__cpu *)backend, (range_job){.call = call, .body = softmax},
+                    ego_tensor_rows(call->out), ego_tensor_columns(call->out));
+}
+
+static void l2_normalize(const range_job *job, int64_t row, int64_t rows) {
+    job->kernels->l2_normalize(rows, job->columns, input(job, 0, row), output(job, row));
+}
+
+ego_err ego__cpu_l2_normalize(ego_backend *backend, const ego_call *call) {
+    return run_rows((ego__cpu *)backend, (range_job){.call = call, .body = l2_normalize},
+                    ego_tensor_rows(call->out), ego_tensor_columns(call->out));
+}
+
+/* ---- elements: rows of one element -------------------------------------------------------------- */
+
+static void gated_add(const range_job *job, int64_t at, int64_t n) {
+    job->kernels->gated_add(n, input(job, 0, at), job->gate, input(job, 1, at), output(job, at));
+}
+
+ego_err ego__cpu_gated_add(ego_backend *backend, const ego_call *call) {
+    range_job job = {.call = call, .body = gated_add};
+    ego_to_f32(call->param[0]->value.data, call->param[0]->value.dtype, &job.gate, 1);
+    return run_rows((ego__cpu *)backend, job, ego_tensor_count(call->out), 1);
+}
+
+ego_err ego__cpu_add(ego_backend *backend, const ego_call *call) {
+    range_job job = {.call = call, .body = gated_add, .gate = 1.0f};
+    return run_rows((ego__cpu *)backend, job, ego_tensor_count(call->out), 1);
+}
+
+static void activate(const range_job *job, int64_t at, int64_t n) {
+    job->kernels->activate(n, job->call->as.activate.act, input(job, 0, at), output(job, at));
+}
+
+ego_err ego__cpu_activate(ego_backend *backend, const ego_call *call) {
+    return run_rows((ego__cpu *)backend, (range_job){.call = call, .body = activate},
+                    ego_tensor_count(call->out), 1);
+}
+
+/* ---- copies --------------------------------------------------------------------------------------- */
+
+static void embedding(const range_job *job, int64_t row, int64_t rows) {
+    const ego_param *table = job->call->param[0];
+    const char *data = table->value.data;
+    size_t element = ego_dtype_bytes(table->value.dtype);
+    for (int64_t i = row; i < row + rows; i++) {
+        int64_t id = job->call->as.gather.rows[i];
+        float *out = output(job, i);
+        if (!table->panelled) {
+            ego_to_f32(data + (size_t)(id * job->columns) * element, table->value.dtype, out,
+                       (size_t)job->columns);
+            continue;
+        }
+        size_t at = (size_t)(id / EGO_PANEL * job->columns * EGO_PANEL + id % EGO_PANEL);
+        for (int64_t j = 0; j < job->columns; j++, at += EGO_PANEL)
+            ego_to_f32(data + at * element, table->value.dtype, &out[j], 1);
+    }
+}
+
+ego_err ego__cpu_embedding(ego_backend *backend, const ego_call *call) {
+    return run_rows((ego__cpu *)backend, (range_job){.call = call, .body = embedding},
+                    ego_tensor_rows(call->out), ego_tensor_columns(call->out));
+}
+
+static void gather_rows(const range_job *job, int64_t row, int64_t rows) {
+    for (int64_t i = row; i < row + rows; i++)
+        memcpy(output(job, i), input(job, 0, job->call->as.gather.rows[i]),
+               (size_t)job->columns * sizeof(float));
+}
+
+ego_err ego__cpu_gather_rows(ego_backend *backend, const ego_call *call) {
+    return run_rows((ego__cpu *)backend, (range_job){.call = call, .body = gather_rows},
+                    ego_tensor_rows(call->out), ego_tensor_columns(call->out));
+}
+
+static void concat(const range_job *job, int64_t row, int64_t rows) {
+    int64_t a = ego_tensor_columns(job->call->in[0]), b = job->columns - a;
+    for (int64_t i = row; i < row + rows; i++) {
+        memcpy(output(job, i), ego_f32(job->call->in[0]) + i * a, (size_t)a * sizeof(float));
+        memcpy(output(job, i) + a, ego_f32(job->call->in[1]) + i * b, (size_t)b * sizeof(float));
+    }
+}
+
+ego_err ego__cpu_concat(ego_backend *backend, const ego_call *call) {
+    return run_rows((ego__cpu *)backend, (range_job){.call = call, .body = concat},
+                    ego_tensor_rows(call->out), ego_tensor_columns(call->out));
+}
+
+/* Frames (B, F, C, S, S'); a row of the result is one patch, (C, P, P). */
+static void patchify(const range_job *job, int64_t row, int64_t rows) {
+    const ego_tensor *x = job->call->in[0];
+    int64_t patch = job->call->as.patchify.patch, channels = x->shape[2];
+    int64_t height = x->shape[3], width = x->shape[4], across = width / patch;
+    int64_t patches = height / patch * across;
+    for (int64_t i = row; i < row + rows; i++) {
+        int64_t frame = i / patches, y = i % patches / across * patch, x0 = i % across * patch;
+        float *out = output(job, i);
+        for (int64_t line = 0; line < channels * patch; line++, out += patch) {
+            int64_t c = line / patch, dy = line % patch;
+            memcpy(out, ego_f32(x) + ((frame * channels + c) * height + y + dy) * width + x0,
+                   (size_t)patch * sizeof(float));
+        }
+    }
+}
+
+ego_err ego__cpu_patchify(ego_backend *backend, const ego_call *call) {
+    return run_rows((ego__cpu *)backend, (range_job){.call = call, .body = patchify},
+                    ego_tensor_rows(call->out), ego_tensor_columns(call->out));
+}
+
+/* param: class token, pos, temporal. Rows of the result: (B, 1 + F·N). */
+static void clip_tokens(const range_job *job, int64_t row, int64_t rows) {
+    int64_t tokens = job->call->out->shape[1], frames = job->call->as.clip_tokens.frames;
+    int64_t patches = frames ? (tokens - 1) / frames : 0, columns = job->columns;
+    for (int64_t i = row; i < row + rows; i++) {
+        int64_t b = i / tokens, t = i % tokens - 1;
+        const float *x = job->param[0], *pos = job->param[1], *temporal = NULL;
+        float *out = output(job, i);
+        if (t >= 0) {
+            x = input(job, 0, b * frames * patches + t);
+            pos += (1 + t % patches) * columns;
+            temporal = job->param[2] + t / patches * columns;
+        }
+        for (int64_t j = 0; j < columns; j++)
+            out[j] = x[j] + (temporal ? pos[j] + temporal[j] : pos[j]);
+    }
+}
+
+ego_err ego__cpu_clip_tokens(ego_backend *backend, const ego_call *call) {
+    ego__cpu *cpu = (ego__cpu *)backend;
+    range_job job = {.call = call, .body = clip_tokens};
+    for (int i = 0; i < 3; i++) EGO_TRY(ego__cpu_floats(cpu, call->param[i], &job.param[i]));
+    return run_rows(cpu, job, ego_tensor_rows(call->out), ego_tensor_columns(call->out));
+}
