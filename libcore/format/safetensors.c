@@ -29,14 +29,13 @@ bool ego__is_safetensors(const ego_map *map) {
     return map->size > PREFIX_BYTES && map->data[PREFIX_BYTES] == '{';
 }
 
+/* At most EGO_MAX_DIMS elements, the caller has counted. */
 static ego_err read_shape(const ego_json *list, ego_tensor *tensor) {
     if (!ego_json_is_array(list))
         return ego_fail(EGO_EFORMAT, "\"shape\": expected an array, found %s", ego_json_kind(list));
     tensor->ndim = 0;
     for (const ego_json *x = ego_json_first(list); x; x = ego_json_next(x)) {
         int64_t n;
-        if (tensor->ndim == EGO_MAX_DIMS)
-            return ego_fail(EGO_EUNSUPPORTED, "more than %d dimensions", EGO_MAX_DIMS);
         if (!ego_json_integer(x, &n) || n < 0)
             return ego_fail(EGO_EFORMAT, "\"shape\": expected whole numbers from 0, found %s",
                             ego_json_kind(x));
@@ -45,18 +44,19 @@ static ego_err read_shape(const ego_json *list, ego_tensor *tensor) {
     return EGO_OK;
 }
 
+/* Where a tensor lies after the header. */
+typedef struct extent {
+    size_t from, to;
+} extent;
+
 /* One member of the header; `data` and `size` are the part of the file after it. */
 static ego_err read_tensor(ego_weights *weights, const ego_json *entry, const uint8_t *data,
-                           size_t size) {
+                           size_t size, extent *place) {
     const char *name = ego_json_key(entry), *dtype;
     ego_tensor tensor = {0};
     if (!ego_json_string(ego_json_get(entry, "dtype"), &dtype))
         return ego_fail(EGO_EFORMAT, "\"dtype\": expected a string, found %s",
                         ego_json_kind(ego_json_get(entry, "dtype")));
-    if (!ego_dtype_parse(dtype, &tensor.dtype))
-        return ego__weights_skip(weights, "%s: dtype %s, skipped", name, dtype);
-    EGO_TRY(read_shape(ego_json_get(entry, "shape"), &tensor));
-
     const ego_json *offsets = ego_json_get(entry, "data_offsets");
     int64_t from, to;
     if (ego_json_count(offsets) != 2 || !ego_json_integer(ego_json_first(offsets), &from) ||
@@ -67,6 +67,13 @@ static ego_err read_tensor(ego_weights *weights, const ego_json *entry, const ui
                         "its bytes %" PRId64 " to %" PRId64 " are not within the %zu of the file; cut "
                         "short?",
                         from, to, size);
+    *place = (extent){(size_t)from, (size_t)to};
+
+    if (!ego_dtype_parse(dtype, &tensor.dtype))
+        return ego__weights_skip(weights, "%s: dtype %s, skipped", name, dtype);
+    if (ego_json_count(ego_json_get(entry, "shape")) > EGO_MAX_DIMS)
+        return ego__weights_skip(weights, "%s: more than %d dimensions, skipped", name, EGO_MAX_DIMS);
+    EGO_TRY(read_shape(ego_json_get(entry, "shape"), &tensor));
     size_t bytes;
     char text[EGO_SHAPE_TEXT];
     if (!ego_shape_bytes(tensor.shape, tensor.ndim, tensor.dtype, &bytes) ||
@@ -88,6 +95,45 @@ static ego_err read_metadata(ego_weights *weights, const ego_json *metadata) {
     return EGO_OK;
 }
 
+static int by_extent(const void *a, const void *b) {
+    const extent *x = a, *y = b;
+    if (x->from != y->from) return x->from < y->from ? -1 : 1;
+    return (x->to > y->to) - (x->to < y->to);
+}
+
+/* The format has the tensors cover the data exactly: no two share bytes, none are left over. */
+static ego_err check_cover(const ego_weights *weights, extent *places, size_t count, size_t size) {
+    size_t at = 0, i = 0;
+    if (count) qsort(places, count, sizeof *places, by_extent);
+    while (i < count && places[i].from == at) at = places[i++].to;
+    if (i == count && at == size) return EGO_OK;
+    return ego_fail(EGO_EFORMAT, "%s: the tensors do not cover its %zu bytes of data one after the "
+                                 "other: overlap, hole or rest at byte %zu",
+                    weights->path, size, at);
+}
+
+static ego_err read_entries(ego_weights *weights, const ego_json *root, const uint8_t *data,
+                            size_t size) {
+    ego_err err = EGO_OK;
+    size_t count = 0;
+    extent *places = calloc(ego_json_count(root) + 1, sizeof *places);
+    if (!places) return ego_fail(EGO_ENOMEM, "%s: out of memory", weights->path);
+    for (const ego_json *x = ego_json_first(root); x; x = ego_json_next(x)) {
+        if (strcmp(ego_json_key(x), "__metadata__") == 0) {
+            EGO_TRY_OUT(read_metadata(weights, x));
+            continue;
+        }
+        if ((err = read_tensor(weights, x, data, size, &places[count++])) != EGO_OK) {
+            ego_fail_context(err, "%s: tensor %s", weights->path, ego_json_key(x));
+            goto out;
+        }
+    }
+    err = check_cover(weights, places, count, size);
+out:
+    free(places);
+    return err;
+}
+
 ego_err ego__read_safetensors(ego_weights *weights) {
     const ego_map *map = &weights->map;
     weights->format = "safetensors";
@@ -96,26 +142,16 @@ ego_err ego__read_safetensors(ego_weights *weights) {
         return ego_fail(EGO_EFORMAT,
                         "%s: a header of %" PRIu64 " bytes in a file of %zu (at most %d are read)",
                         weights->path, header, map->size, MAX_HEADER);
-    const uint8_t *data = map->data + PREFIX_BYTES + header;
-    size_t size = map->size - PREFIX_BYTES - (size_t)header;
+    const uint8_t *text = map->data + PREFIX_BYTES, *data = text + header;
 
     ego_json *root = NULL;
-    ego_err err = ego_json_parse((const char *)map->data + PREFIX_BYTES, (size_t)header, &root);
+    ego_err err = ego_json_parse((const char *)text, (size_t)header, &root);
     if (err == EGO_OK && !ego_json_is_object(root))
         err = ego_fail(EGO_EFORMAT, "expected an object, found %s", ego_json_kind(root));
-    if (err != EGO_OK) {
+    if (err != EGO_OK)
         ego_fail_context(err, "%s: header", weights->path);
-        goto out;
-    }
-    for (const ego_json *x = ego_json_first(root); x; x = ego_json_next(x)) {
-        if (strcmp(ego_json_key(x), "__metadata__") == 0) {
-            EGO_TRY_OUT(read_metadata(weights, x));
-        } else if ((err = read_tensor(weights, x, data, size)) != EGO_OK) {
-            ego_fail_context(err, "%s: tensor %s", weights->path, ego_json_key(x));
-            goto out;
-        }
-    }
-out:
+    else
+        err = read_entries(weights, root, data, map->size - PREFIX_BYTES - (size_t)header);
     ego_json_free(root);
     return err;
 }

@@ -346,7 +346,7 @@ static ego_err visit_outer(reader *r, const ego_pickle_value *root, const ego_pi
             EGO_TRY(add_dict(r, key->text.bytes, key->text.length, value));
         else
             EGO_TRY(ego__weights_skip(r->weights, "%.*s: %s, skipped", width, key->text.bytes,
-                                      ego_pickle_type(value)));
+                                      tensor_call(value) ? "tensor" : ego_pickle_type(value)));
     }
     return EGO_OK;
 }

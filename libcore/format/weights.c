@@ -133,24 +133,52 @@ static ego_err finish_names(ego_weights *weights) {
     return EGO_OK;
 }
 
+static ego_err read_all(ego_weights *weights) {
+    EGO_TRY(read_by_content(weights));
+    return finish_names(weights);
+}
+
+static ego_err new_weights(const char *path, ego_weights **weights) {
+    ego_weights *w = calloc(1, sizeof *w);
+    if (w) w->path = strdup(path);
+    if (!w || !w->path) {
+        free(w);
+        return ego_fail(EGO_ENOMEM, "%s: out of memory", path);
+    }
+    ego_arena_init(&w->arena, 0);
+    *weights = w;
+    return EGO_OK;
+}
+
 ego_err ego_weights_open(const char *path, ego_weights **weights) {
     ego_err err = EGO_OK;
-    ego_weights *w = calloc(1, sizeof *w);
-    if (!w) return ego_fail(EGO_ENOMEM, "%s: out of memory", path);
-    ego_arena_init(&w->arena, 0);
-    if (!(w->path = strdup(path))) EGO_TRY_OUT(ego_fail(EGO_ENOMEM, "%s: out of memory", path));
+    ego_weights *w;
+    EGO_TRY(new_weights(path, &w));
     EGO_TRY_OUT(ego_map_open(path, &w->map));
-    EGO_TRY_OUT(read_by_content(w));
-    EGO_TRY_OUT(finish_names(w));
+    w->owns_map = true;
+    EGO_TRY_OUT(read_all(w));
     *weights = w;
 out:
     if (err != EGO_OK) ego_weights_close(w);
     return err;
 }
 
+ego_err ego__weights_open_memory(const char *name, const uint8_t *data, size_t size,
+                                 ego_weights **weights) {
+    ego_weights *w;
+    EGO_TRY(new_weights(name, &w));
+    w->map = (ego_map){data, size};
+    ego_err err = read_all(w);
+    if (err == EGO_OK)
+        *weights = w;
+    else
+        ego_weights_close(w);
+    return err;
+}
+
 void ego_weights_close(ego_weights *weights) {
     if (!weights) return;
-    ego_map_close(&weights->map);
+    if (weights->owns_map) ego_map_close(&weights->map);
     ego_arena_release(&weights->arena);
     free(weights->entries);
     free(weights->skipped);

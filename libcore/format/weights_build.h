@@ -19,6 +19,7 @@ struct ego_weights {
     char *path;
     const char *format;
     ego_map map;
+    bool owns_map;
     ego_arena arena; /* names, lines of text and the tensors that could not stay in the map */
     size_t copied;   /* bytes of those tensors */
     ego_weights_entry *entries;
@@ -43,5 +44,9 @@ ego_err ego__weights_alloc(ego_weights *weights, size_t bytes, void **data);
 /* Points tensor->data at `bytes` in the map when they are aligned for the dtype, else at a copy. */
 ego_err ego__weights_place(ego_weights *weights, const uint8_t *data, size_t bytes,
                            ego_tensor *tensor);
+
+/* ego_weights_open on bytes that stay the caller's, for tests. */
+ego_err ego__weights_open_memory(const char *name, const uint8_t *data, size_t size,
+                                 ego_weights **weights);
 
 #endif
