@@ -1,15 +1,16 @@
 #include "task/match.h"
 
-#include "tensor/panel.h"
+#include "tensor/backend.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Targets go by in blocks. In each, threads first score tiles of rows against every query (a tile
- * stays in cache while the queries' panels pass), then take panels of 16 queries each and enter the
- * scores into their heaps; a heap has one owner, so nothing needs merging. */
-enum { TILE = 32, TILES = 64, BLOCK = TILE * TILES, STEP = 4 };
+/* Targets go by in blocks that stay in cache. Of each, threads first bring the rows together as aligned
+ * float32; one product scores them against all queries, which stand where a layer's weights would;
+ * then threads take queries, sixteen at a time, and enter their scores into heaps. A heap has one owner,
+ * so nothing needs merging and ties fall the same way for any number of threads. */
+enum { BLOCK = 2048, GATHER = 64, LANES = 16 };
 
 typedef struct heap { /* the best so far, the worst of them at hit[0] */
     ego_match_hit *hit;
@@ -18,34 +19,35 @@ typedef struct heap { /* the best so far, the worst of them at hit[0] */
 
 typedef struct search {
     const ego_vector *targets;
-    size_t dim, k, n_queries, n_panels;
+    size_t dim, k, n_queries;
     double min_score;
-    float *panels;      /* unit queries in the layout of tensor/panel.h */
-    float *scores;      /* (n_panels, BLOCK, 16) of the block at hand */
-    float *inverse;     /* (BLOCK): 1 / length of each target; NaN for a bad one */
-    float *tiles;       /* (threads, TILE, dim) */
-    heap *heaps;        /* (n_queries) */
-    size_t first, rows; /* the block at hand */
+    ego_arena memory;    /* of the arrays below */
+    float *rows;         /* (BLOCK, dim) */
+    float *inverse;      /* (BLOCK): 1 / length of each row; NaN for a bad one */
+    heap *heaps;         /* (n_queries) */
+    ego_param weight;    /* queries of unit length (n_queries, dim) */
+    const float *scores; /* (n, n_queries) of the block at hand, not yet divided by the lengths */
+    size_t first, n;     /* the block: targets [first, first + n) */
 } search;
 
 /* ---- scoring
  * ------------------------------------------------------------------------------------- */
 
-/* Sixteen partial sums, whatever the width of the machine's vectors: one order of additions. */
+/* Eight partial sums: wide enough for any machine's vectors, and one order of additions on all. */
 static float square_sum(const float *x, size_t n) {
-    float part[16] = {0};
-    size_t i = 0;
-    for (; i + 16 <= n; i += 16)
-        for (size_t j = 0; j < 16; j++) part[j] += x[i + j] * x[i + j];
-    for (size_t j = 0; i + j < n; j++) part[j] += x[i + j] * x[i + j];
-    for (size_t width = 8; width > 0; width /= 2)
-        for (size_t j = 0; j < width; j++) part[j] += part[j + width];
-    return part[0];
+    float part[8] = {0}, rest = 0;
+    size_t whole = n / 8 * 8;
+    for (size_t i = 0; i < whole; i += 8)
+        for (size_t j = 0; j < 8; j++) part[j] += x[i + j] * x[i + j];
+    for (size_t i = whole; i < n; i++) rest += x[i] * x[i];
+    return rest + (((part[0] + part[4]) + (part[2] + part[6])) +
+                   ((part[1] + part[5]) + (part[3] + part[7])));
 }
 
 /* The vector as float32 in aligned memory; returns 1 / max(length, 1e-8), NaN when it has no
  * length. */
 static float load(const ego_vector *v, float *out, size_t dim) {
+    if (!v->data) return NAN;
     if (v->dtype == EGO_F32) {
         memcpy(out, v->data, dim * sizeof *out);
     } else if ((uintptr_t)v->data % ego_dtype_bytes(v->dtype) == 0) {
@@ -63,30 +65,12 @@ static float load(const ego_vector *v, float *out, size_t dim) {
     return isfinite(length) ? 1 / fmaxf(length, 1e-8f) : NAN;
 }
 
-/* STEP rows of a tile against one panel of queries. */
-static void score_rows(const float *restrict rows, size_t dim, const float *restrict panel,
-                       float *restrict out) {
-    float sum[STEP][EGO_PANEL] = {{0}};
-    for (size_t i = 0; i < dim; i++)
-        for (size_t r = 0; r < STEP; r++)
-            for (size_t j = 0; j < EGO_PANEL; j++)
-                sum[r][j] += rows[r * dim + i] * panel[i * EGO_PANEL + j];
-    memcpy(out, sum, sizeof sum);
-}
-
-static void score_tile(void *context, size_t index, unsigned worker) {
+static void gather_rows(void *context, size_t index, unsigned worker) {
     search *s = context;
-    size_t first = index * TILE, rows = s->rows - first < TILE ? s->rows - first : TILE;
-    float *tile = s->tiles + (size_t)worker * TILE * s->dim;
-    for (size_t r = 0; r < rows; r++)
-        s->inverse[first + r] = load(&s->targets[s->first + first + r], tile + r * s->dim, s->dim);
-    /* The rows behind the last one are whatever was there: computed with it, never looked at. */
-    for (size_t p = 0; p < s->n_panels; p++) {
-        float *out = s->scores + (p * BLOCK + first) * EGO_PANEL;
-        for (size_t r = 0; r < rows; r += STEP)
-            score_rows(tile + r * s->dim, s->dim, s->panels + p * EGO_PANEL * s->dim,
-                       out + r * EGO_PANEL);
-    }
+    (void)worker;
+    size_t first = index * GATHER, end = s->n - first < GATHER ? s->n : first + GATHER;
+    for (size_t r = first; r < end; r++)
+        s->inverse[r] = load(&s->targets[s->first + r], s->rows + r * s->dim, s->dim);
 }
 
 /* ---- the best k
@@ -131,66 +115,100 @@ static void unheap(heap h) {
     }
 }
 
-static void rank_panel(void *context, size_t panel, unsigned worker) {
+static void rank_queries(void *context, size_t index, unsigned worker) {
     search *s = context;
     (void)worker;
-    heap *heaps = s->heaps + panel * EGO_PANEL;
-    size_t left = s->n_queries - panel * EGO_PANEL, lanes = left < EGO_PANEL ? left : EGO_PANEL;
-    const float *scores = s->scores + panel * BLOCK * EGO_PANEL;
-    float bar[EGO_PANEL]; /* a score at or below it changes nothing; NaN is above nothing */
+    size_t q = index * LANES, lanes = s->n_queries - q < LANES ? s->n_queries - q : LANES;
+    heap *heaps = s->heaps + q;
+    float bar[LANES]; /* a score at or below it changes nothing; NaN is above nothing */
     for (size_t j = 0; j < lanes; j++)
         bar[j] = heaps[j].n == s->k ? heaps[j].hit[0].score : -INFINITY;
-    for (size_t r = 0; r < s->rows; r++)
+    for (size_t r = 0; r < s->n; r++) {
+        const float *scores = s->scores + r * s->n_queries + q;
         for (size_t j = 0; j < lanes; j++) {
-            float score = scores[r * EGO_PANEL + j] * s->inverse[r];
+            float score = scores[j] * s->inverse[r];
             if (!(score > bar[j]) || (double)score < s->min_score) continue;
             enter(&heaps[j], s->k, (ego_match_hit){s->first + r, score});
             if (heaps[j].n == s->k) bar[j] = heaps[j].hit[0].score;
         }
+    }
 }
 
-/* ---- the search
- * ---------------------------------------------------------------------------------- */
+/* ---- the search ---------------------------------------------------------------------------------- */
 
-static ego_err allocate(search *s, ego_match_result *result, unsigned threads) {
-    size_t heap_hits, panel_floats, score_floats, tile_floats;
-    bool over = __builtin_mul_overflow(s->n_queries, s->k, &heap_hits) ||
-                __builtin_mul_overflow(s->n_panels * EGO_PANEL, s->dim, &panel_floats) ||
-                __builtin_mul_overflow(s->n_panels, (size_t)BLOCK * EGO_PANEL, &score_floats) ||
-                __builtin_mul_overflow((size_t)threads * TILE, s->dim, &tile_floats);
+static ego_err allocate(search *s, ego_match_result *result) {
+    size_t hits, floats;
+    bool over = __builtin_mul_overflow(s->n_queries, s->k, &hits) || hits > SIZE_MAX / 32 ||
+                __builtin_mul_overflow(s->n_queries + BLOCK, s->dim, &floats) ||
+                floats > SIZE_MAX / 8;
     if (!over) {
-        result->hits = calloc(heap_hits + 1, sizeof *result->hits);
+        result->hits = malloc((hits + 1) * sizeof *result->hits);
         result->n_hits = calloc(s->n_queries + 1, sizeof *result->n_hits);
         result->bad_query = calloc(s->n_queries + 1, sizeof *result->bad_query);
-        s->panels = calloc(panel_floats + 1, sizeof *s->panels);
-        s->scores = calloc(score_floats + 1, sizeof *s->scores);
-        s->tiles = calloc(tile_floats + 1, sizeof *s->tiles);
-        s->inverse = calloc(BLOCK, sizeof *s->inverse);
-        s->heaps = calloc(s->n_queries + 1, sizeof *s->heaps);
+        s->rows = ego_arena_alloc(&s->memory, BLOCK * s->dim * sizeof *s->rows);
+        s->inverse = ego_arena_alloc(&s->memory, BLOCK * sizeof *s->inverse);
+        s->heaps = ego_arena_alloc(&s->memory, s->n_queries * sizeof *s->heaps);
+        s->weight.value.data = ego_arena_alloc(&s->memory, s->n_queries * s->dim * sizeof(float));
     }
-    if (over || !result->hits || !result->n_hits || !result->bad_query || !s->panels ||
-        !s->scores || !s->tiles || !s->inverse || !s->heaps)
+    if (over || s->memory.failed || !result->hits || !result->n_hits || !result->bad_query)
         return ego_fail(EGO_ENOMEM, "out of memory for the %zu best targets of %zu queries", s->k,
                         s->n_queries);
     return EGO_OK;
 }
 
-/* Queries of unit length, 16 side by side; a bad one becomes zeros. */
-static void pack_queries(search *s, const ego_vector *queries, ego_match_result *result) {
-    float *unit = s->tiles;
-    for (size_t q = 0; q < s->n_queries; q++) {
+/* A bad query becomes zeros. */
+static void prepare_queries(search *s, const ego_vector *queries, ego_match_result *result) {
+    float *unit = s->weight.value.data;
+    for (size_t q = 0; q < s->n_queries; q++, unit += s->dim) {
         float inverse = load(&queries[q], unit, s->dim);
         result->bad_query[q] = isnan(inverse);
-        if (result->bad_query[q]) continue;
-        float *panel = s->panels + q / EGO_PANEL * EGO_PANEL * s->dim + q % EGO_PANEL;
-        for (size_t i = 0; i < s->dim; i++) panel[i * EGO_PANEL] = unit[i] * inverse;
+        for (size_t i = 0; i < s->dim; i++) unit[i] = isnan(inverse) ? 0 : unit[i] * inverse;
+        s->heaps[q] = (heap){result->hits + q * s->k, 0};
     }
+    s->weight.name = "queries";
+    s->weight.value.dtype = EGO_F32;
+    s->weight.value.ndim = 2;
+    s->weight.value.shape[0] = (int64_t)s->n_queries;
+    s->weight.value.shape[1] = (int64_t)s->dim;
 }
 
 static void count_bad(const search *s, ego_match_result *result) {
-    for (size_t r = 0; r < s->rows; r++)
+    for (size_t r = 0; r < s->n; r++)
         if (isnan(s->inverse[r]) && result->n_bad_targets++ == 0)
             result->first_bad_target = s->first + r;
+}
+
+static ego_err search_block(search *s, ego_ctx *cx, const ego_match_options *options) {
+    ego_tensor rows = {s->rows, EGO_F32, 2, {(int64_t)s->n, (int64_t)s->dim}};
+    ego_parallel(options->pool, (s->n + GATHER - 1) / GATHER, gather_rows, s);
+    ego_ctx_mark mark = ego_ctx_save(cx);
+    ego_tensor *scores = ego_linear(cx, &rows, &s->weight, NULL, EGO_ACT_NONE, NULL);
+    EGO_TRY(ego_ctx_err(cx));
+    s->scores = ego_f32(scores);
+    ego_parallel(options->pool, (s->n_queries + LANES - 1) / LANES, rank_queries, s);
+    ego_ctx_rewind(cx, &mark);
+    return EGO_OK;
+}
+
+static ego_err search_all(search *s, size_t n_targets, const ego_match_options *options,
+                          ego_match_result *result) {
+    ego_backend *backend;
+    ego_ctx cx;
+    EGO_TRY(ego_cpu_backend_new(options->pool, &backend));
+    ego_ctx_init(&cx, backend);
+    ego_err err = EGO_OK;
+    for (; err == EGO_OK && s->first < n_targets; s->first += BLOCK) {
+        s->n = n_targets - s->first < BLOCK ? n_targets - s->first : BLOCK;
+        err = search_block(s, &cx, options);
+        count_bad(s, result);
+        if (err == EGO_OK &&
+            !ego_progress_tell(options->progress, "targets", s->first + s->n, n_targets))
+            err = ego_fail(EGO_ECANCELLED, "search stopped");
+    }
+    backend->forget(backend, &s->weight);
+    ego_ctx_release(&cx);
+    ego_backend_free(backend);
+    return err;
 }
 
 ego_err ego_match(const ego_vector *queries, size_t n_queries, const ego_vector *targets,
@@ -203,31 +221,18 @@ ego_err ego_match(const ego_vector *queries, size_t n_queries, const ego_vector 
                 .dim = dim,
                 .k = result->k,
                 .n_queries = n_queries,
-                .n_panels = (n_queries + EGO_PANEL - 1) / EGO_PANEL,
                 .min_score = options->min_score};
-    ego_err err;
-    EGO_TRY_OUT(allocate(&s, result, ego_pool_threads(options->pool)));
-    for (size_t q = 0; q < n_queries; q++) s.heaps[q].hit = result->hits + q * s.k;
-    pack_queries(&s, queries, result);
-
-    for (; s.first < n_targets; s.first += BLOCK) {
-        s.rows = n_targets - s.first < BLOCK ? n_targets - s.first : BLOCK;
-        ego_parallel(options->pool, (s.rows + TILE - 1) / TILE, score_tile, &s);
-        ego_parallel(options->pool, s.n_panels, rank_panel, &s);
-        count_bad(&s, result);
-        if (!ego_progress_tell(options->progress, "targets", s.first + s.rows, n_targets))
-            EGO_TRY_OUT(ego_fail(EGO_ECANCELLED, "search stopped"));
+    ego_arena_init(&s.memory, 0);
+    ego_err err = allocate(&s, result);
+    if (err == EGO_OK) {
+        prepare_queries(&s, queries, result);
+        if (n_queries > 0) err = search_all(&s, n_targets, options, result);
     }
-    for (size_t q = 0; q < n_queries; q++) {
+    for (size_t q = 0; err == EGO_OK && q < n_queries; q++) {
         result->n_hits[q] = result->bad_query[q] ? 0 : s.heaps[q].n;
         unheap(s.heaps[q]);
     }
-out:
-    free(s.panels);
-    free(s.scores);
-    free(s.tiles);
-    free(s.inverse);
-    free(s.heaps);
+    ego_arena_release(&s.memory);
     if (err != EGO_OK) ego_match_release(result);
     return err;
 }

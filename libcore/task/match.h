@@ -18,7 +18,8 @@
 #include <stddef.h>
 
 /* Where one vector's elements begin, little-endian; owned elsewhere. A positive factor common to
- * the elements (an i8 vector's scale) does not change a cosine and is not kept. */
+ * the elements (an i8 vector's scale) does not change a cosine and is not kept. Without data there is no
+ * vector: it matches nothing and counts as bad. */
 typedef struct ego_vector {
     const void *data;
     ego_dtype dtype;
