@@ -63,8 +63,9 @@ int ego_sample_reference_whole(int64_t frames, int n, int64_t *index) {
 
 int64_t ego_sample_reference_chunk(double start, int64_t i, bool *in_end) {
     const int64_t chunk = EGO_CHUNK_SECONDS * EGO_REFERENCE_FPS;
-    *in_end = i > chunk * ((int64_t)floor(start / EGO_CHUNK_SECONDS) + 1);
-    return i % chunk;
+    double from = start > 0 ? floor(start / EGO_CHUNK_SECONDS) : 0;
+    *in_end = i > chunk * ((int64_t)from + 1);
+    return (i % chunk + chunk) % chunk; /* as Python's %: never negative */
 }
 
 void ego_sample_epic(double fps, double start, double end, int n, int64_t *index) {

@@ -1,0 +1,94 @@
+/* Clips by the hundred: requests in, prepared frames out, in the same order.
+ *
+ * A reader looks ahead over a window of requests, sorts what they need by file and time, and reads each
+ * file once, forward, on a thread of its own, while the caller computes. A decoder stays open from one
+ * window to the next. What comes out depends on the request alone, never on what stood beside it in the
+ * window, on timing or on how often the input paused. A request that fails comes back in its place with
+ * its error; the others go on.
+ *
+ *     while (more) {
+ *         while (ego_clips_room(clips) && (more = read a record)) ego_clips_submit(clips, &request);
+ *         if (the input pauses) ego_clips_flush(clips);   // do not wait for a full window
+ *         EGO_TRY(ego_clips_next(clips, &clip));          // EGO_EEND: nothing is outstanding
+ *         ...compute...
+ *         ego_clip_free(clip);
+ *     }
+ *
+ * A reader is used by one thread. */
+#ifndef EGO_DATA_CLIPS_H
+#define EGO_DATA_CLIPS_H
+
+#include "base/err.h"
+#include "media/prepare.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum ego_sampling {
+    EGO_SAMPLING_TIME,      /* the frames on display at the middles of equal parts of [start, end) */
+    EGO_SAMPLING_REFERENCE, /* as the published EgoMCQ reader, faults included (spec: media/sample.h) */
+    EGO_SAMPLING_EPIC       /* as the published EK-100 reader */
+} ego_sampling;
+
+typedef struct ego_clips_options {
+    const char *video_root; /* NULL: none; copied */
+    ego_sampling sampling;
+    ego_preparation preparation;
+    int frames, size;         /* F and S of a clip, (F, 3, S, S) */
+    unsigned decoder_threads; /* 0: one */
+    int window;               /* requests looked at together; 0: 32 */
+    size_t memory;            /* bytes of prepared clips held at a time; 0: 256 MiB. At least two clips. */
+} ego_clips_options;
+
+typedef struct ego_clip_request {
+    const char *video; /* path or uid (data/locate.h); copied */
+    bool whole;        /* the whole file: start and end are not used */
+    double start, end; /* seconds */
+    uint64_t tag;      /* the caller's; comes back with the clip */
+} ego_clip_request;
+
+typedef struct ego_clip {
+    uint64_t tag;
+    ego_err err;       /* EGO_OK, or why there are no pixels */
+    char *message;     /* with err: what went wrong */
+    double start, end; /* seconds, after cutting to the file */
+    float *pixels;     /* (F, 3, S, S) */
+    int substituted;   /* frames that stand in for ones that could not be read (reference sampling) */
+} ego_clip;
+
+/* What was put in the place of something else, since the reader was opened. */
+typedef struct ego_clips_counts {
+    int64_t clips, failed;
+    int64_t dropped;     /* frames that the published reader fails to read, too */
+    int64_t repeated;    /* frames filled with the last good one */
+    int64_t black;       /* clips without one good frame: a black one and zeros */
+    int64_t cut_files;   /* files that end before their header says */
+    int64_t read_errors; /* packets that could not be read or decoded */
+    int64_t damaged;     /* frames decoded with errors, and used */
+} ego_clips_counts;
+
+typedef struct ego_clips ego_clips;
+
+ego_err ego_clips_open(const ego_clips_options *options, ego_clips **clips);
+/* Stops the reading thread and frees clips not yet taken. Takes NULL. */
+void ego_clips_close(ego_clips *clips);
+
+/* How many requests may be submitted now without taking a clip first. */
+int ego_clips_room(const ego_clips *clips);
+/* Requests submitted whose clips were not taken yet. */
+int ego_clips_outstanding(const ego_clips *clips);
+
+/* EGO_EINPUT when there is no room. */
+ego_err ego_clips_submit(ego_clips *clips, const ego_clip_request *request);
+/* Reading starts on what was submitted, though the window is not full. */
+ego_err ego_clips_flush(ego_clips *clips);
+/* The next clip in the order of requests; waits for it. EGO_EEND when none is outstanding. The clip is the
+ * caller's. A failure of the clip itself is in clip->err, not returned. */
+ego_err ego_clips_next(ego_clips *clips, ego_clip **clip);
+void ego_clip_free(ego_clip *clip); /* takes NULL */
+
+/* Exact once all clips were taken. */
+ego_clips_counts ego_clips_get_counts(ego_clips *clips);
+
+#endif

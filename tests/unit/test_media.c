@@ -1,0 +1,281 @@
+/* Frames by time in every container, codec and trouble that tests/cli/make_media.sh can make: any order
+ * of requests must show what playing from the start shows. */
+#include "check.h"
+#include "media_files.h"
+
+#include "base/hash.h"
+#include "base/rng.h"
+#include "media/decode.h"
+
+#include <unistd.h>
+
+enum { MAX_FRAMES = 400, BITS = 10 };
+
+typedef struct shown {
+    double time;
+    int number;
+} shown;
+
+/* The number in the bars; -1 when it is no such picture. */
+static int read_number(const ego_image *image) {
+    int number = 0;
+    for (int bit = 0; bit < BITS; bit++) {
+        size_t x = (size_t)((2 * bit + 1) * image->width / (2 * BITS));
+        size_t upper = (size_t)(image->height / 4), lower = (size_t)(image->height * 3 / 4);
+        int above = image->rgb[(upper * (size_t)image->width + x) * 3 + 1];
+        int below = image->rgb[(lower * (size_t)image->width + x) * 3 + 1];
+        if (abs(above - below) < 90) return -1;
+        if (above > below) number |= 1 << bit;
+    }
+    return number;
+}
+
+/* Plays the file once in small steps. */
+static int play(const char *file, const ego_video_options *options, shown *list) {
+    ego_video *video = NULL;
+    ego_image image = {0};
+    int n = 0;
+    if (!CHECK_OK(ego_video_open(media_path(file), options, &video))) return 0;
+    for (double t = 0; n < MAX_FRAMES; t += 0.004) {
+        if (!CHECK_OK(ego_video_seek(video, t))) break;
+        if (n == 0 || ego_video_time(video) > list[n - 1].time) {
+            CHECK_OK(ego_video_image(video, &image));
+            list[n++] = (shown){ego_video_time(video), read_number(&image)};
+        }
+        if (ego_video_at_last(video)) break;
+    }
+    ego_image_free(&image);
+    ego_video_close(video);
+    return n;
+}
+
+static int number_at(const shown *list, int n, double t) {
+    int i = n - 1;
+    while (i > 0 && list[i].time > t + 1e-6) i--;
+    return list[i].number;
+}
+
+/* Times in no order, and nearly in order, against what playing showed. */
+static void check_any_order(const char *file, const ego_video_options *options, const shown *list, int n,
+                            int requests) {
+    ego_video *video = NULL;
+    ego_image image = {0};
+    if (n < 1 || !CHECK_OK(ego_video_open(media_path(file), options, &video))) return;
+    double length = list[n - 1].time + 0.2;
+    int wrong = 0;
+    for (int i = 0; i < requests; i++) {
+        double u = ego_rng_unit(ego_fnv1a(file), (uint64_t)i);
+        double t = i < requests / 2 ? length * u : length * ((i - requests / 2 + u) * 2 / requests);
+        if (i % 7 == 0) t = list[(int)(u * n)].time; /* exactly on a frame's beginning */
+        if (!CHECK_OK(ego_video_frame_at(video, t, &image))) break;
+        int number = read_number(&image);
+        if (number != number_at(list, n, t)) {
+            if (wrong++ < 3)
+                fprintf(stderr, "%s at %.6f s: frame %d, playing shows %d\n", file, t, number,
+                        number_at(list, n, t));
+        }
+    }
+    if (!CHECK(wrong == 0)) fprintf(stderr, "    in %s\n", file);
+    ego_image_free(&image);
+    ego_video_close(video);
+}
+
+typedef struct media_case {
+    const char *file;
+    int frames;         /* in the file */
+    int first, step;    /* numbers that must be shown: first, first + step, ... */
+    double rate;        /* frames a second; 0: given by `when` */
+    double duration;
+    double (*when)(int i);
+    int requests;
+    double slack;       /* of time stamps: containers round */
+} media_case;
+
+static double when_uneven(int i) { return (i + 2 * (i / 3)) / 30.0; }
+static double when_gif(int i) { return i / 10.0; }
+
+static const media_case cases[] = {
+    {"h264.mp4", 300, 0, 1, 30, 10, NULL, 120, 1e-6},
+    {"opengop.mkv", 300, 0, 1, 30, 10, NULL, 120, 6e-4},
+    {"onegop.mp4", 300, 0, 1, 30, 10, NULL, 20, 1e-6},
+    {"refresh.mkv", 300, 0, 1, 30, 10, NULL, 60, 6e-4},
+    {"hevc.mkv", 300, 0, 1, 30, 10, NULL, 60, 6e-4},
+    {"mpeg4.avi", 300, 0, 1, 30, 10, NULL, 20, 1e-6},
+    {"h264.avi", 300, 0, 1, 30, 10, NULL, 20, 1e-6},
+    {"mjpeg.avi", 300, 0, 1, 30, 10, NULL, 20, 1e-6},
+    {"vp9.webm", 300, 0, 1, 30, 10, NULL, 60, 6e-4},
+    {"h264.ts", 300, 0, 1, 30, 10, NULL, 20, 2e-5},
+    {"mpeg2.ts", 300, 0, 1, 30, 10, NULL, 20, 2e-5},
+    {"tenth.gif", 100, 1, 3, 0, 10, when_gif, 20, 1e-6},
+    {"vfr.mp4", 300, 0, 1, 0, 0, when_uneven, 120, 1e-4},
+    {"vfr.mkv", 300, 0, 1, 0, 0, when_uneven, 120, 6e-4},
+    {"ten.mkv", 300, 0, 1, 30, 10, NULL, 40, 6e-4},
+    {"full.mp4", 300, 0, 1, 30, 10, NULL, 40, 1e-6},
+    {"odd.mp4", 300, 0, 1, 30, 10, NULL, 40, 1e-6},
+    {"odd.webm", 300, 0, 1, 30, 10, NULL, 40, 6e-4},
+    {"gray.mkv", 300, 0, 1, 30, 10, NULL, 40, 6e-4},
+    {"alpha.mov", 60, 0, 1, 30, 2, NULL, 40, 1e-6},
+    {"frag.mp4", 300, 0, 1, 30, 10, NULL, 40, 1e-6},
+    {"nocues.mkv", 300, 0, 1, 30, 10, NULL, 40, 6e-4},
+    {"edit.mp4", 195, 105, 1, 30, 6.5, NULL, 120, 1e-6},
+    {"late.ts", 300, 0, 1, 30, 10, NULL, 20, 2e-5},
+    {"late.mkv", 300, 0, 1, 30, 10, NULL, 40, 6e-4},
+    {"late.mp4", 300, 0, 1, 30, 10, NULL, 40, 1e-6},
+    {"joined.ts", 120, 0, 1, 30, 4, NULL, 20, 2e-5},
+    {"pictures/%03d.png", 40, 0, 1, 25, 1.6, NULL, 20, 1e-6},
+};
+
+static void check_case(const media_case *c) {
+    static shown list[MAX_FRAMES];
+    if (!strchr(c->file, '%') && access(media_path(c->file), R_OK) != 0) {
+        printf("not checked: %s could not be made here\n", c->file);
+        return;
+    }
+    int n = play(c->file, NULL, list), wrong = 0;
+    if (!CHECK(n == c->frames)) fprintf(stderr, "    %s: %d frames, expected %d\n", c->file, n, c->frames);
+    for (int i = 0; i < n; i++) {
+        double time = c->when ? c->when(i) : i / c->rate;
+        int number = c->first + i * c->step;
+        if ((list[i].number != number || fabs(list[i].time - time) > c->slack) && wrong++ < 3)
+            fprintf(stderr, "%s: frame %d at %.6f s, expected %d at %.6f s\n", c->file, list[i].number,
+                    list[i].time, number, time);
+    }
+    if (!CHECK(wrong == 0)) fprintf(stderr, "    in %s: %d\n", c->file, wrong);
+    check_any_order(c->file, NULL, list, n, c->requests);
+
+    ego_video *video = NULL;
+    ego_video_info info;
+    if (!CHECK_OK(ego_video_open(media_path(c->file), NULL, &video))) return;
+    CHECK_OK(ego_video_get_info(video, &info));
+    if (c->duration > 0 && !CHECK(info.exact && fabs(info.duration - c->duration) < 2e-3))
+        fprintf(stderr, "    %s: lasts %.6f s, expected %.6f s\n", c->file, info.duration, c->duration);
+    ego_video_close(video);
+}
+
+static void test_threads(void) {
+    static shown one[MAX_FRAMES], four[MAX_FRAMES];
+    ego_video_options options = {.threads = 4};
+    int n = play("h264.mp4", NULL, one), m = play("h264.mp4", &options, four);
+    CHECK(n == m && memcmp(one, four, (size_t)n * sizeof *one) == 0);
+    check_any_order("h264.mp4", &options, one, n, 40);
+}
+
+/* What can be decoded of a file that was cut short is shown; beyond it, its last frame. */
+static void test_cut(void) {
+    static const char *const files[] = {"cut_h264.mp4", "cut_opengop.mkv", "cut_h264.ts", "cut_mpeg4.avi"};
+    static shown list[MAX_FRAMES];
+    for (size_t i = 0; i < 4; i++) {
+        if (access(media_path(files[i]), R_OK) != 0) continue;
+        int n = play(files[i], NULL, list), wrong = 0;
+        ego_video *video = NULL;
+        ego_video_info info;
+        CHECK(n > 60 && n < 290);
+        for (int k = 0; k < n - 1; k++) wrong += list[k].number != k;
+        CHECK(wrong == 0);
+        if (!CHECK_OK(ego_video_open(media_path(files[i]), NULL, &video))) continue;
+        CHECK_OK(ego_video_get_info(video, &info));
+        if (!CHECK(fabs(info.duration - (list[n - 1].time + 1 / 30.0)) < 0.1))
+            fprintf(stderr, "    %s: lasts %.3f s, the last frame is at %.3f s\n", files[i],
+                    info.duration, list[n - 1].time);
+        if (i < 1) CHECK(ego_video_get_damage(video)->cut);
+        ego_video_close(video);
+        check_any_order(files[i], NULL, list, n, 20);
+    }
+}
+
+static void test_numbers(void) {
+    static const char *const files[] = {"h264.mp4", "opengop.mkv", "vp9.webm", "h264.ts", "edit.mp4"};
+    for (size_t i = 0; i < 5; i++) {
+        ego_video *video = NULL;
+        ego_image image = {0};
+        bool found = false;
+        if (access(media_path(files[i]), R_OK) != 0) continue;
+        if (!CHECK_OK(ego_video_open(media_path(files[i]), NULL, &video))) continue;
+        int last = i == 4 ? 194 : 299, offset = i == 4 ? 105 : 0;
+        for (int k = 0; k < 40; k++) {
+            int want = k == 0 ? 0 : k == 1 ? last : (k * 89) % (last + 1);
+            CHECK_OK(ego_video_seek_number(video, want, &found));
+            CHECK_OK(ego_video_image(video, &image));
+            if (!CHECK(found && read_number(&image) == want + offset))
+                fprintf(stderr, "    %s: frame %d is %d\n", files[i], want, read_number(&image));
+        }
+        CHECK_OK(ego_video_seek_number(video, last + 1, &found));
+        CHECK(!found);
+        ego_image_free(&image);
+        ego_video_close(video);
+    }
+}
+
+static void test_colours(void) {
+    static const char *const files[] = {"unsaid_480", "unsaid_720", "601_720", "709_480", "2020_480", "full_480"};
+    for (size_t i = 0; i < 6; i++) {
+        char name[64];
+        ego_video *video = NULL;
+        ego_image image = {0};
+        snprintf(name, sizeof name, "colour_%s.mp4", files[i]);
+        if (access(media_path(name), R_OK) != 0) continue;
+        if (!CHECK_OK(ego_video_open(media_path(name), NULL, &video))) continue;
+        CHECK_OK(ego_video_frame_at(video, 0, &image));
+        const uint8_t *p = image.rgb + 3 * (20 * 64 + 20);
+        if (!CHECK(abs(p[0] - 200) < 4 && abs(p[1] - 60) < 4 && abs(p[2] - 30) < 4))
+            fprintf(stderr, "    %s: (%d, %d, %d), expected (200, 60, 30)\n", name, p[0], p[1], p[2]);
+        ego_image_free(&image);
+        ego_video_close(video);
+    }
+}
+
+/* A pipe gives the same frames forward, and refuses to go back. */
+static void test_pipe(void) {
+    static shown list[MAX_FRAMES];
+    int n = play("nocues.mkv", NULL, list), saved = dup(STDIN_FILENO), wrong = 0;
+    char command[1200];
+    snprintf(command, sizeof command, "cat '%s'", media_path("nocues.mkv"));
+    FILE *pipe = popen(command, "r");
+    ego_video *video = NULL;
+    ego_image image = {0};
+    ego_video_info info;
+    if (!CHECK(pipe && saved >= 0 && dup2(fileno(pipe), STDIN_FILENO) >= 0)) return;
+    if (CHECK_OK(ego_video_open("-", NULL, &video))) {
+        for (double t = 0.05; t < 9; t += 0.31) {
+            CHECK_OK(ego_video_frame_at(video, t, &image));
+            wrong += read_number(&image) != number_at(list, n, t);
+        }
+        CHECK(wrong == 0);
+        CHECK_ERR(EGO_EUNSUPPORTED, ego_video_seek(video, 1));
+        CHECK_OK(ego_video_seek(video, 20));
+        CHECK_OK(ego_video_get_info(video, &info));
+        CHECK(info.exact && fabs(info.duration - 10) < 0.01);
+    }
+    ego_image_free(&image);
+    ego_video_close(video);
+    dup2(saved, STDIN_FILENO);
+    close(saved);
+    pclose(pipe);
+}
+
+static void test_refused(void) {
+    ego_video *video = NULL;
+    CHECK_ERR(EGO_EIO, ego_video_open("/nowhere/at all.mp4", NULL, &video));
+    CHECK_ERR(EGO_EIO, ego_video_open("/tmp", NULL, &video));
+    CHECK_ERR(EGO_EIO, ego_video_open("http://localhost/x.mp4", NULL, &video));
+    CHECK_ERR(EGO_EFORMAT, ego_video_open_memory("not a video", 11, "x", NULL, &video));
+    CHECK_ERR(EGO_EFORMAT, ego_video_open_memory("", 0, "empty", NULL, &video));
+    /* A list of other files is not followed. */
+    char list[1400];
+    int bytes = snprintf(list, sizeof list, "ffconcat version 1.0\nfile '%s'\n", media_path("h264.mp4"));
+    CHECK(ego_video_open_memory(list, (size_t)bytes, "list", NULL, &video) != EGO_OK);
+    CHECK(video == NULL);
+}
+
+int main(void) {
+    if (!media_make()) return check_skip("the ffmpeg command is needed to make the test videos");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) check_case(&cases[i]);
+    test_threads();
+    test_cut();
+    test_numbers();
+    test_colours();
+    test_pipe();
+    test_refused();
+    media_remove();
+    return check_done();
+}
