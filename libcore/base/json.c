@@ -11,35 +11,80 @@
 static const cJSON *node_of(const ego_json *node) { return (const cJSON *)(const void *)node; }
 static const ego_json *json_of(const cJSON *node) { return (const ego_json *)(const void *)node; }
 
-/* cJSON recurses per level and ends strings at NUL: refuse both before it sees them. */
+static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+/* How long the byte order mark at the start is: 3 or 0. */
+static size_t mark_bytes(const char *text, size_t n) {
+    return n >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+}
+
+static size_t skip_digits(const char *text, size_t n, size_t i) {
+    while (i < n && is_digit(text[i])) i++;
+    return i;
+}
+
+/* The offset behind the number that starts at i; i when it is none by RFC 8259. */
+static size_t number_end(const char *text, size_t n, size_t i) {
+    size_t start = i, digits = i + (text[i] == '-');
+    i = skip_digits(text, n, digits);
+    if (i == digits || (text[digits] == '0' && i - digits > 1)) return start;
+    if (i < n && text[i] == '.') {
+        digits = i + 1;
+        i = skip_digits(text, n, digits);
+        if (i == digits) return start;
+    }
+    if (i < n && (text[i] == 'e' || text[i] == 'E')) {
+        digits = i + 1;
+        if (digits < n && (text[digits] == '+' || text[digits] == '-')) digits++;
+        i = skip_digits(text, n, digits);
+        if (i == digits) return start;
+    }
+    return i;
+}
+
+/* Moves *i from a string's first quote to behind its last (to n when it does not end). */
+static ego_err skip_string(const char *text, size_t n, size_t *i) {
+    for (++*i; *i < n && text[*i] != '"'; ++*i) {
+        if ((unsigned char)text[*i] < 0x20)
+            return ego_fail(EGO_EFORMAT, "JSON: byte 0x%02x inside a string at offset %zu",
+                            (unsigned char)text[*i], *i);
+        if (text[*i] != '\\') continue;
+        if (n - *i > 5 && memcmp(text + *i, "\\u0000", 6) == 0)
+            return ego_fail(EGO_EFORMAT, "JSON: \\u0000 at offset %zu is not supported", *i);
+        if (++*i == n) return EGO_OK;
+    }
+    if (*i < n) ++*i;
+    return EGO_OK;
+}
+
+/* What cJSON would take and we do not: it recurses per level, ends strings at NUL, lets control characters
+ * pass as white space and in strings, and numbers that no other program reads. */
 static ego_err check_bounds(const char *text, size_t n) {
-    size_t depth = 0;
-    bool in_string = false;
-    for (size_t i = 0; i < n; i++) {
+    size_t depth = 0, i = mark_bytes(text, n);
+    while (i < n) {
         char c = text[i];
-        if (c == 0) return ego_fail(EGO_EFORMAT, "JSON: NUL byte at offset %zu", i);
-        if (in_string) {
-            if (c == '\\') {
-                if (n - i > 5 && memcmp(text + i, "\\u0000", 6) == 0)
-                    return ego_fail(EGO_EFORMAT, "JSON: \\u0000 at offset %zu is not supported", i);
-                i++;
-            } else if (c == '"') {
-                in_string = false;
-            }
-        } else if (c == '"') {
-            in_string = true;
+        if (c == '"') {
+            EGO_TRY(skip_string(text, n, &i));
+        } else if (c == '-' || is_digit(c)) {
+            size_t end = number_end(text, n, i);
+            if (end == i)
+                return ego_fail(EGO_EFORMAT, "not a JSON number at offset %zu of %zu", i, n);
+            i = end;
         } else if (c == '{' || c == '[') {
             if (++depth > EGO_JSON_MAX_DEPTH)
                 return ego_fail(EGO_EFORMAT, "JSON: nested deeper than %d levels at offset %zu",
                                 EGO_JSON_MAX_DEPTH, i);
-        } else if ((c == '}' || c == ']') && depth) {
-            depth--;
+            i++;
+        } else if ((unsigned char)c < 0x20 && !is_space(c)) {
+            return ego_fail(EGO_EFORMAT, "JSON: byte 0x%02x at offset %zu", (unsigned char)c, i);
+        } else {
+            if ((c == '}' || c == ']') && depth) depth--;
+            i++;
         }
     }
     return EGO_OK;
 }
-
-static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
 ego_err ego_json_parse(const char *text, size_t n, ego_json **root) {
     EGO_TRY(check_bounds(text, n));
@@ -155,7 +200,7 @@ static size_t skip_space(const char *text, size_t n, size_t i, char also) {
 }
 
 size_t ego_json_spans(const char *text, size_t n, ego_json_span *spans, size_t max) {
-    size_t count = 0, i = skip_space(text, n, 0, '{');
+    size_t count = 0, i = skip_space(text, n, mark_bytes(text, n), '{');
     while (i < n && text[i] == '"') {
         ego_json_span span = {.key = i};
         i = skip_value(text, n, i);

@@ -16,8 +16,9 @@ typedef struct ego_json ego_json; /* one node */
 
 enum { EGO_JSON_MAX_DEPTH = 64 };
 
-/* Parses exactly one value, white space around it allowed. Nesting beyond EGO_JSON_MAX_DEPTH, a raw NUL
- * or a \u0000 inside, and anything after the value are errors naming the byte offset. */
+/* Parses exactly one value as RFC 8259 has it, white space around it and a byte order mark before it
+ * allowed. Nesting beyond EGO_JSON_MAX_DEPTH, a raw control character or a \u0000 inside, and anything
+ * after the value are errors naming the byte offset. */
 ego_err ego_json_parse(const char *text, size_t n, ego_json **root);
 /* The same for a whole file ("-": stdin) of at most `limit` bytes. */
 ego_err ego_json_read(const char *path, size_t limit, ego_json **root);
