@@ -1,5 +1,7 @@
 #include "data/record.h"
 
+#include "base/utf8.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
@@ -191,6 +193,18 @@ static ego_err print_text(char **text, const char *format, ...) {
     return EGO_OK;
 }
 
+/* What is carried byte for byte must be fit for JSON output. */
+static ego_err check_utf8(const char *text, size_t n) {
+    for (size_t i = 0, width; i < n; i += width) {
+        uint32_t c;
+        width = ego_utf8_decode(text + i, n - i, &c);
+        if (!width)
+            return ego_fail(EGO_EFORMAT, "expected UTF-8, found byte 0x%02x at offset %zu",
+                            (unsigned char)text[i], i);
+    }
+    return EGO_OK;
+}
+
 ego_err ego_record_parse(const char *text, size_t n, const char *file, uint64_t line,
                          uint64_t number, const ego_record_rules *rules, ego_record *r) {
     static const ego_record_rules none = {NULL, NULL};
@@ -202,6 +216,7 @@ ego_err ego_record_parse(const char *text, size_t n, const char *file, uint64_t 
     memcpy(r->source, text, n);
     r->source[n] = 0;
 
+    EGO_TRY(check_utf8(r->source, n));
     ego_err err = ego_json_parse(r->source, n, &r->root);
     return err == EGO_OK ? read_members(n, rules ? rules : &none, r) : err;
 }

@@ -69,6 +69,18 @@ ego_err ego_stream_open_pipe(FILE *in, const char *name, ego_stream **stream) {
     return EGO_OK;
 }
 
+ego_err ego_stream_open_feed(const char *name, ego_stream **stream) {
+    return new_stream(name, stream);
+}
+
+void ego_stream_feed(ego_stream *stream, const uint8_t *data, size_t size) {
+    stream->map = (ego_map){data, size};
+    stream->at = 0;
+    stream->cut = false;
+}
+
+bool ego_stream_was_cut(const ego_stream *stream) { return stream->cut; }
+
 ego_err ego__stream_open_memory(const uint8_t *data, size_t size, ego_stream **stream) {
     EGO_TRY(new_stream("memory", stream));
     (*stream)->map = (ego_map){data, size};
@@ -100,8 +112,7 @@ static ego_err line_too_long(void) {
 }
 
 static ego_err not_a_header(void) {
-    return ego_fail(EGO_EFORMAT, "expected a line of JSON beginning with '{'; not a stream, or damaged "
-                                 "before this");
+    return ego_fail(EGO_EFORMAT, "expected a line of JSON from '{' on: not a stream, or damaged");
 }
 
 static ego_err line_cut(ego_stream *s, char first, size_t found) {
@@ -163,7 +174,8 @@ static ego_err read_dtype(const ego_json *json, ego_stream_record *record) {
     const char *name;
     const ego_json *dtype = ego_json_get(json, "dtype");
     if (!ego_json_string(dtype, &name))
-        return ego_fail(EGO_EFORMAT, "\"dtype\": expected a string, found %s", ego_json_kind(dtype));
+        return ego_fail(EGO_EFORMAT, "\"dtype\": expected a string, found %s",
+                        ego_json_kind(dtype));
     size_t i = 0;
     while (i < DTYPES && strcmp(name, dtypes[i].name) != 0) i++;
     if (i == DTYPES)
@@ -331,7 +343,8 @@ static ego_err append_tensor(ego_buf *line, const ego_stream_record *record, siz
     size_t i = 0;
     while (i < DTYPES && dtypes[i].dtype != t->dtype) i++;
     if (i == DTYPES)
-        return ego_fail(EGO_EINPUT, "a stream holds f32, f16 or i8, not %s", ego_dtype_name(t->dtype));
+        return ego_fail(EGO_EINPUT, "a stream holds f32, f16 or i8, not %s",
+                        ego_dtype_name(t->dtype));
     if (!ego_shape_bytes(t->shape, t->ndim, t->dtype, bytes) || *bytes > EGO_STREAM_MAX_ELEMENTS)
         return ego_fail(EGO_EINPUT, "a stream's record holds at most %d bytes of elements",
                         EGO_STREAM_MAX_ELEMENTS);

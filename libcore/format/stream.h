@@ -52,6 +52,13 @@ typedef struct ego_stream ego_stream;
 ego_err ego_stream_open(const char *path, ego_stream **stream);
 /* Reads from `in`, which stays the caller's; `name` is for messages. */
 ego_err ego_stream_open_pipe(FILE *in, const char *name, ego_stream **stream);
+/* Reads bytes that the caller fetches. ego_stream_feed gives what is there now: it replaces what was given
+ * before, begins where the last whole record ended, stays the caller's, and lives as long as elements are
+ * used. When ego_stream_next fails and ego_stream_was_cut, the rest of that record may still come: feed
+ * again, with more behind the same beginning. */
+ego_err ego_stream_open_feed(const char *name, ego_stream **stream);
+void ego_stream_feed(ego_stream *stream, const uint8_t *data, size_t size);
+bool ego_stream_was_cut(const ego_stream *stream);
 void ego_stream_close(ego_stream *stream); /* takes NULL */
 bool ego_stream_is_mapped(const ego_stream *stream);
 
