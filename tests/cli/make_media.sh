@@ -1,19 +1,28 @@
 #!/bin/sh
-# Makes the test videos in DIR with the ffmpeg command line tool: make_media.sh DIR
+# Makes the test videos in DIR with the ffmpeg command line tool: make_media.sh DIR [FILE...]
+# Only the files named, when some are; the ones they are made from come along.
 #
 # Every frame carries its number as ten bars from the left, the lowest bit first: white is one. The lower
 # half shows the opposite, so that a reader knows when a frame is no such picture. 300 frames, 160 x 96,
 # 30 a second unless the name says otherwise. What this ffmpeg cannot encode is named on stderr and
 # missing afterwards.
 set -u
-dir=${1:?usage: make_media.sh DIR}
+dir=${1:?usage: make_media.sh DIR [FILE...]}
+shift
+only=" $* "
 command -v ffmpeg >/dev/null || { echo "make_media.sh: no ffmpeg command" >&2; exit 77; }
 mkdir -p "$dir/pictures" && cd "$dir" || exit 1
 
 ff() { ffmpeg -nostdin -v error -y "$@"; }
 missing() { echo "make_media.sh: $1 could not be made" >&2; rm -f "$1"; }
+wanted() { case $only in *" $1 "* | "  ") return 0 ;; *) return 1 ;; esac; }
 # make FILE OPTIONS: the bars, encoded.
-make() { out=$1; shift; ff -i bars.nut "$@" "$out" || missing "$out"; }
+make() {
+    out=$1
+    shift
+    wanted "$out" || return 0
+    ff -i bars.nut "$@" "$out" || missing "$out"
+}
 
 bars="if(mod(floor(N/pow(2,floor(X*10/W))),2)-gte(Y,H/2),235,16)"
 ff -f lavfi -i "color=black:s=160x96:r=30,geq=lum='$bars':cb=128:cr=128" -frames:v 300 -c:v ffv1 bars.nut ||
@@ -42,10 +51,17 @@ make gray.mkv -pix_fmt gray -c:v ffv1
 make alpha.mov -frames:v 60 -pix_fmt argb -c:v qtrle
 make frag.mp4 $x264 -bf 2 -g 30 -movflags frag_keyframe+empty_moov
 make pictures/%03d.png -frames:v 40
-ffmpeg -nostdin -v error -i bars.nut $x264 -bf 2 -g 30 -f matroska - >nocues.mkv || missing nocues.mkv
-
+# A chunk of 600 s for chunked sets, one frame a second.
+if wanted chunk.mp4; then
+    ff -f lavfi -i "color=black:s=160x96:r=1,geq=lum='$bars':cb=128:cr=128" -frames:v 600 $x264 -bf 2 chunk.mp4 ||
+        missing chunk.mp4
+fi
 # From 3.5 s on without encoding again: the key frame is at 3.2 s, an edit list hides what is before.
-ff -ss 3.5 -i h264.mp4 -c copy edit.mp4 || missing edit.mp4
+if wanted edit.mp4; then ff -ss 3.5 -i h264.mp4 -c copy edit.mp4 || missing edit.mp4; fi
+[ "$only" = "  " ] || exit 0
+
+# Written to a pipe: no index, no duration in the header.
+ffmpeg -nostdin -v error -i bars.nut $x264 -bf 2 -g 30 -f matroska - >nocues.mkv || missing nocues.mkv
 # The sound begins first.
 sound="-f lavfi -i sine=frequency=440:duration=12"
 ff $sound -itsoffset 1.5 -i h264.mp4 -map 1:v -map 0:a -c:v copy -c:a mp2 late.ts || missing late.ts

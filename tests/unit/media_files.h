@@ -17,10 +17,10 @@ static inline const char *media_path(const char *file) {
     return path;
 }
 
-/* False when there is no ffmpeg command to make them with. */
-static inline int media_make(void) {
+/* The files named ("a.mp4 b.mkv"; "": all). False when there is no ffmpeg command to make them with. */
+static inline int media_make(const char *files) {
     const char *given = getenv("EGO_TEST_MEDIA");
-    char command[640];
+    char command[1024];
     if (given) {
         snprintf(media_folder, sizeof media_folder, "%s", given);
         if (access(media_path("h264.mp4"), R_OK) == 0) return 1;
@@ -29,7 +29,7 @@ static inline int media_make(void) {
              getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
     if (!mkdtemp(media_folder)) return 0;
     media_is_ours = 1;
-    snprintf(command, sizeof command, "sh tests/cli/make_media.sh '%s'", media_folder);
+    snprintf(command, sizeof command, "sh tests/cli/make_media.sh '%s' %s", media_folder, files);
     int status = system(command);
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }

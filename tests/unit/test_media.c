@@ -268,7 +268,7 @@ static void test_refused(void) {
 }
 
 int main(void) {
-    if (!media_make()) return check_skip("the ffmpeg command is needed to make the test videos");
+    if (!media_make("")) return check_skip("the ffmpeg command is needed to make the test videos");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) check_case(&cases[i]);
     test_threads();
     test_cut();
