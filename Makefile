@@ -68,7 +68,7 @@ ISA_FLAGS_avx512  := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-v
 KERNEL_OBJ := $(ISAS:%=$(BUILD)/libcore/tensor/cpu/kernels-%.o)
 
 LIB_OBJ   := $(LIB_SRC:%.c=$(BUILD)/%.o) $(KERNEL_OBJ)
-CLI_OBJ   := $(BUILD)/tools/cli.o
+CLI_OBJ   := $(BUILD)/tools/cli.o $(BUILD)/tools/engine.o
 
 .PHONY: all lib tools units
 all: lib tools $(BUILD)/libego.so.$(VERSION)

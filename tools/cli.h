@@ -66,7 +66,6 @@ typedef struct ego_cli_tool {
     unsigned uses;
 } ego_cli_tool;
 
-enum { EGO_SAMPLING_TIME, EGO_SAMPLING_REFERENCE };
 enum { EGO_DTYPE_F32, EGO_DTYPE_BF16, EGO_DTYPE_INT8 };
 
 typedef struct ego_cli {
@@ -79,7 +78,8 @@ typedef struct ego_cli {
     const char *device;     /* "cpu" */
     const char *config;     /* NULL: none */
     ego_option_list set;    /* KEY=VALUE, checked to have the = */
-    int sampling, dtype;
+    int sampling; /* an ego_sampling */
+    int dtype;
     int64_t threads;        /* at least 1 after ego_cli_begin */
     int64_t batch, frames;  /* 0: the tool's default */
     ego_option_share shard; /* 0/1 unless given */

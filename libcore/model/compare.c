@@ -1,0 +1,66 @@
+#include "model/compare.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { BLOCK = 4096 };
+
+static bool is_float(ego_dtype dtype) {
+    return dtype == EGO_F32 || dtype == EGO_F64 || dtype == EGO_F16 || dtype == EGO_BF16;
+}
+
+static size_t block_to_f32(const ego_tensor *t, int64_t from, int64_t count, float out[BLOCK]) {
+    size_t n = (size_t)(count - from < BLOCK ? count - from : BLOCK);
+    ego_to_f32((const char *)t->data + (size_t)from * ego_dtype_bytes(t->dtype), t->dtype, out, n);
+    return n;
+}
+
+static void measure(ego_difference *d) {
+    double difference = 0, norm = 0;
+    float a[BLOCK], b[BLOCK];
+    int64_t count = ego_tensor_count(d->a);
+    for (int64_t i = 0; i < count; i += BLOCK) {
+        size_t n = block_to_f32(d->a, i, count, a);
+        block_to_f32(d->b, i, count, b);
+        for (size_t k = 0; k < n; k++) {
+            double gap = fabs((double)a[k] - b[k]);
+            difference += gap * gap;
+            norm += (double)a[k] * a[k];
+            if (!(gap <= d->largest)) d->largest = gap; /* NaN stays */
+        }
+    }
+    d->relative = norm > 0 ? sqrt(difference / norm) : sqrt(difference);
+}
+
+ego_err ego_weights_compare(const ego_weights *a, const ego_weights *b,
+                            bool (*visit)(void *, const ego_difference *), void *context) {
+    size_t i = 0, j = 0, n = ego_weights_count(a), m = ego_weights_count(b);
+    while (i < n || j < m) {
+        int order = i == n   ? 1
+                    : j == m ? -1
+                             : strcmp(ego_weights_name(a, i), ego_weights_name(b, j));
+        ego_difference d = {.name = order <= 0 ? ego_weights_name(a, i) : ego_weights_name(b, j)};
+        if (order <= 0) d.a = ego_weights_tensor(a, i++);
+        if (order >= 0) d.b = ego_weights_tensor(b, j++);
+        if (strncmp(d.name, "tokenizer.", 10) == 0) continue;
+        d.comparable = d.a && d.b && ego_tensor_same_shape(d.a, d.b);
+        if (d.comparable) measure(&d);
+        if (!visit(context, &d)) break;
+    }
+    return EGO_OK;
+}
+
+const char *ego_weights_not_finite(const ego_weights *weights, int64_t *element) {
+    float block[BLOCK];
+    for (size_t t = 0; t < ego_weights_count(weights); t++) {
+        const ego_tensor *x = ego_weights_tensor(weights, t);
+        if (!is_float(x->dtype)) continue;
+        int64_t count = ego_tensor_count(x);
+        for (int64_t i = 0; i < count; i += BLOCK) {
+            size_t n = block_to_f32(x, i, count, block);
+            for (size_t k = 0; k < n; k++)
+                if (!isfinite(block[k])) return *element = i + (int64_t)k, ego_weights_name(weights, t);
+        }
+    }
+    return NULL;
+}

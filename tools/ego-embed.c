@@ -1,0 +1,387 @@
+/* ego-embed: clips and narrations to embeddings. */
+#include "engine.h"
+
+#include "base/file.h"
+#include "data/source.h"
+#include "media/decode.h"
+#include "task/embed.h"
+#include "task/embed_output.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *text, *output;
+static double window, stride;
+static int layer, format;
+static bool fused, resume, normalize = true;
+static ego_option_list standard_media;
+
+enum { LAYER_PIXELS = 3 }; /* after the three of ego_layer */
+
+static const ego_option options[] = {
+    {.name = "text", .type = EGO_OPTION_STRING, .arg = "STR", .value = &text, .help = "embed this narration"},
+    {.name = "window", .type = EGO_OPTION_NUMBER, .arg = "S", .value = &window, .min = 0.01, .max = 1e6, .help = "cut media files into clips of S seconds"},
+    {.name = "stride", .type = EGO_OPTION_NUMBER, .arg = "S", .value = &stride, .min = 0.01, .max = 1e6, .help = "one every S seconds (as long as the window)"},
+    {.name = "layer", .type = EGO_OPTION_CHOICE, .arg = "projected|backbone|tokens|pixels", .value = &layer, .help = "what to write (projected: what is compared)"},
+    {.name = "fused", .type = EGO_OPTION_FLAG, .value = &fused, .help = "records with both parts: also the fused class state and \"vtm\""},
+    {.name = "no-normalize", .type = EGO_OPTION_CLEAR, .value = &normalize, .help = "leave lengths as they are"},
+    {.name = "format", .type = EGO_OPTION_CHOICE, .arg = "stream|npy|fvecs|jsonl", .value = &format, .help = "of the output (stream)"},
+    {.name = "output", .letter = 'o', .type = EGO_OPTION_FILE, .arg = "FILE", .value = &output, .help = "write here instead of stdout"},
+    {.name = "resume", .type = EGO_OPTION_FLAG, .value = &resume, .help = "go on where an interrupted run to FILE stopped"},
+    {.name = "media", .type = EGO_OPTION_LIST, .arg = "FILE", .value = &standard_media, .help = "a media file, or - for a media stream on stdin"},
+    {0}};
+
+static const ego_cli_tool tool = {
+    .name = "ego-embed",
+    .usage = "[OPTIONS] [RECORDS.jsonl | MEDIA]...",
+    .summary = "Turns clips and narrations into embeddings that can be compared.",
+    .example = "ego-embed kitchen.mp4 --window 4 --stride 2 -o kitchen.ego",
+    .options = options,
+    .uses = EGO_CLI_USES_MODEL | EGO_CLI_USES_VIDEO | EGO_CLI_USES_WORK | EGO_CLI_USES_SHARD |
+            EGO_CLI_USES_CONFIG | EGO_CLI_USES_PLAN | EGO_CLI_USES_PROVENANCE};
+
+/* ---- what comes in: records, media files in windows, one text ---------------------------------------------- */
+
+typedef struct input {
+    ego_cli *cli;
+    const char **media;
+    size_t n_media, at;     /* the file being cut into windows */
+    size_t windows, window; /* of that file; 0: not opened yet */
+    double duration;
+    bool text_given, records;
+} input;
+
+static input open_input(ego_cli *cli) {
+    input in = {.cli = cli};
+    in.n_media = cli->n_media + standard_media.n;
+    in.media = calloc(in.n_media + 1, sizeof *in.media);
+    for (size_t i = 0; in.media && i < standard_media.n; i++) in.media[i] = standard_media.items[i];
+    for (size_t i = 0; in.media && i < cli->n_media; i++)
+        in.media[standard_media.n + i] = cli->media[i];
+    in.records = cli->n_files > 0 || (!in.n_media && !text);
+    in.text_given = text != NULL && !in.n_media;
+    return in;
+}
+
+/* A record built here is read like any other: as the JSON line it would have been. */
+static ego_err make_record(const char *id, const char *video, double start, double end,
+                           ego_record *record) {
+    ego_buf line = {0};
+    ego_buf_text(&line, "{\"id\":");
+    ego_buf_json_string(&line, id, strlen(id));
+    if (video) {
+        ego_buf_json_key(&line, "video");
+        ego_buf_json_string(&line, video, strlen(video));
+        if (end > start) {
+            ego_buf_json_key(&line, "start");
+            ego_buf_json_double(&line, start);
+            ego_buf_json_key(&line, "end");
+            ego_buf_json_double(&line, end);
+        }
+    }
+    if (text) {
+        ego_buf_json_key(&line, "text");
+        ego_buf_json_string(&line, text, strlen(text));
+    }
+    ego_buf_char(&line, '}');
+    static const ego_record_rules none;
+    ego_err err = ego_buf_err(&line);
+    if (err == EGO_OK)
+        err = ego_record_parse(line.data, line.len, video ? video : "--text", 1, 1, &none, record);
+    ego_buf_release(&line);
+    return err;
+}
+
+static ego_err measure(const char *path, double *duration) {
+    ego_video *video;
+    ego_video_info info;
+    EGO_TRY(ego_video_open(path, NULL, &video));
+    ego_err err = ego_video_get_info(video, &info);
+    ego_video_close(video);
+    if (err != EGO_OK) return err;
+    *duration = info.duration;
+    return info.duration > 0 ? EGO_OK : ego_fail(EGO_EINPUT, "%s: holds no video that lasts", path);
+}
+
+/* The next whole file or window; a file that cannot be measured is one failed record. */
+static ego_err next_media(input *in, ego_record *record) {
+    for (; in->at < in->n_media; in->at++, in->windows = 0) {
+        const char *path = in->media[in->at];
+        if (!ego_cli_name_in_shard(in->cli, path)) continue;
+        if (in->windows && in->window == in->windows) continue;
+        if (window <= 0) return in->windows = in->window = 1, make_record(path, path, 0, 0, record);
+        if (!in->windows) {
+            ego_err err = measure(path, &in->duration);
+            in->windows = err == EGO_OK ? ego_window_count(in->duration, window, stride) : 1;
+            in->window = 0;
+            if (err != EGO_OK) {
+                in->window = 1;
+                ego_err made = make_record(path, path, 0, 0, record);
+                return made == EGO_OK ? err : made;
+            }
+        }
+        double start = (double)in->window++ * stride;
+        double end = start + window < in->duration ? start + window : in->duration;
+        ego_buf id = {0};
+        ego_media_id(&id, path, start, end);
+        ego_err err = ego_buf_err(&id);
+        if (err == EGO_OK) err = make_record(id.data, path, start, end, record);
+        ego_buf_release(&id);
+        return err;
+    }
+    return EGO_EEND;
+}
+
+static ego_err next_record(input *in, ego_record *record) {
+    static const char *const writes[] = {"part", "model", "dtype", "shape", "scale",
+                                         "vtm",  "row",   "embedding", NULL};
+    static const ego_record_rules rules = {.writes = writes};
+    *record = (ego_record){0};
+    if (in->text_given) return in->text_given = false, make_record("text", NULL, 0, 0, record);
+    ego_err err = next_media(in, record);
+    if (err != EGO_EEND || !in->records) return err;
+    return ego_cli_next_record(in->cli, &rules, record);
+}
+
+/* ---- the loop ------------------------------------------------------------------------------------------------ */
+
+enum { MAX_BATCH = 64 };
+
+typedef struct run {
+    ego_cli *cli;
+    ego_engine engine;
+    ego_source *source;
+    ego_embed_output *output;
+    ego_embed_options options;
+    input input;
+    bool more;
+    uint64_t skip, done, cut_texts;
+    ego_sample samples[MAX_BATCH];
+    ego_embed_item items[MAX_BATCH];
+} run;
+
+/* Reads ahead as long as that needs no waiting, or nothing is in hand. */
+static ego_err fill(run *r) {
+    while (r->more && ego_source_room(r->source)) {
+        if (ego_source_outstanding(r->source) && ego_cli_input_paused(r->cli)) break;
+        ego_record record;
+        ego_err err = next_record(&r->input, &record);
+        if (err == EGO_EEND) {
+            r->more = false;
+            break;
+        }
+        bool own = err == EGO_OK || ((err == EGO_EINPUT || err == EGO_EFORMAT || err == EGO_EIO) && record.id);
+        if (!own) return err;
+        if (r->skip) {
+            r->skip--;
+            ego_record_release(&record);
+        } else if (err == EGO_OK) {
+            EGO_TRY(ego_source_push(r->source, &record));
+        } else {
+            EGO_TRY(ego_source_push_failed(r->source, &record, err));
+        }
+    }
+    return ego_source_flush(r->source);
+}
+
+static ego_err write_pixels(run *r, const ego_sample *s) {
+    const ego_config *c = &r->engine.model->config;
+    union {
+        const float *in;
+        void *data;
+    } pixels = {s->clip};
+    ego_tensor t = {pixels.data, EGO_F32, 4, {c->frames, 3, c->image_size, c->image_size}};
+    return ego_embed_output_write(r->output, &s->record, "video", &t, 0);
+}
+
+static ego_err write_sample(run *r, const ego_sample *s, const ego_embed_item *it) {
+    if (s->err != EGO_OK) {
+        ego_cli_note(r->cli, "%s: %s", s->record.label, s->message);
+        ego_cli_count_failed(r->cli);
+        return ego_embed_output_error(r->output, &s->record, s->message ? s->message : "failed");
+    }
+    if (layer == LAYER_PIXELS) return s->clip ? write_pixels(r, s) : EGO_OK;
+    if (it->video.data)
+        EGO_TRY(ego_embed_output_write(r->output, &s->record, "video", &it->video, 0));
+    if (it->text.data)
+        EGO_TRY(ego_embed_output_write(r->output, &s->record, "text", &it->text, 0));
+    if (it->fused.data)
+        EGO_TRY(ego_embed_output_write(r->output, &s->record, "fused", &it->fused, it->match));
+    return EGO_OK;
+}
+
+/* A sample's own faults become its error; what is left can be computed. */
+static void check_sample(run *r, ego_sample *s) {
+    if (s->err != EGO_OK || !s->tokens) return;
+    ego_err err = ego_embed_check_tokens(r->engine.model, s->tokens, s->n_tokens);
+    if (err == EGO_OK) return;
+    s->err = err;
+    s->message = strdup(ego_err_message());
+}
+
+static ego_err take(run *r, size_t most, size_t *n) {
+    for (*n = 0; *n < most; ++*n) {
+        ego_err err = ego_source_next(r->source, &r->samples[*n]);
+        if (err == EGO_EEND) return EGO_OK;
+        EGO_TRY(err);
+        ego_sample *s = &r->samples[*n];
+        check_sample(r, s);
+        r->cut_texts += s->cut_text;
+        r->items[*n] = (ego_embed_item){0};
+        if (s->err == EGO_OK)
+            r->items[*n] = (ego_embed_item){
+                .clip = s->clip, .tokens = s->tokens, .n_tokens = s->n_tokens};
+    }
+    return EGO_OK;
+}
+
+static ego_err compute_and_write(run *r, size_t n) {
+    ego_err err = EGO_OK;
+    if (layer != LAYER_PIXELS)
+        err = ego_embed(&r->engine.cx, r->engine.model, &r->options, r->items, n);
+    for (size_t i = 0; i < n; i++) {
+        if (err == EGO_OK) err = write_sample(r, &r->samples[i], &r->items[i]);
+        ego_embed_item_release(&r->items[i]);
+        ego_sample_release(&r->samples[i]);
+    }
+    r->done += n;
+    ego_cli_show_progress(r->cli, "records", r->done, 0);
+    return err;
+}
+
+static ego_err loop(run *r, size_t batch) {
+    while (r->more || ego_source_outstanding(r->source)) {
+        size_t n;
+        if (ego_cli_stopped(r->cli)) return ego_fail(EGO_ECANCELLED, "stopped");
+        EGO_TRY(fill(r));
+        EGO_TRY(take(r, batch, &n));
+        ego_err err = fill(r); /* so that reading goes on while this batch is computed */
+        if (err != EGO_OK) {
+            for (size_t i = 0; i < n; i++) ego_sample_release(&r->samples[i]);
+            return err;
+        }
+        EGO_TRY(compute_and_write(r, n));
+        if (!ego_source_outstanding(r->source) || ego_cli_input_paused(r->cli))
+            EGO_TRY(ego_embed_output_flush(r->output));
+    }
+    return EGO_OK;
+}
+
+/* ---- opening --------------------------------------------------------------------------------------------------- */
+
+/* What made this output: two runs with the same text give the same bytes for the same records. */
+static ego_err describe_run(run *r, ego_buf *json) {
+    ego_buf config = {0};
+    ego_config_write(&r->engine.model->config, &config);
+    ego_provenance p = ego_cli_provenance(r->cli, r->engine.model_id, config.data);
+    ego_buf_text(json, "{\"provenance\":");
+    ego_provenance_write(&p, json);
+    ego_buf_printf(json,
+                   ",\"layer\":%d,\"fused\":%s,\"normalize\":%s,\"sampling\":%d,\"shard\":\"%lld/%lld\","
+                   "\"window\":%.9g,\"stride\":%.9g}",
+                   layer, fused ? "true" : "false", normalize ? "true" : "false", r->cli->sampling,
+                   (long long)r->cli->shard.index, (long long)r->cli->shard.count, window, stride);
+    ego_buf_release(&config);
+    return ego_buf_err(json);
+}
+
+static ego_err open_output(run *r, ego_buf *description) {
+    EGO_TRY(describe_run(r, description));
+    EGO_TRY(ego_embed_output_open(&(ego_embed_output_options){.format = (ego_embed_format)format,
+                                                              .path = output,
+                                                              .standard = stdout,
+                                                              .model = r->engine.model_id,
+                                                              .run = description->data,
+                                                              .resume = resume},
+                                  &r->output));
+    r->skip = ego_embed_output_done(r->output);
+    if (r->skip)
+        ego_cli_note(r->cli, "%s: %llu records are done already", output, (unsigned long long)r->skip);
+    return EGO_OK;
+}
+
+static ego_err open_source(run *r) {
+    const ego_model *m = r->engine.model;
+    ego_source_options o = {
+        .clips = {.video_root = r->cli->video_root,
+                  .sampling = (ego_sampling)r->cli->sampling,
+                  .preparation = EGO_PREPARE_STANDARD,
+                  .frames = (int)m->config.frames,
+                  .size = (int)m->config.image_size},
+        .bpe = m->bpe,
+        .max_tokens = (size_t)(m->config.max_positions - 2),
+        .ignore_text = layer == LAYER_PIXELS};
+    return ego_source_open(&o, &r->source);
+}
+
+static void report(run *r) {
+    ego_clips_counts c = ego_source_get_counts(r->source);
+    if (r->cut_texts)
+        ego_cli_note(r->cli, "%llu texts were cut to %lld tokens", (unsigned long long)r->cut_texts,
+                     (long long)r->engine.model->config.max_positions - 2);
+    if (c.dropped || c.repeated || c.black)
+        ego_cli_note(r->cli,
+                     "reference sampling: %lld frames could not be read, %lld were repeated in their "
+                     "place, %lld clips are black",
+                     (long long)c.dropped, (long long)c.repeated, (long long)c.black);
+    if (c.cut_files || c.read_errors || c.damaged)
+        ego_cli_note(r->cli, "damaged media: %lld files end early, %lld packets were unreadable, %lld frames damaged",
+                     (long long)c.cut_files, (long long)c.read_errors, (long long)c.damaged);
+}
+
+static ego_err embed(run *r, ego_buf *description) {
+    EGO_TRY(open_output(r, description));
+    EGO_TRY(open_source(r));
+    int64_t batch = r->cli->batch ? r->cli->batch : 4 * ego_good_batch(r->engine.model);
+    EGO_TRY(loop(r, (size_t)(batch > MAX_BATCH ? MAX_BATCH : batch)));
+    report(r);
+    return ego_embed_output_commit(r->output);
+}
+
+/* --dry-run: counts the records instead of computing them. */
+static ego_err plan(run *r) {
+    uint64_t n = 0, bad = 0;
+    ego_record record;
+    for (ego_err err; (err = next_record(&r->input, &record)) != EGO_EEND;) {
+        if (!record.id) return err;
+        n++;
+        bad += err != EGO_OK;
+        ego_record_release(&record);
+    }
+    printf("{\"records\":%llu,\"unreadable\":%llu}\n", (unsigned long long)n, (unsigned long long)bad);
+    return EGO_OK;
+}
+
+int main(int argc, char **argv) {
+    ego_cli cli;
+    if (!ego_cli_begin(&cli, &tool, argc, argv)) return ego_cli_end(&cli);
+    if (stride <= 0) stride = window;
+    bool binary = format == EGO_EMBED_STREAM && !output && !cli.dry_run;
+    if (binary && !ego_cli_binary_stdout(&cli)) return ego_cli_end(&cli);
+
+    run *r = calloc(1, sizeof *r);
+    ego_buf description = {0};
+    if (!r) return ego_cli_fatal(&cli, ego_fail(EGO_ENOMEM, "out of memory")), ego_cli_end(&cli);
+    r->cli = &cli;
+    r->more = true;
+    r->input = open_input(&cli);
+    r->options = (ego_embed_options){layer == LAYER_PIXELS ? EGO_LAYER_PROJECTED : (ego_layer)layer,
+                                     normalize, fused};
+    unsigned needs = layer == LAYER_PIXELS ? 0 : ego_embed_needs(&r->options);
+    if (cli.dry_run) {
+        ego_err err = plan(r);
+        if (err != EGO_OK) ego_cli_fatal(&cli, err);
+    } else if (ego_engine_open(&r->engine, &cli, needs)) {
+        ego_err err = embed(r, &description);
+        if (err != EGO_OK) ego_cli_fatal(&cli, err);
+        ego_source_close(r->source);
+        ego_embed_output_close(r->output);
+        ego_engine_close(&r->engine);
+    }
+    free(r->input.media);
+    ego_option_list_release(&standard_media);
+    ego_buf_release(&description);
+    free(r);
+    return ego_cli_end(&cli);
+}

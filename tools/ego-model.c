@@ -1,0 +1,367 @@
+/* ego-model: look at, check, convert, make and compare models. */
+#include "engine.h"
+
+#include "base/file.h"
+#include "format/weights.h"
+#include "model/compare.h"
+#include "model/identity.h"
+#include "model/info.h"
+#include "model/save.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *output;
+static int dtype; /* index into the choices below */
+static int rule;
+static bool pack, force;
+static int64_t text_tokens = 30;
+static double tolerance;
+
+static const ego_option options[] = {
+    {.name = "output", .letter = 'o', .type = EGO_OPTION_FILE, .arg = "FILE", .value = &output, .help = "convert, init: the .safetensors to write"},
+    {.name = "store", .type = EGO_OPTION_CHOICE, .arg = "same|f16|bf16", .value = &dtype, .help = "convert, init: how weights are stored"},
+    {.name = "pack", .type = EGO_OPTION_FLAG, .value = &pack, .help = "convert, init: lay weights out for this program, to open at once"},
+    {.name = "force", .type = EGO_OPTION_FLAG, .value = &force, .help = "convert, init: overwrite FILE"},
+    {.name = "rule", .type = EGO_OPTION_CHOICE, .arg = "paper|golden", .value = &rule, .help = "init: as training starts, or the formula of the golden data"},
+    {.name = "tokens", .type = EGO_OPTION_INT, .arg = "N", .value = &text_tokens, .min = 1, .max = 1 << 20, .help = "info: length of the narration that is counted (30)"},
+    {.name = "tolerance", .type = EGO_OPTION_NUMBER, .arg = "X", .value = &tolerance, .min = 0, .max = 1e9, .help = "diff: relative difference that still counts as equal (0)"},
+    {0}};
+
+static const ego_cli_tool tool = {
+    .name = "ego-model",
+    .usage = "info|verify MODEL\n"
+             "convert MODEL -o FILE [--store f16|bf16] [--pack] [--tokenizer DIR]\n"
+             "init -o FILE [--config FILE] [--set KEY=VALUE] [--seed N] [--rule golden]\n"
+             "diff A B\n"
+             "tokenize [--tokenizer DIR | -m MODEL] [RECORDS]",
+    .summary = "Looks at, checks, converts, makes and compares models (.safetensors, official .pth).",
+    .example = "ego-model convert EgoVLPv2.pth --tokenizer roberta-base -o ego.safetensors",
+    .options = options,
+    .uses = EGO_CLI_USES_MODEL | EGO_CLI_USES_SEED | EGO_CLI_USES_CONFIG | EGO_CLI_USES_VIDEO};
+
+/* ---- info --------------------------------------------------------------------------------------------- */
+
+static void add_cost(ego_buf *line, const char *key, ego_cost c) {
+    ego_buf_json_key(line, key);
+    ego_buf_printf(line, "{\"multiply_adds\":%lld,\"linear\":%lld,\"attention\":%lld}",
+                   (long long)ego_cost_total(c), (long long)c.linear, (long long)c.attention);
+}
+
+static void add_count(ego_buf *line, const char *key, int64_t n) {
+    ego_buf_json_key(line, key);
+    ego_buf_printf(line, "%lld", (long long)n);
+}
+
+static ego_err write_info(ego_cli *cli, const char *path, const ego_model *m) {
+    ego_info info;
+    EGO_TRY(ego_info_of(&m->config, text_tokens, &info));
+    const char *stored = m->weights ? ego_weights_metadata(m->weights, EGO_META_ID) : NULL;
+    ego_buf line = {0};
+    ego_buf_text(&line, "{\"file\":");
+    ego_buf_json_string(&line, path, strlen(path));
+    if (m->weights) {
+        ego_buf_json_key(&line, "format");
+        ego_buf_printf(&line, "\"%s\"", ego_weights_format(m->weights));
+        add_count(&line, "tensors", (int64_t)ego_weights_count(m->weights));
+    }
+    if (stored) {
+        ego_buf_json_key(&line, "model");
+        ego_buf_json_string(&line, stored, strlen(stored));
+    }
+    ego_buf_json_key(&line, "config");
+    ego_config_write(&m->config, &line);
+    ego_buf_json_key(&line, "vocabulary");
+    ego_buf_text(&line, !m->bpe                     ? "\"none\""
+                        : ego_bpe_is_bytes(m->bpe) ? "\"bytes\""
+                                                   : "\"bpe\"");
+    ego_buf_json_key(&line, "trained");
+    ego_buf_text(&line, m->random ? "false" : "true");
+    add_count(&line, "parameters", info.parameters);
+    add_count(&line, "parameters_dual", info.dual_parameters);
+    add_count(&line, "parameters_stacked", info.stacked_parameters);
+    add_count(&line, "frames", info.frames);
+    add_count(&line, "video_tokens", info.video_tokens);
+    add_count(&line, "text_tokens", info.text_tokens);
+    add_cost(&line, "dual_video", info.video);
+    add_cost(&line, "dual_text", info.text);
+    add_cost(&line, "fused_match", info.match);
+    add_cost(&line, "fused_mlm", info.mlm);
+    add_cost(&line, "stacked_match", info.stacked_match);
+    add_cost(&line, "stacked_mlm", info.stacked_mlm);
+    ego_buf_char(&line, '}');
+    ego_err err = ego_buf_err(&line);
+    if (err == EGO_OK) err = ego_cli_write_line(cli, &line);
+    ego_buf_release(&line);
+    return err;
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------- */
+
+static void note_unused(void *context, const char *name) {
+    ego_cli_verbose(context, "unused: %s", name);
+}
+
+static ego_err open_model(ego_cli *cli, const char *path, unsigned needs, ego_model **model) {
+    EGO_TRY(ego_model_open(path,
+                           &(ego_model_options){.tokenizer = cli->tokenizer,
+                                                .overrides = cli->set.items,
+                                                .n_overrides = cli->set.n,
+                                                .frames = cli->frames,
+                                                .needs = needs},
+                           model));
+    for (size_t i = 0; i < ego_weights_skipped_count((*model)->weights); i++)
+        ego_cli_verbose(cli, "%s: passed over %s", path, ego_weights_skipped((*model)->weights, i));
+    ego_model_unused(*model, note_unused, cli);
+    return EGO_OK;
+}
+
+static ego_err info_command(ego_cli *cli, const char **args) {
+    ego_model *m;
+    EGO_TRY(open_model(cli, args[0], 0, &m));
+    ego_err err = write_info(cli, args[0], m);
+    ego_model_close(m, NULL);
+    return err;
+}
+
+/* ---- verify -------------------------------------------------------------------------------------------- */
+
+static void count_unused(void *context, const char *name) {
+    (void)name;
+    ++*(size_t *)context;
+}
+
+static ego_err verify(ego_cli *cli, ego_model *m) {
+    unsigned needs = EGO_NEEDS_VIDEO | EGO_NEEDS_TEXT | EGO_NEEDS_VIDEO_PROJECTION |
+                     EGO_NEEDS_TEXT_PROJECTION | EGO_NEEDS_MLM;
+    if (m->config.fusion != EGO_FUSION_NONE) needs |= EGO_NEEDS_FUSED | EGO_NEEDS_VTM;
+    EGO_TRY(ego_model_require(m, needs));
+    int64_t element;
+    const char *bad = ego_weights_not_finite(m->weights, &element);
+    if (bad)
+        return ego_fail(EGO_EMODEL, "%s: '%s': element %lld is not a finite number", m->path, bad,
+                        (long long)element);
+    char id[65];
+    EGO_TRY(ego_weights_id(m->weights, &m->config, id));
+    const char *stored = ego_weights_metadata(m->weights, EGO_META_ID);
+    if (stored && strcmp(stored, id) != 0)
+        return ego_fail(EGO_EMODEL, "%s: damaged: its tensors hash to %s, the file says %s", m->path,
+                        id, stored);
+    size_t unused = 0;
+    ego_model_unused(m, count_unused, &unused);
+    ego_buf line = {0};
+    ego_buf_text(&line, "{\"file\":");
+    ego_buf_json_string(&line, m->path, strlen(m->path));
+    ego_buf_printf(&line, ",\"model\":\"%s\",\"stored_name\":%s,\"missing\":0,\"unused\":%zu,\"ok\":true}", id,
+                   stored ? "true" : "false", unused);
+    ego_err err = ego_cli_write_line(cli, &line);
+    ego_buf_release(&line);
+    return err;
+}
+
+static ego_err verify_command(ego_cli *cli, const char **args) {
+    ego_model *m;
+    EGO_TRY(open_model(cli, args[0], 0, &m));
+    ego_err err = verify(cli, m);
+    ego_model_close(m, NULL);
+    return err;
+}
+
+/* ---- convert and init ------------------------------------------------------------------------------------ */
+
+static ego_err save(ego_cli *cli, ego_model *m) {
+    static const ego_dtype stores[] = {EGO_F32, EGO_F16, EGO_BF16};
+    if (!output) return ego_fail(EGO_EINPUT, "where to? give -o FILE");
+    if (!force && access(output, F_OK) == 0)
+        return ego_fail(EGO_EINPUT, "%s exists: --force overwrites it", output);
+    EGO_TRY(ego_model_save(m, output, &(ego_save_options){stores[dtype], pack, cli->tokenizer}));
+    ego_model *written;
+    EGO_TRY(ego_model_open(output, NULL, &written)); /* what was written can be read */
+    ego_err err = write_info(cli, output, written);
+    ego_model_close(written, NULL);
+    return err;
+}
+
+static ego_err convert_command(ego_cli *cli, const char **args) {
+    ego_model *m;
+    if (cli->frames) return ego_fail(EGO_EINPUT, "convert keeps the temporal embedding: --frames is for the tools that compute");
+    EGO_TRY(open_model(cli, args[0], 0, &m));
+    ego_err err = save(cli, m);
+    ego_model_close(m, NULL);
+    return err;
+}
+
+static ego_err init_config(ego_cli *cli, ego_config *config) {
+    *config = ego_config_default();
+    if (cli->config) {
+        ego_json *root;
+        EGO_TRY(ego_json_read(cli->config, 1 << 20, &root));
+        const ego_json *model = ego_json_get(root, "model");
+        ego_err err = ego_config_read(model ? model : root, config);
+        ego_json_free(root);
+        if (err != EGO_OK) return ego_fail_context(err, "%s", cli->config);
+    }
+    for (size_t i = 0; i < cli->set.n; i++) {
+        char key[64];
+        const char *equals = strchr(cli->set.items[i], '=');
+        size_t n = (size_t)(equals - cli->set.items[i]);
+        if (n >= sizeof key) return ego_fail(EGO_EINPUT, "--set %s: no such key", cli->set.items[i]);
+        memcpy(key, cli->set.items[i], n);
+        key[n] = 0;
+        EGO_TRY(ego_config_set(config, key, equals + 1));
+    }
+    if (cli->frames) config->frames = cli->frames;
+    return EGO_OK;
+}
+
+static ego_err init_command(ego_cli *cli, const char **args) {
+    (void)args;
+    ego_config config;
+    ego_pool *pool = NULL;
+    ego_model *m = NULL;
+    EGO_TRY(init_config(cli, &config));
+    EGO_TRY(ego_pool_new((unsigned)cli->threads, &pool));
+    ego_err err = ego_model_create(&config, rule ? EGO_START_GOLDEN : EGO_START_PAPER,
+                                   (uint64_t)cli->seed, pool, &m);
+    if (err == EGO_OK) err = save(cli, m);
+    ego_model_close(m, NULL);
+    ego_pool_free(pool);
+    return err;
+}
+
+/* ---- diff ------------------------------------------------------------------------------------------------ */
+
+typedef struct diffing {
+    ego_cli *cli;
+    bool differ;
+    ego_err err;
+} diffing;
+
+static void add_tensor(ego_buf *line, const char *key, const ego_tensor *t) {
+    char shape[EGO_SHAPE_TEXT];
+    ego_buf_json_key(line, key);
+    if (t)
+        ego_buf_printf(line, "\"%s %s\"", ego_dtype_name(t->dtype),
+                       ego_shape_text(t->shape, t->ndim, shape));
+    else
+        ego_buf_text(line, "null");
+}
+
+static bool write_difference(void *context, const ego_difference *d) {
+    diffing *x = context;
+    bool equal = d->comparable && d->relative <= tolerance;
+    if (equal) return true;
+    x->differ = true;
+    ego_buf line = {0};
+    ego_buf_text(&line, "{\"tensor\":");
+    ego_buf_json_string(&line, d->name, strlen(d->name));
+    add_tensor(&line, "a", d->a);
+    add_tensor(&line, "b", d->b);
+    if (d->comparable) {
+        ego_buf_json_key(&line, "relative");
+        ego_buf_json_double(&line, d->relative);
+        ego_buf_json_key(&line, "largest");
+        ego_buf_json_double(&line, d->largest);
+    }
+    ego_buf_char(&line, '}');
+    x->err = ego_cli_write_line(x->cli, &line);
+    ego_buf_release(&line);
+    return x->err == EGO_OK;
+}
+
+static ego_err diff_command(ego_cli *cli, const char **args) {
+    ego_weights *a = NULL, *b = NULL;
+    diffing x = {.cli = cli};
+    ego_err err = ego_weights_open(args[0], &a);
+    if (err == EGO_OK) err = ego_weights_open(args[1], &b);
+    if (err == EGO_OK) err = ego_weights_compare(a, b, write_difference, &x);
+    if (err == EGO_OK) err = x.err;
+    if (err == EGO_OK && x.differ) ego_cli_count_failed(cli); /* like diff(1): 1 when they differ */
+    ego_weights_close(a);
+    ego_weights_close(b);
+    return err;
+}
+
+/* ---- tokenize --------------------------------------------------------------------------------------------- */
+
+static ego_err tokenize_record(ego_cli *cli, const ego_bpe *bpe, const ego_record *record) {
+    if (!record->text) return ego_fail(EGO_EINPUT, "expected a text, found none");
+    ego_tokens tokens = {0};
+    ego_buf line = {0};
+    ego_err err = ego_bpe_encode(bpe, record->text, strlen(record->text), 0, &tokens);
+    ego_record_begin(record, &line);
+    ego_buf_json_key(&line, "tokens");
+    ego_buf_char(&line, '[');
+    for (size_t i = 0; err == EGO_OK && i < tokens.count; i++)
+        ego_buf_printf(&line, "%s%lld", i ? "," : "", (long long)tokens.ids[i]);
+    ego_buf_char(&line, ']');
+    ego_record_close(record, EGO_RECORD_ALL & ~EGO_RECORD_TOKENS, &line);
+    if (err == EGO_OK) err = ego_buf_err(&line);
+    if (err == EGO_OK) err = ego_cli_write_line(cli, &line);
+    ego_buf_release(&line);
+    ego_tokens_release(&tokens);
+    return err;
+}
+
+static ego_err tokenize_command(ego_cli *cli, const char **args) {
+    if (cli->n_media && cli->media[0] == args[-1]) cli->media++, cli->n_media--; /* the command's name */
+    static const char *const writes[] = {"tokens", NULL};
+    static const ego_record_rules rules = {.writes = writes};
+    ego_model *m = NULL;
+    ego_bpe *own = NULL;
+    if (cli->tokenizer) {
+        EGO_TRY(ego_bpe_load(cli->tokenizer, &own));
+    } else {
+        const char *path = ego_engine_model_path(cli);
+        if (!path) return EGO_ECANCELLED; /* already said */
+        EGO_TRY(ego_model_open(path, NULL, &m));
+        if (!m->bpe) {
+            ego_model_close(m, NULL);
+            return ego_fail(EGO_EINPUT, "%s has no vocabulary: give --tokenizer DIR", path);
+        }
+        if (ego_bpe_is_bytes(m->bpe))
+            ego_cli_note(cli, "%s: no vocabulary in the file: text goes in byte by byte", path);
+    }
+    ego_record record;
+    for (ego_err err; (err = ego_cli_next_record(cli, &rules, &record)) != EGO_EEND;) {
+        if (err == EGO_OK) err = tokenize_record(cli, own ? own : m->bpe, &record);
+        if (!ego_cli_record_done(cli, &record, err)) break;
+    }
+    ego_bpe_free(own);
+    ego_model_close(m, NULL);
+    return EGO_OK;
+}
+
+/* ---- main -------------------------------------------------------------------------------------------------- */
+
+static const struct command {
+    const char *name;
+    size_t args; /* beside the name; more are records */
+    ego_err (*run)(ego_cli *cli, const char **args);
+} commands[] = {{"info", 1, info_command},       {"verify", 1, verify_command},
+                {"convert", 1, convert_command}, {"init", 0, init_command},
+                {"diff", 2, diff_command},       {"tokenize", 0, tokenize_command}};
+
+static void run(ego_cli *cli) {
+    const char *name = cli->n_args ? cli->args[0] : NULL;
+    for (size_t i = 0; name && i < sizeof commands / sizeof commands[0]; i++) {
+        const struct command *c = &commands[i];
+        if (strcmp(name, c->name) != 0) continue;
+        if (cli->n_args - 1 < c->args || (cli->n_args - 1 > c->args && c->run != tokenize_command)) {
+            ego_cli_usage(cli, "%s: expected %zu file(s), found %zu", name, c->args, cli->n_args - 1);
+            return;
+        }
+        ego_err err = c->run(cli, cli->args + 1);
+        if (err != EGO_OK) ego_cli_fatal(cli, err);
+        return;
+    }
+    ego_cli_usage(cli, name ? "'%s' is no command: see -h" : "what to do? info, verify, convert, init, diff or tokenize", name);
+}
+
+int main(int argc, char **argv) {
+    ego_cli cli;
+    if (ego_cli_begin(&cli, &tool, argc, argv)) run(&cli);
+    return ego_cli_end(&cli);
+}
