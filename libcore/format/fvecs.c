@@ -21,9 +21,8 @@ ego_err ego__fvecs_parse(const uint8_t *data, size_t size, ego_fvecs *vectors) {
     size_t row = ((size_t)dim + 1) * 4, count = size / row;
     if (size % row)
         return ego_fail(EGO_EFORMAT,
-                        ".fvecs: %zu bytes are not whole vectors of dimension %d; vector %zu is cut "
-                        "short",
-                        size, (int)dim, count);
+                        ".fvecs: cut short: %zu bytes, vectors of dimension %d take %zu each", size,
+                        (int)dim, row);
     for (size_t i = 1; i < count; i++)
         if (dim_at(data, i * row) != dim)
             return ego_fail(EGO_EFORMAT, ".fvecs: vector %zu has dimension %d, the first has %d", i,

@@ -11,14 +11,14 @@ enum {
     MAGIC_BYTES = sizeof magic - 1,
     MAX_HEADER = 1 << 20,
     ALIGN = 64,
-    WRITTEN_HEADER = 128, /* magic, version, length, dict and padding: room for 60 characters of shape */
+    WRITTEN_HEADER = 128, /* all of it: leaves 60 characters for the shape */
 };
 
 static const struct {
     const char *descr; /* without the byte order */
     ego_dtype dtype;
 } descrs[] = {
-    {"f4", EGO_F32}, {"f2", EGO_F16}, {"f8", EGO_F64}, {"i8", EGO_I64}, {"i4", EGO_I32},
+    {"f4", EGO_F32}, {"f2", EGO_F16}, {"f8", EGO_F64}, {"i8", EGO_I64},  {"i4", EGO_I32},
     {"i2", EGO_I16}, {"i1", EGO_I8},  {"u1", EGO_U8},  {"b1", EGO_BOOL},
 };
 
@@ -81,7 +81,8 @@ static ego_err read_descr(text *t, ego_dtype *dtype) {
         return ego_fail(EGO_EUNSUPPORTED, "'descr': a structured or unknown element type");
     if (descr[0] == '>') return ego_fail(EGO_EUNSUPPORTED, "big-endian elements ('%s')", descr);
     for (size_t i = 0; i < sizeof descrs / sizeof *descrs; i++)
-        if (descr[0] && strcmp(descr + 1, descrs[i].descr) == 0) return *dtype = descrs[i].dtype, EGO_OK;
+        if (descr[0] && strcmp(descr + 1, descrs[i].descr) == 0)
+            return *dtype = descrs[i].dtype, EGO_OK;
     return ego_fail(EGO_EUNSUPPORTED, "elements of type '%s'", descr);
 }
 
@@ -135,7 +136,8 @@ ego_err ego__npy_parse(const uint8_t *data, size_t size, ego_tensor *tensor, siz
     uint64_t header = p[2] | (uint64_t)p[3] << 8;
     if (version > 1) header |= (uint64_t)p[4] << 16 | (uint64_t)p[5] << 24;
     if (header > size - start || header > MAX_HEADER)
-        return ego_fail(EGO_EFORMAT, "a header of %" PRIu64 " bytes in a file of %zu (at most %d are read)",
+        return ego_fail(EGO_EFORMAT,
+                        "a header of %" PRIu64 " bytes in a file of %zu (at most %d are read)",
                         header, size, MAX_HEADER);
     text t = {(const char *)data + start, (const char *)data + start + header};
     EGO_TRY(read_dict(&t, tensor));

@@ -1,80 +1,9 @@
 #include "format/pickle.h"
 
+#include "format/pickle_opcodes.h"
+
 #include <stdlib.h>
 #include <string.h>
-
-/* The opcodes, as documented in CPython's pickletools. */
-enum {
-    MARK = '(',
-    STOP = '.',
-    POP = '0',
-    POP_MARK = '1',
-    DUP = '2',
-    FLOAT = 'F',
-    INT = 'I',
-    BININT = 'J',
-    BININT1 = 'K',
-    LONG = 'L',
-    BININT2 = 'M',
-    NONE = 'N',
-    PERSID = 'P',
-    BINPERSID = 'Q',
-    REDUCE = 'R',
-    STRING = 'S',
-    BINSTRING = 'T',
-    SHORT_BINSTRING = 'U',
-    UNICODE = 'V',
-    BINUNICODE = 'X',
-    APPEND = 'a',
-    BUILD = 'b',
-    GLOBAL = 'c',
-    DICT = 'd',
-    EMPTY_DICT = '}',
-    APPENDS = 'e',
-    GET = 'g',
-    BINGET = 'h',
-    INST = 'i',
-    LONG_BINGET = 'j',
-    LIST = 'l',
-    EMPTY_LIST = ']',
-    OBJ = 'o',
-    PUT = 'p',
-    BINPUT = 'q',
-    LONG_BINPUT = 'r',
-    SETITEM = 's',
-    TUPLE = 't',
-    EMPTY_TUPLE = ')',
-    SETITEMS = 'u',
-    BINFLOAT = 'G',
-    BINBYTES = 'B',
-    SHORT_BINBYTES = 'C',
-    PROTO = 0x80,
-    NEWOBJ,
-    EXT1,
-    EXT2,
-    EXT4,
-    TUPLE1,
-    TUPLE2,
-    TUPLE3,
-    NEWTRUE,
-    NEWFALSE,
-    LONG1,
-    LONG4,
-    SHORT_BINUNICODE,
-    BINUNICODE8,
-    BINBYTES8,
-    EMPTY_SET,
-    ADDITEMS,
-    FROZENSET,
-    NEWOBJ_EX,
-    STACK_GLOBAL,
-    MEMOIZE,
-    FRAME,
-    BYTEARRAY8,
-    NEXT_BUFFER,
-    READONLY_BUFFER,
-    HIGHEST_PROTOCOL = 5,
-};
 
 enum {
     BLOCK_BYTES = 1 << 16,
@@ -460,8 +389,8 @@ static ego_err fill(machine *m, size_t from, bool pairs) {
     if (from <= stack_floor(m)) return bad(m, "stack empty");
     /* Everything on the stack was made by new_value; only the views handed out are const. */
     ego_pickle_value *to = (ego_pickle_value *)(uintptr_t)m->stack.at[from - 1];
-    bool fits = to->kind == EGO_PICKLE_OBJECT ||
-                to->kind == (pairs ? EGO_PICKLE_DICT : EGO_PICKLE_LIST);
+    bool fits =
+        to->kind == EGO_PICKLE_OBJECT || to->kind == (pairs ? EGO_PICKLE_DICT : EGO_PICKLE_LIST);
     if (!fits) return bad(m, pairs ? "a dict was expected" : "a list was expected");
     return collect(m, to, from, pairs);
 }
@@ -624,8 +553,8 @@ static ego_err step(machine *m, int op) {
     case PROTO:
         EGO_TRY(take_number(m, 1, &number));
         if (number > HIGHEST_PROTOCOL)
-            return ego_fail(EGO_EUNSUPPORTED, "pickle: protocol %d, at most %d is read", (int)number,
-                            HIGHEST_PROTOCOL);
+            return ego_fail(EGO_EUNSUPPORTED, "pickle: protocol %d, at most %d is read",
+                            (int)number, HIGHEST_PROTOCOL);
         return EGO_OK;
     case FRAME: return take_number(m, 8, &number); /* a hint for readers of pipes */
     case MARK: return push_mark(m);

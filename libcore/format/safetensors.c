@@ -64,15 +64,16 @@ static ego_err read_tensor(ego_weights *weights, const ego_json *entry, const ui
         return ego_fail(EGO_EFORMAT, "\"data_offsets\": expected two whole numbers");
     if (from < 0 || to < from || (uint64_t)to > size)
         return ego_fail(EGO_EFORMAT,
-                        "its bytes %" PRId64 " to %" PRId64 " are not within the %zu of the file; cut "
-                        "short?",
+                        "cut short? Its bytes %" PRId64 " to %" PRId64
+                        " are not within the data's %zu",
                         from, to, size);
     *place = (extent){(size_t)from, (size_t)to};
 
     if (!ego_dtype_parse(dtype, &tensor.dtype))
         return ego__weights_skip(weights, "%s: dtype %s, skipped", name, dtype);
     if (ego_json_count(ego_json_get(entry, "shape")) > EGO_MAX_DIMS)
-        return ego__weights_skip(weights, "%s: more than %d dimensions, skipped", name, EGO_MAX_DIMS);
+        return ego__weights_skip(weights, "%s: more than %d dimensions, skipped", name,
+                                 EGO_MAX_DIMS);
     EGO_TRY(read_shape(ego_json_get(entry, "shape"), &tensor));
     size_t bytes;
     char text[EGO_SHAPE_TEXT];
@@ -107,8 +108,9 @@ static ego_err check_cover(const ego_weights *weights, extent *places, size_t co
     if (count) qsort(places, count, sizeof *places, by_extent);
     while (i < count && places[i].from == at) at = places[i++].to;
     if (i == count && at == size) return EGO_OK;
-    return ego_fail(EGO_EFORMAT, "%s: the tensors do not cover its %zu bytes of data one after the "
-                                 "other: overlap, hole or rest at byte %zu",
+    return ego_fail(EGO_EFORMAT,
+                    "%s: tensors must fill the data's %zu bytes one after the other: overlap, hole "
+                    "or rest at %zu",
                     weights->path, size, at);
 }
 

@@ -76,7 +76,8 @@ static ego_err read_storage_id(const ego_pickle_value *value, storage_id *id) {
     if (!ego_pickle_is_text(ego_pickle_element(tuple, 0), "storage") || !class ||
         class->kind != EGO_PICKLE_GLOBAL || !key || key->kind != EGO_PICKLE_STRING ||
         !ego_pickle_integer(ego_pickle_element(tuple, 4), &elements) || elements < 0)
-        return ego_fail(EGO_EFORMAT, "a storage's id is not (storage, class, key, device, elements)");
+        return ego_fail(EGO_EFORMAT,
+                        "a storage's id is not (storage, class, key, device, elements)");
     for (size_t i = 0; i < sizeof storage_classes / sizeof *storage_classes; i++) {
         if (!ego_pickle_is_global(class, storage_classes[i].name)) continue;
         *id = (storage_id){
@@ -102,9 +103,8 @@ static int by_key(const void *a, const void *b) {
 
 static storage *find_storage(const reader *r, const char *key, size_t key_bytes) {
     storage wanted = {.key = key, .key_bytes = key_bytes};
-    return r->storage_count
-               ? bsearch(&wanted, r->storages, r->storage_count, sizeof wanted, by_key)
-               : NULL;
+    return r->storage_count ? bsearch(&wanted, r->storages, r->storage_count, sizeof wanted, by_key)
+                            : NULL;
 }
 
 static ego_err find_in_zip(const reader *r, const storage_id *id, const uint8_t **data,
@@ -138,8 +138,8 @@ static ego_err find_elements(const reader *r, const storage_id *id, const uint8_
     }
     if (id->elements > *bytes / id->width)
         return ego_fail(EGO_EFORMAT,
-                        "a storage of %" PRIu64 " elements has only %zu bytes in the file", id->elements,
-                        *bytes);
+                        "a storage of %" PRIu64 " elements has only %zu bytes in the file",
+                        id->elements, *bytes);
     return EGO_OK;
 }
 
@@ -172,7 +172,8 @@ static const ego_pickle_value *tensor_call(const ego_pickle_value *value) {
 static ego_err read_sizes(const ego_pickle_value *tuple, const char *what,
                           int64_t out[EGO_MAX_DIMS], int *n) {
     if (!tuple || (tuple->kind != EGO_PICKLE_TUPLE && tuple->kind != EGO_PICKLE_LIST))
-        return ego_fail(EGO_EFORMAT, "%s: expected a tuple, found %s", what, ego_pickle_type(tuple));
+        return ego_fail(EGO_EFORMAT, "%s: expected a tuple, found %s", what,
+                        ego_pickle_type(tuple));
     *n = 0;
     for (const ego_pickle_item *x = tuple->first; x && *n <= EGO_MAX_DIMS; x = x->next, ++*n) {
         int64_t size;
@@ -244,8 +245,9 @@ static ego_err place_view(reader *r, view *v) {
         return EGO_OK;
     }
     if (!view_fits(v, bytes / width))
-        return ego_fail(EGO_EFORMAT, "size %s at offset %" PRId64 " leaves its storage of %zu elements",
-                        text, v->offset, bytes / width);
+        return ego_fail(EGO_EFORMAT,
+                        "size %s at offset %" PRId64 " leaves its storage of %zu elements", text,
+                        v->offset, bytes / width);
     data += (size_t)v->offset * width;
     if (is_contiguous(v)) return ego__weights_place(r->weights, data, wanted, &v->tensor);
     EGO_TRY(ego__weights_alloc(r->weights, wanted, &v->tensor.data));
@@ -267,7 +269,8 @@ static ego_err add_tensor(reader *r, const char *name, size_t name_bytes,
         return ego__weights_skip(r->weights, "%.*s: more than %d dimensions, skipped", width, name,
                                  EGO_MAX_DIMS);
     if (err == EGO_OK && v.id.view)
-        return ego__weights_skip(r->weights, "%.*s: a view of another storage, skipped", width, name);
+        return ego__weights_skip(r->weights, "%.*s: a view of another storage, skipped", width,
+                                 name);
     if (err == EGO_OK) err = place_view(r, &v);
     if (err != EGO_OK)
         return ego_fail_context(err, "%s: tensor %.*s", r->weights->path, width, name);
@@ -515,7 +518,8 @@ static ego_err read_legacy(reader *r, const ego_pickle_value **root) {
     EGO_TRY(next_pickle(r, &at, &value)); /* the magic number */
     EGO_TRY(next_pickle(r, &at, &value));
     if (!ego_pickle_integer(value, &protocol) || protocol != LEGACY_PROTOCOL)
-        return ego_fail(EGO_EFORMAT, "expected protocol %d after the magic number", LEGACY_PROTOCOL);
+        return ego_fail(EGO_EFORMAT, "expected protocol %d after the magic number",
+                        LEGACY_PROTOCOL);
     EGO_TRY(next_pickle(r, &at, &value));
     little = get(value, "little_endian");
     if (!little || little->kind != EGO_PICKLE_BOOL || !little->integer)

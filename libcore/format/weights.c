@@ -14,7 +14,8 @@ enum { COPY_ALLOWANCE = 16 << 20 }; /* what may be copied beyond the size of the
 /* ---- what the readers call ----------------------------------------------------------------------- */
 
 /* Makes room for one more element of `size` bytes in a growing array. */
-static ego_err grow(const ego_weights *weights, void *array, size_t size, size_t count, size_t *cap) {
+static ego_err grow(const ego_weights *weights, void *array, size_t size, size_t count,
+                    size_t *cap) {
     if (count < *cap) return EGO_OK;
     size_t more = *cap ? *cap * 2 : 64;
     void *old, *new;
@@ -69,7 +70,8 @@ ego_err ego__weights_skip(ego_weights *weights, const char *format, ...) {
     va_start(args, format);
     vsnprintf(line, sizeof line, format, args);
     va_end(args);
-    return add_line(weights, &weights->skipped, &weights->skipped_count, &weights->skipped_cap, line);
+    return add_line(weights, &weights->skipped, &weights->skipped_count, &weights->skipped_cap,
+                    line);
 }
 
 ego_err ego__weights_alloc(ego_weights *weights, size_t bytes, void **data) {
@@ -103,8 +105,7 @@ static ego_err read_by_content(ego_weights *weights) {
     if (ego__is_torch_legacy(&weights->map)) return ego__read_torch_legacy(weights);
     if (ego__is_torch_tar(&weights->map))
         return ego_fail(EGO_EUNSUPPORTED,
-                        "%s: the tar format of PyTorch before 0.2 is not read; load it with a PyTorch "
-                        "and save it again",
+                        "%s: PyTorch's first, tar format is not read; let PyTorch save it again",
                         weights->path);
     if (ego__is_safetensors(&weights->map)) return ego__read_safetensors(weights);
     return ego_fail(EGO_EFORMAT,
@@ -190,14 +191,18 @@ void ego_weights_close(ego_weights *weights) {
 /* ---- asking -------------------------------------------------------------------------------------- */
 
 size_t ego_weights_count(const ego_weights *weights) { return weights->count; }
-const char *ego_weights_name(const ego_weights *weights, size_t i) { return weights->entries[i].name; }
+const char *ego_weights_name(const ego_weights *weights, size_t i) {
+    return weights->entries[i].name;
+}
 const ego_tensor *ego_weights_tensor(const ego_weights *weights, size_t i) {
     return &weights->entries[i].tensor;
 }
 const char *ego_weights_format(const ego_weights *weights) { return weights->format; }
 const char *ego_weights_path(const ego_weights *weights) { return weights->path; }
 size_t ego_weights_skipped_count(const ego_weights *weights) { return weights->skipped_count; }
-const char *ego_weights_skipped(const ego_weights *weights, size_t i) { return weights->skipped[i]; }
+const char *ego_weights_skipped(const ego_weights *weights, size_t i) {
+    return weights->skipped[i];
+}
 
 const ego_tensor *ego_weights_find(const ego_weights *weights, const char *name) {
     size_t low = 0, high = weights->count;

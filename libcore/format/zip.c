@@ -46,8 +46,7 @@ static ego_err read_end64(const ego_zip *zip, size_t end, directory *dir) {
 }
 
 static ego_err find_directory(const ego_zip *zip, directory *dir) {
-    if (zip->size < END_BYTES)
-        return ego_fail(EGO_EFORMAT, "zip: only %zu bytes", zip->size);
+    if (zip->size < END_BYTES) return ego_fail(EGO_EFORMAT, "zip: only %zu bytes", zip->size);
     size_t end = zip->size - END_BYTES, lowest = end > MAX_COMMENT ? end - MAX_COMMENT : 0;
     while (u32(zip->data + end) != END_MAGIC) {
         if (end == lowest)
@@ -161,7 +160,7 @@ ego_err ego_zip_data(const ego_zip *zip, const ego_zip_entry *entry, const uint8
     const uint8_t *p = zip->data + entry->header_offset;
     if (entry->method != 0 || (u16(p + 6) & FLAG_ENCRYPTED))
         return ego_fail(EGO_EUNSUPPORTED,
-                        "zip: %.*s: compressed or encrypted (method %u); torch.save stores its entries",
+                        "zip: %.*s: compressed or encrypted (method %u); torch.save does neither",
                         width, entry->name, entry->method);
     uint64_t from = entry->header_offset + LOCAL_BYTES + u16(p + 26) + u16(p + 28);
     if (entry->packed != entry->size || from > zip->size || entry->size > zip->size - from)

@@ -16,7 +16,8 @@ static float value(const ego_npy *npy, size_t i) {
     return out;
 }
 
-static void check_numpy(const char *path, ego_dtype dtype, const char *shape, size_t i, float want) {
+static void check_numpy(const char *path, ego_dtype dtype, const char *shape, size_t i,
+                        float want) {
     ego_npy npy;
     char text[EGO_SHAPE_TEXT];
     if (!CHECK_OK(ego_npy_open(path, &npy))) return;
@@ -61,13 +62,18 @@ static void check_headers(void) {
     check_header(EGO_EFORMAT, "{'descr': '<f4', 'fortran_order': False, 'shape': 3, }", 24);
     check_header(EGO_EFORMAT, "{'descr': '<f4', 'fortran_order': False, }", 24);
     check_header(EGO_EFORMAT, "{'descr': '<f4', 'fortran_order': maybe, 'shape': (1,), }", 24);
-    check_header(EGO_EFORMAT, "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), 'x': 1}", 24);
+    check_header(EGO_EFORMAT, "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), 'x': 1}",
+                 24);
     check_header(EGO_EFORMAT, "{'descr': '<f4', 'fortran_order': False, 'shape': (1,)", 24);
     check_header(EGO_EFORMAT, "", 24);
-    check_header(EGO_EFORMAT, "{'descr': '<f8', 'fortran_order': False, "
-                              "'shape': (9223372036854775807, 2), }", 24);
-    check_header(EGO_EFORMAT, "{'descr': '<f8', 'fortran_order': False, "
-                              "'shape': (99999999999999999999,), }", 24);
+    check_header(EGO_EFORMAT,
+                 "{'descr': '<f8', 'fortran_order': False, "
+                 "'shape': (9223372036854775807, 2), }",
+                 24);
+    check_header(EGO_EFORMAT,
+                 "{'descr': '<f8', 'fortran_order': False, "
+                 "'shape': (99999999999999999999,), }",
+                 24);
     check_header(EGO_EUNSUPPORTED, "{'descr': '<c8', 'fortran_order': False, 'shape': (1,), }", 24);
     check_header(EGO_EUNSUPPORTED,
                  "{'descr': '<f4', 'fortran_order': False, 'shape': (1,1,1,1,1,1), }", 24);

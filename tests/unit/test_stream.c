@@ -197,19 +197,24 @@ static void check_headers(void) {
     check_header(EGO_OK, "{\"id\":1," REST ",\"shape\":[]}\n", 4, "");
     check_header(EGO_OK, "{\"id\":1," REST ",\"shape\":[0,5]}\n", 0, "");
     check_header(EGO_OK, "{\"error\":\"x\",\"id\":null}\n", 0, "");
-    check_header(EGO_EFORMAT, "{\"id\":1," REST ",\"shape\":[2]}\n", 7, "8 bytes of elements expected, 7");
+    check_header(EGO_EFORMAT, "{\"id\":1," REST ",\"shape\":[2]}\n", 7,
+                 "8 bytes of elements expected, 7");
     check_header(EGO_EFORMAT, "{" REST ",\"shape\":[2]}\n", 8, "\"id\"");
     check_header(EGO_EFORMAT, "{\"id\":1," REST "}\n", 8, "shape");
     check_header(EGO_EFORMAT, "{\"id\":1," REST ",\"shape\":[2.5]}\n", 8, "shape");
     check_header(EGO_EFORMAT, "{\"id\":1," REST ",\"shape\":[-2]}\n", 8, "shape");
     check_header(EGO_EFORMAT, "{\"id\":1," REST ",\"shape\":[1,1,1,1,1,2]}\n", 8, "dimensions");
     check_header(EGO_EFORMAT, "{\"id\":1," REST ",\"shape\":[1000000,1000000]}\n", 8, "limit");
-    check_header(EGO_EFORMAT, "{\"id\":1," REST ",\"shape\":[4294967296,4294967296]}\n", 8, "limit");
-    check_header(EGO_EFORMAT, "{\"id\":1,\"part\":\"video\",\"model\":\"m\",\"shape\":[2]}\n", 8, "dtype");
+    check_header(EGO_EFORMAT, "{\"id\":1," REST ",\"shape\":[4294967296,4294967296]}\n", 8,
+                 "limit");
+    check_header(EGO_EFORMAT, "{\"id\":1,\"part\":\"video\",\"model\":\"m\",\"shape\":[2]}\n", 8,
+                 "dtype");
     check_header(EGO_EFORMAT,
-                 "{\"id\":1,\"part\":\"v\",\"model\":\"m\",\"dtype\":\"f64\",\"shape\":[2]}\n", 8, "f64");
+                 "{\"id\":1,\"part\":\"v\",\"model\":\"m\",\"dtype\":\"f64\",\"shape\":[2]}\n", 8,
+                 "f64");
     check_header(EGO_EFORMAT,
-                 "{\"id\":1,\"part\":\"v\",\"model\":\"m\",\"dtype\":\"i8\",\"shape\":[2]}\n", 8, "scale");
+                 "{\"id\":1,\"part\":\"v\",\"model\":\"m\",\"dtype\":\"i8\",\"shape\":[2]}\n", 8,
+                 "scale");
     check_header(EGO_EFORMAT, "{\"id\":1,\"dtype\":\"f32\",\"shape\":[2]}\n", 8, "part");
     check_header(EGO_EFORMAT, "{\"id\":1,\n", 8, "JSON");
     check_header(EGO_EFORMAT, "\n", 8, "'{'");

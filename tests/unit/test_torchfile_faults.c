@@ -62,8 +62,9 @@ static void damage(const char *path, size_t step) {
 
 int main(void) {
     static const char *const files[] = {
-        "tests/unit/data/zip.pth",   "tests/unit/data/legacy.pth", "tests/unit/data/zip-protocol5.pth",
-        "tests/unit/data/zip64.pth", "tests/unit/data/plain.pth",  "tests/unit/data/reference.safetensors",
+        "tests/unit/data/zip.pth",           "tests/unit/data/legacy.pth",
+        "tests/unit/data/zip-protocol5.pth", "tests/unit/data/zip64.pth",
+        "tests/unit/data/plain.pth",         "tests/unit/data/reference.safetensors",
     };
     size_t step = getenv("EGO_NIGHTLY") ? 1 : 7; /* 7 is prime to every field's width */
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) damage(files[i], step);
