@@ -69,9 +69,9 @@ ego_err ego_stream_next(ego_stream *stream, ego_stream_record *record);
 /* Elements as float32, the scale applied; out holds ego_tensor_count(&record->tensor). */
 void ego_stream_to_f32(const ego_stream_record *record, float *out);
 
-/* Writes one record on one line (so the id must hold no newline): id, part, model, error, scale and tensor count. `extra` is the text of further
- * members without the braces ("\"start\":1,\"text\":\"…\""), NULL or "" for none; it must be valid, hold no
- * newline and no member written here. */
+/* Writes one record: id, part, model, error, scale and tensor count. `extra` is the text of further
+ * members without the braces ("\"start\":1,\"text\":\"…\""), NULL or "" for none; it must be valid and hold no
+ * member written here. Neither it nor the id may hold a newline: the header is one line. */
 ego_err ego_stream_write(FILE *out, const ego_stream_record *record, const char *extra);
 
 /* For --resume: the bytes up to the end of the last whole record, and how many records that is. The rest,

@@ -3,8 +3,9 @@
  * ego_weights_open looks at the first bytes, not the name: safetensors, a zip archive or the older
  * consecutive pickles that torch.save wrote (torchfile.h says which of a checkpoint's tensors are taken).
  * Contiguous tensors that are aligned to their element size point into the mapped file, others into
- * memory the object owns; all are read-only and live until ego_weights_close. A leading "module." (DistributedDataParallel)
- * is dropped from every name that has it when the file's first name does. Entries are sorted by name.
+ * memory the object owns; all are read-only and live until ego_weights_close. A leading "module."
+ * (DistributedDataParallel) is dropped from every name that has it when the file's first name does.
+ * Entries are sorted by name.
  */
 #ifndef EGO_FORMAT_WEIGHTS_H
 #define EGO_FORMAT_WEIGHTS_H
