@@ -26,7 +26,8 @@ const ego_tensor *ego_weights_find(const ego_weights *weights, const char *name)
 
 /* A value of safetensors' __metadata__ (strings only); NULL when absent or in another format. */
 const char *ego_weights_metadata(const ego_weights *weights, const char *key);
-const char *ego_weights_format(const ego_weights *weights); /* "safetensors", "torch zip", "torch legacy" */
+/* "safetensors", "torch zip" or "torch legacy". */
+const char *ego_weights_format(const ego_weights *weights);
 const char *ego_weights_path(const ego_weights *weights);
 
 /* What the reader passed over, for -v: one line of text each ("optimizer: dict, skipped"). */
