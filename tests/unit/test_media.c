@@ -253,6 +253,92 @@ static void test_pipe(void) {
     pclose(pipe);
 }
 
+/* ---- headers that are patched ---------------------------------------------------------------------- */
+
+static uint8_t *load(const char *file, size_t *n) {
+    FILE *in = fopen(media_path(file), "rb");
+    uint8_t *bytes = malloc(1 << 20);
+    if (!CHECK(in && bytes)) exit(1);
+    *n = fread(bytes, 1, 1 << 20, in);
+    fclose(in);
+    return bytes;
+}
+
+static void put32(uint8_t *at, int64_t value) {
+    for (int i = 0; i < 4; i++) at[i] = (uint8_t)(value >> (24 - 8 * i));
+}
+
+/* The first box of this type. */
+static uint8_t *find_box(uint8_t *bytes, size_t n, const char *type) {
+    for (size_t i = 0; i + 100 < n; i++)
+        if (memcmp(bytes + i, type, 4) == 0) return bytes + i;
+    return NULL;
+}
+
+/* The eight ways to hold a picture: every pixel must be where the file's matrix puts it. */
+static void test_orientation(void) {
+    static const int ways[8][4] = {/* a b c d: x' = ax + cy, y' = bx + dy */
+                                   {1, 0, 0, 1},  {0, 1, -1, 0}, {-1, 0, 0, -1}, {0, -1, 1, 0},
+                                   {-1, 0, 0, 1}, {1, 0, 0, -1}, {0, 1, 1, 0},   {0, -1, -1, 0}};
+    size_t n;
+    uint8_t *bytes = load(access(media_path("odd.mp4"), R_OK) == 0 ? "odd.mp4" : "h264.mp4", &n);
+    uint8_t *header = find_box(bytes, n, "tkhd");
+    ego_image upright = {0}, image = {0};
+    for (int w = 0; w < 8 && CHECK(header != NULL); w++) {
+        const int *m = ways[w];
+        ego_video *video = NULL;
+        ego_video_info info;
+        for (int i = 0; i < 4; i++) put32(header + 44 + (i < 2 ? 4 * i : 4 * i + 4), m[i] * 65536);
+        if (!CHECK_OK(ego_video_open_memory(bytes, n, "turned", NULL, &video))) break;
+        CHECK_OK(ego_video_get_info(video, &info));
+        CHECK_OK(ego_video_frame_at(video, 2.5, w == 0 ? &upright : &image));
+        ego_image *got = w == 0 ? &upright : &image;
+        CHECK(info.width == got->width && info.height == got->height);
+        CHECK(got->width == (m[0] ? upright.width : upright.height));
+        int wrong = 0, x0 = m[0] + m[2] < 0 ? got->width - 1 : 0, y0 = m[1] + m[3] < 0 ? got->height - 1 : 0;
+        for (int y = 0; y < upright.height; y++)
+            for (int x = 0; x < upright.width; x++) {
+                int to = (y0 + m[1] * x + m[3] * y) * got->width + x0 + m[0] * x + m[2] * y;
+                wrong += memcmp(got->rgb + 3 * to, upright.rgb + 3 * (y * upright.width + x), 3) != 0;
+            }
+        CHECK(wrong == 0);
+        ego_video_close(video);
+    }
+    CHECK(read_number(&upright) == 75);
+    ego_image_free(&upright);
+    ego_image_free(&image);
+    free(bytes);
+}
+
+/* Headers that say 40 s or 3 s of a file that holds 10. */
+static void test_lies(void) {
+    static const int claims[] = {40, 3, 0};
+    size_t n;
+    uint8_t *bytes = load("h264.mp4", &n);
+    for (int i = 0; i < 3; i++) {
+        static const char *const boxes[] = {"mvhd", "mdhd", "tkhd"};
+        ego_video *video = NULL;
+        ego_video_info info;
+        ego_image image = {0};
+        for (int b = 0; b < 3; b++) {
+            uint8_t *at = find_box(bytes, n, boxes[b]);
+            if (!CHECK(at != NULL)) return;
+            int64_t scale = b == 1 ? (int64_t)at[16] << 24 | at[17] << 16 | at[18] << 8 | at[19] : 1000;
+            put32(at + (b == 2 ? 24 : 20), claims[i] * scale);
+        }
+        if (!CHECK_OK(ego_video_open_memory(bytes, n, "lying", NULL, &video))) break;
+        CHECK_OK(ego_video_get_info(video, &info));
+        CHECK(info.exact && info.frames == 300);
+        CHECK_NEAR(info.duration, 10, 1e-6);
+        CHECK(claims[i] == 40 || !ego_video_get_damage(video)->cut);
+        CHECK_OK(ego_video_frame_at(video, 9.05, &image));
+        CHECK(read_number(&image) == 271);
+        ego_image_free(&image);
+        ego_video_close(video);
+    }
+    free(bytes);
+}
+
 static void test_refused(void) {
     ego_video *video = NULL;
     CHECK_ERR(EGO_EIO, ego_video_open("/nowhere/at all.mp4", NULL, &video));
@@ -275,6 +361,8 @@ int main(void) {
     test_numbers();
     test_colours();
     test_pipe();
+    test_orientation();
+    test_lies();
     test_refused();
     media_remove();
     return check_done();
