@@ -137,6 +137,23 @@ ego_err ego_vectors_open_feed(const char *name, const char *part, bool any_model
     return ego_stream_open_feed(name, &v->stream);
 }
 
+ego_err ego_vectors_one(const char *name, const char *header, const float *data, size_t dim,
+                        const char *model, const char *layer, ego_vectors *v) {
+    size_t bytes = dim * sizeof *data, length = strlen(header);
+    EGO_TRY(new_vectors(name, NULL, true, v));
+    EGO_TRY(keep_same(v, "model", model, &v->model));
+    EGO_TRY(keep_same(v, "layer", layer, &v->layer));
+    EGO_TRY(reserve(v, 1));
+    ego_buf_append(&v->bytes, data, bytes);
+    ego_buf_append(&v->bytes, header, length);
+    EGO_TRY(ego_buf_err(&v->bytes));
+    v->items[0] = (ego_vector){v->bytes.data, EGO_F32};
+    v->headers[0] = (ego_vector_header){v->bytes.data + bytes, length};
+    v->n = 1;
+    v->dim = dim;
+    return EGO_OK;
+}
+
 /* ---- matrices ------------------------------------------------------------------------------------ */
 
 static bool next_line(const ego_map *text, size_t *at, ego_vector_header *line) {
@@ -266,8 +283,9 @@ ego_err ego_vectors_open(const char *path, const char *part, bool any_model, ego
 /* ---- records ------------------------------------------------------------------------------------- */
 
 ego_err ego_vectors_record(const ego_vectors *v, size_t i, ego_record *record) {
-    static const char *const streams_own[] = {"part",  "model", "layer", "dtype",      "shape",
-                                              "scale", "vtm",   "error", "provenance", NULL};
+    static const char *const streams_own[] = {"part",      "model", "layer",      "dtype",
+                                              "shape",     "scale", "vtm",        "row",
+                                              "embedding", "error", "provenance", NULL};
     static const ego_record_rules rules = {.reads = streams_own};
     ego_vector_header header = v->headers[i];
     uint64_t index = v->first + i;

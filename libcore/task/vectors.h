@@ -59,6 +59,10 @@ ego_err ego_vectors_open_feed(const char *name, const char *part, bool any_model
 ego_err ego_vectors_feed(ego_vectors *vectors, const uint8_t *data, size_t size, bool ended,
                          size_t *used);
 
+/* One vector made here, with its JSON text; everything is copied. model and layer may be NULL. */
+ego_err ego_vectors_one(const char *name, const char *header, const float *data, size_t dim,
+                        const char *model, const char *layer, ego_vectors *vectors);
+
 /* EGO_EINPUT, naming both, when the two cannot be compared: lengths differ, or model or layer do and
  * any_model is false. */
 ego_err ego_vectors_comparable(const ego_vectors *a, const ego_vectors *b, bool any_model);
