@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -175,7 +176,12 @@ static void help(const ego_cli_tool *tool, const common *c, ego_buf *text) {
         if (!c->uses[i] || (c->uses[i] & tool->uses)) used[n++] = c->table[i];
     ego_buf_printf(text, "common options, described in %s(1):\n", tool->name);
     ego_options_brief(used, 2, text);
-    ego_buf_printf(text, "example:\n%s\n", tool->example);
+    ego_buf_text(text, "example:\n  ");
+    for (const char *at = tool->example; *at; at++) {
+        ego_buf_char(text, *at);
+        if (*at == '\n') ego_buf_text(text, "  ");
+    }
+    ego_buf_char(text, '\n');
 }
 
 /* ---- begin
@@ -363,6 +369,22 @@ static ego_err next_input(ego_cli *cli) {
 }
 
 bool ego_cli_input_paused(const ego_cli *cli) { return cli->lines && ego_lines_paused(cli->lines); }
+
+bool ego_cli_would_wait(int fd) {
+    struct pollfd in = {.fd = fd, .events = POLLIN};
+    return poll(&in, 1, 0) == 0;
+}
+
+bool ego_cli_wait(ego_cli *cli, int fd) {
+    if (ego_cli_would_wait(fd)) ego_cli_flush(cli);
+    while (!ego_cli_stopped(cli)) {
+        struct pollfd in[2] = {{.fd = fd, .events = POLLIN},
+                               {.fd = wake_pipe[0], .events = POLLIN}};
+        if (poll(in, 2, -1) < 0 && errno != EINTR) return true; /* reading will say what is wrong */
+        if (in[0].revents) return !ego_cli_stopped(cli);
+    }
+    return false;
+}
 
 /* A line that could not even be read still has its place in the output. */
 static ego_err refuse_line(ego_cli *cli, ego_record *record) {

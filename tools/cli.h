@@ -152,6 +152,12 @@ bool ego_cli_record_done(ego_cli *cli, ego_record *record, ego_err err);
  * flushes stdout itself before it waits.) */
 bool ego_cli_input_paused(const ego_cli *cli);
 
+/* For tools that read a descriptor themselves: waits until it can be read (or has ended), with stdout
+ * flushed. False once stopped. */
+bool ego_cli_wait(ego_cli *cli, int fd);
+/* True when a read from it would wait. */
+bool ego_cli_would_wait(int fd);
+
 /* --shard: whole videos stay together; records without one are spread by id. */
 bool ego_cli_in_shard(const ego_cli *cli, const ego_record *record);
 bool ego_cli_name_in_shard(const ego_cli *cli, const char *video);

@@ -332,9 +332,13 @@ static void carry(const ego_record *r, ego_json_span span, ego_buf *line) {
     ego_buf_append(line, r->source + span.value, span.value_bytes);
 }
 
-void ego_record_close(const ego_record *r, unsigned own, ego_buf *line) {
+void ego_record_carry(const ego_record *r, unsigned own, ego_buf *line) {
     for (int i = 0; i < 6; i++)
         if (r->has & own & 1u << i) carry(r, r->own[i], line);
+}
+
+void ego_record_close(const ego_record *r, unsigned own, ego_buf *line) {
+    ego_record_carry(r, own, line);
     for (size_t i = 0; i < r->n_extras; i++) carry(r, r->extras[i], line);
     ego_buf_char(line, '}');
 }

@@ -92,6 +92,8 @@ void ego_media_id(ego_buf *id, const char *path, double start, double end);
  * byte for byte, and "}" (no newline). */
 void ego_record_begin(const ego_record *record, ego_buf *line);
 void ego_record_close(const ego_record *record, unsigned own, ego_buf *line);
+/* Only the record's own members of that set, each behind a comma. */
+void ego_record_carry(const ego_record *record, unsigned own, ego_buf *line);
 
 /* {"id":…,"error":"…"} (no newline). */
 void ego_record_error(const ego_record *record, const char *message, ego_buf *line);

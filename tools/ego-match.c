@@ -1,0 +1,497 @@
+/* ego-match: for every query the targets nearest to it. */
+#include "engine.h"
+
+#include "base/file.h"
+#include "media/picture.h"
+#include "task/embed.h"
+#include "task/match.h"
+#include "task/rerank.h"
+#include "task/show.h"
+#include "task/vectors.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int64_t top = 10, rerank;
+static double min_score = -2; /* below every cosine */
+static const char *query_text, *sheet_path, *clips_path, *part;
+static bool force;
+
+static const ego_option options[] = {{.name = "top",
+                                      .letter = 'k',
+                                      .type = EGO_OPTION_INT,
+                                      .arg = "N",
+                                      .value = &top,
+                                      .min = 1,
+                                      .max = 1000000,
+                                      .help = "matches for each query (10)"},
+                                     {.name = "min-score",
+                                      .type = EGO_OPTION_NUMBER,
+                                      .arg = "X",
+                                      .value = &min_score,
+                                      .min = -2,
+                                      .max = 2,
+                                      .help = "leave out matches whose cosine is below X"},
+                                     {.name = "query",
+                                      .type = EGO_OPTION_STRING,
+                                      .arg = "STR",
+                                      .value = &query_text,
+                                      .help = "search for these words instead of QUERIES"},
+                                     {.name = "rerank",
+                                      .type = EGO_OPTION_INT,
+                                      .arg = "N",
+                                      .value = &rerank,
+                                      .min = 1,
+                                      .max = 10000,
+                                      .help = "order the N best again by the fused encoder"},
+                                     {.name = "part",
+                                      .type = EGO_OPTION_STRING,
+                                      .arg = "PART",
+                                      .value = &part,
+                                      .help = "only targets of this part: video, text or fused"},
+                                     {.name = "sheet",
+                                      .type = EGO_OPTION_FILE,
+                                      .arg = "FILE.png",
+                                      .value = &sheet_path,
+                                      .help = "a picture of the matches, a row of frames each"},
+                                     {.name = "clips",
+                                      .type = EGO_OPTION_FILE,
+                                      .arg = "DIR",
+                                      .value = &clips_path,
+                                      .help = "write the matches as files that play"},
+                                     {.name = "force",
+                                      .type = EGO_OPTION_FLAG,
+                                      .value = &force,
+                                      .help = "compare even different models or layers"},
+                                     {0}};
+
+static const ego_cli_tool tool = {
+    .name = "ego-match",
+    .usage = "[OPTIONS] QUERIES TARGETS\n       ego-match [OPTIONS] --query STR TARGETS",
+    .summary = "Finds for every query embedding the targets of greatest cosine; exact.\n"
+               "QUERIES, TARGETS: an embedding stream (- is stdin), .npy or .fvecs.",
+    .example = "ego-match -k 5 --query 'C washes a cup' kitchen.ego",
+    .options = options,
+    .uses = EGO_CLI_USES_MODEL | EGO_CLI_USES_VIDEO | EGO_CLI_USES_WORK | EGO_CLI_USES_CONFIG |
+            EGO_CLI_USES_PLAN | EGO_CLI_USES_PROVENANCE};
+
+enum { SHEET_ROWS = 100, SHEET_HEIGHT = 112 };
+
+typedef struct matcher {
+    ego_cli *cli;
+    ego_engine engine; /* the model is open only where --query or --rerank need it */
+    ego_pool *pool;
+    ego_reranker *reranker;
+    ego_vectors targets;
+    ego_buf line;
+    uint64_t queries; /* answered so far */
+    bool told_bad_targets;
+    ego_sheet_row rows[SHEET_ROWS]; /* of --sheet; labels and frames are ours */
+    size_t n_rows;
+} matcher;
+
+/* ---- pictures and files of matches --------------------------------------------------------------- */
+
+/* "kitchen.mp4#t=2,6": what an id says without its quotes, for labels and file names. */
+static const char *plain_id(const ego_record *record) {
+    const char *id;
+    return ego_json_string(ego_json_get(record->json, "id"), &id) ? id : record->id;
+}
+
+static ego_err add_row(matcher *m, const ego_record *query, const ego_record *target, size_t rank,
+                       double score) {
+    if (m->n_rows == SHEET_ROWS) return EGO_OK;
+    int n = m->cli->frames ? (int)m->cli->frames : 4;
+    ego_image *frames = calloc(EGO_SHOW_MAX_FRAMES, sizeof *frames);
+    ego_buf label = {0};
+    ego_buf_printf(&label, "%s\n%zu. %.4f\n%s", query->text ? query->text : plain_id(query), rank,
+                   score, plain_id(target));
+    if (target->text) ego_buf_printf(&label, "\n%s", target->text);
+    if (!frames || label.failed) {
+        free(frames);
+        ego_buf_release(&label);
+        return ego_fail(EGO_ENOMEM, "out of memory");
+    }
+    if (n > EGO_SHOW_MAX_FRAMES) n = EGO_SHOW_MAX_FRAMES;
+    m->rows[m->n_rows++] = (ego_sheet_row){label.data, frames, (size_t)n};
+    return ego_show_frames(m->cli->video_root, target, n, frames);
+}
+
+static void release_rows(matcher *m) {
+    for (size_t i = 0; i < m->n_rows; i++) {
+        ego_image *frames = (ego_image *)(uintptr_t)m->rows[i].frames;
+        for (size_t f = 0; f < m->rows[i].frame_count; f++) ego_image_free(&frames[f]);
+        free(frames);
+        free((char *)(uintptr_t)m->rows[i].label);
+    }
+    m->n_rows = 0;
+}
+
+static ego_err write_sheet(matcher *m) {
+    ego_image sheet = {0};
+    ego_err err = ego_sheet(m->rows, m->n_rows, SHEET_HEIGHT, &sheet);
+    if (err == EGO_OK) err = ego_png_write(&sheet, sheet_path);
+    ego_image_free(&sheet);
+    return err;
+}
+
+/* DIR/0001-01-kitchen.mp4_t_2_6.mp4: query, rank, and the target's id as far as a file name can say it. */
+static ego_err save_clip(matcher *m, const ego_record *target, size_t rank) {
+    static const char file_letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    ego_buf path = {0};
+    ego_buf_printf(&path, "%s/%04" PRIu64 "-%02zu-", clips_path, m->queries + 1, rank);
+    const char *id = ego_basename(plain_id(target));
+    for (size_t i = 0; id[i] && i < 80; i++) {
+        bool kept = (unsigned char)id[i] >= 0x80 || strchr(file_letters, id[i]);
+        ego_buf_char(&path, kept ? id[i] : '_');
+    }
+    ego_buf_text(&path, ".mp4");
+    ego_err err = ego_buf_err(&path);
+    if (err == EGO_OK) err = ego_show_save(m->cli->video_root, target, path.data);
+    ego_buf_release(&path);
+    return err;
+}
+
+/* What cannot be shown is said; the match itself stands. */
+static void show(matcher *m, const ego_record *query, const ego_record *target, size_t rank,
+                 double score) {
+    ego_err err = sheet_path ? add_row(m, query, target, rank, score) : EGO_OK;
+    if (err == EGO_OK && clips_path) err = save_clip(m, target, rank);
+    if (err == EGO_OK) return;
+    ego_cli_note(m->cli, "%s: cannot be shown: %s", target->id, ego_err_message());
+    ego_cli_count_failed(m->cli);
+}
+
+/* ---- answers ------------------------------------------------------------------------------------- */
+
+typedef struct candidate { /* one hit of a query */
+    ego_match_hit hit;
+    double vtm; /* NaN: not looked at again */
+    ego_record target;
+} candidate;
+
+static ego_err write_hit(matcher *m, const ego_record *query, const candidate *c, size_t rank) {
+    ego_buf *line = &m->line;
+    ego_buf_printf(line, "{\"query\":%s,\"rank\":%zu,\"id\":%s,\"score\":", query->id, rank,
+                   c->target.id);
+    if (isnan(c->vtm)) {
+        ego_buf_json_float(line, c->hit.score);
+    } else {
+        ego_buf_json_float(line, (float)c->vtm);
+        ego_buf_json_key(line, "dual");
+        ego_buf_json_float(line, c->hit.score);
+        ego_buf_json_key(line, "vtm");
+        ego_buf_json_float(line, (float)c->vtm);
+    }
+    ego_cli_add_provenance(m->cli, m->targets.model, NULL, line);
+    ego_record_carry(&c->target, EGO_RECORD_CLIP | EGO_RECORD_TEXT, line);
+    ego_buf_char(line, '}');
+    return ego_cli_write_line(m->cli, line);
+}
+
+/* The first of them, up to --rerank, in the order of the fused encoder; those it could not read last. */
+static ego_err rerank_candidates(matcher *m, const ego_record *query, candidate *c, size_t n) {
+    if (!m->reranker || n == 0) return EGO_OK;
+    const ego_record **targets = calloc(n, sizeof(*targets));
+    double *vtm = calloc(n, sizeof *vtm);
+    ego_err err = targets && vtm ? EGO_OK : ego_fail(EGO_ENOMEM, "out of memory");
+    for (size_t i = 0; err == EGO_OK && i < n; i++) targets[i] = &c[i].target;
+    if (err == EGO_OK) err = ego_rerank(m->reranker, query, targets, n, vtm);
+    for (size_t i = 0; err == EGO_OK && i < n; i++) c[i].vtm = vtm[i];
+    for (size_t i = 1; err == EGO_OK && i < n; i++) { /* insertion keeps the order of equals */
+        candidate moved = c[i];
+        double key = isnan(moved.vtm) ? -1 : moved.vtm;
+        size_t j = i;
+        for (; j > 0 && (isnan(c[j - 1].vtm) ? -1 : c[j - 1].vtm) < key; j--) c[j] = c[j - 1];
+        c[j] = moved;
+    }
+    free((void *)targets);
+    free(vtm);
+    return err;
+}
+
+static ego_err answer_query(matcher *m, const ego_record *query, const ego_match_hit *hits,
+                            size_t n) {
+    candidate *c = calloc(n + 1, sizeof *c);
+    if (!c) return ego_fail(EGO_ENOMEM, "out of memory");
+    for (size_t i = 0; i < n; i++) {
+        c[i] = (candidate){.hit = hits[i], .vtm = NAN};
+        /* A header that is no record of ours still has an id to show. */
+        if (ego_vectors_record(&m->targets, hits[i].target, &c[i].target) == EGO_ENOMEM) n = i;
+    }
+    size_t again = (size_t)rerank < n ? (size_t)rerank : n,
+           shown = (size_t)top < n ? (size_t)top : n;
+    ego_err err = rerank_candidates(m, query, c, again);
+    for (size_t i = 0; err == EGO_OK && i < shown; i++) {
+        err = write_hit(m, query, &c[i], i + 1);
+        if (err == EGO_OK && (sheet_path || clips_path))
+            show(m, query, &c[i].target, i + 1,
+                 isnan(c[i].vtm) ? (double)c[i].hit.score : c[i].vtm);
+    }
+    for (size_t i = 0; i < n; i++) ego_record_release(&c[i].target);
+    free(c);
+    return err;
+}
+
+/* Why a query has no answer: it failed where it was made, or it holds a NaN. */
+static ego_err bad_query(const ego_vectors *queries, size_t i) {
+    ego_json *json;
+    const char *why = "its record has an error";
+    if (queries->items[i].data)
+        return ego_fail(EGO_EINPUT, "the query's embedding holds a NaN or an infinity");
+    if (ego_json_parse(queries->headers[i].text, queries->headers[i].bytes, &json) != EGO_OK)
+        return EGO_EINPUT;
+    ego_json_string(ego_json_get(json, "error"), &why);
+    ego_fail(EGO_EINPUT, "%s", why);
+    ego_json_free(json);
+    return EGO_EINPUT;
+}
+
+static void report_targets(matcher *m, const ego_match_result *found) {
+    size_t broken = found->n_bad_targets - m->targets.n_failed;
+    if (m->told_bad_targets) return;
+    m->told_bad_targets = true;
+    if (m->targets.n_failed)
+        ego_cli_note(m->cli, "%s: %zu records are errors and were left out", m->targets.name,
+                     m->targets.n_failed);
+    if (!broken) return;
+    size_t first = found->first_bad_target;
+    while (first < m->targets.n && !m->targets.items[first].data) first++;
+    ego_cli_note(m->cli,
+                 "%s: %zu embeddings hold a NaN or an infinity and were left out (index %zu%s)",
+                 m->targets.name, broken, first, m->targets.n_failed ? " or later" : " first");
+    ego_cli_count_failed(m->cli);
+}
+
+static bool answer_batch(matcher *m, const ego_vectors *queries, size_t first, size_t n) {
+    size_t k = (size_t)(rerank > top ? rerank : top);
+    ego_progress progress = ego_cli_progress(m->cli);
+    ego_match_options o = {.k = k, .min_score = min_score, .pool = m->pool, .progress = &progress};
+    ego_match_result found;
+    ego_err err = ego_match(queries->items + first, n, m->targets.items, m->targets.n,
+                            m->targets.dim, &o, &found);
+    if (err != EGO_OK) return ego_cli_fatal(m->cli, err);
+    report_targets(m, &found);
+    bool go_on = true;
+    for (size_t q = 0; go_on && q < n; q++, m->queries++) {
+        ego_record record;
+        err = ego_vectors_record(queries, first + q, &record);
+        if (found.bad_query[q]) err = bad_query(queries, first + q);
+        if (err == EGO_OK)
+            err = answer_query(m, &record, found.hits + q * found.k, found.n_hits[q]);
+        go_on = ego_cli_record_done(m->cli, &record, err);
+    }
+    ego_match_release(&found);
+    return go_on;
+}
+
+/* Batches bound the memory of a search and let the first answers out early. */
+static bool answer_all(matcher *m, const ego_vectors *queries) {
+    enum { BATCH = 1024, HITS = 1 << 22 };
+    size_t k = (size_t)(rerank > top ? rerank : top), batch = HITS / k;
+    if (k > m->targets.n) batch = HITS / (m->targets.n ? m->targets.n : 1);
+    if (batch > BATCH) batch = BATCH;
+    if (batch < 16) batch = 16;
+    ego_err err = ego_vectors_comparable(queries, &m->targets, force);
+    if (err != EGO_OK) {
+        ego_cli_fatal(m->cli, err);
+        if (queries->dim == m->targets.dim)
+            ego_cli_note(m->cli, "--force compares them all the same");
+        return false;
+    }
+    for (size_t i = 0; i < queries->n; i += batch)
+        if (!answer_batch(m, queries, i, queries->n - i < batch ? queries->n - i : batch))
+            return false;
+    return true;
+}
+
+static void report_damage(matcher *m, const ego_vectors *v) {
+    if (!v->damage) return;
+    ego_cli_note(m->cli, "%s; what came before it is used", v->damage);
+    ego_cli_count_failed(m->cli);
+}
+
+/* ---- queries ------------------------------------------------------------------------------------- */
+
+/* What can be read now without waiting, at most a batch's worth, behind what is in `bytes`. */
+static ego_err read_some(int fd, ego_buf *bytes, bool *ended) {
+    enum { BLOCK = 1 << 16, MOST = 1 << 24 };
+    static char block[BLOCK];
+    size_t start = bytes->len;
+    do {
+        ssize_t n = read(fd, block, BLOCK);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return ego_fail(EGO_EIO, "queries: cannot be read: %s", strerror(errno));
+        ego_buf_append(bytes, block, (size_t)n);
+        *ended = n == 0;
+    } while (!*ended && bytes->len - start < MOST && !ego_cli_would_wait(fd));
+    return ego_buf_err(bytes);
+}
+
+/* Queries from a pipe are answered as they come. */
+static bool answer_pipe(matcher *m, int fd, const char *name) {
+    ego_vectors queries;
+    ego_buf bytes = {0};
+    size_t used;
+    bool ended = false, go_on = true;
+    ego_err err = ego_vectors_open_feed(name, NULL, force, &queries);
+    while (err == EGO_OK && go_on && !ended && ego_cli_wait(m->cli, fd)) {
+        err = read_some(fd, &bytes, &ended);
+        if (err != EGO_OK) break;
+        err = ego_vectors_feed(&queries, (const uint8_t *)(bytes.data ? bytes.data : ""), bytes.len,
+                               ended, &used);
+        if (err != EGO_OK) break;
+        go_on = answer_all(m, &queries) && !queries.damage;
+        memmove(bytes.data, bytes.data + used, bytes.len - used);
+        bytes.len -= used;
+    }
+    if (err != EGO_OK) go_on = ego_cli_fatal(m->cli, err);
+    report_damage(m, &queries);
+    ego_vectors_close(&queries);
+    ego_buf_release(&bytes);
+    return go_on;
+}
+
+static bool answer_file(matcher *m, const char *path) {
+    ego_vectors queries;
+    struct stat st;
+    if (strcmp(path, "-") == 0) return answer_pipe(m, STDIN_FILENO, "stdin");
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            return ego_cli_fatal(m->cli, ego_fail(EGO_EIO, "%s: %s", path, strerror(errno)));
+        bool go_on = answer_pipe(m, fd, path);
+        close(fd);
+        return go_on;
+    }
+    ego_err err = ego_vectors_open(path, NULL, force, &queries);
+    bool go_on = err == EGO_OK ? answer_all(m, &queries) : ego_cli_fatal(m->cli, err);
+    if (go_on && queries.n == 0 && !queries.damage)
+        ego_cli_note(m->cli, "%s: holds no queries", path);
+    report_damage(m, &queries);
+    ego_vectors_close(&queries);
+    return go_on;
+}
+
+/* The words of --query as an embedding of the layer that the targets are of. */
+static ego_err embed_words(matcher *m, ego_layer layer, ego_embed_item *item, ego_tokens *tokens) {
+    ego_model *model = m->engine.model;
+    if (!model->bpe)
+        return ego_fail(EGO_EINPUT, "--query: the model has no tokenizer: give --tokenizer DIR");
+    size_t most = (size_t)model->config.max_positions - 2;
+    EGO_TRY(ego_bpe_encode(model->bpe, query_text, strlen(query_text), most, tokens));
+    EGO_TRY(ego_embed_check_tokens(model, tokens->ids, tokens->count));
+    *item = (ego_embed_item){.tokens = tokens->ids, .n_tokens = tokens->count};
+    ego_embed_options o = {.layer = layer, .normalize = true};
+    return ego_embed(&m->engine.cx, model, &o, item, 1);
+}
+
+static ego_layer targets_layer(const matcher *m) {
+    return m->targets.layer && strcmp(m->targets.layer, "backbone") == 0 ? EGO_LAYER_BACKBONE
+                                                                         : EGO_LAYER_PROJECTED;
+}
+
+static bool answer_words(matcher *m) {
+    ego_vectors query = {0};
+    ego_embed_item item = {0};
+    ego_tokens tokens = {0};
+    ego_buf header = {0};
+    ego_buf_text(&header, "{\"id\":");
+    ego_buf_json_string(&header, query_text, strlen(query_text));
+    ego_buf_json_key(&header, "text");
+    ego_buf_json_string(&header, query_text, strlen(query_text));
+    ego_buf_char(&header, '}');
+    ego_err err = ego_buf_err(&header);
+    if (err == EGO_OK) err = embed_words(m, targets_layer(m), &item, &tokens);
+    if (err == EGO_OK)
+        err = ego_vectors_one("--query", header.data, ego_f32(&item.text),
+                              (size_t)ego_tensor_count(&item.text), m->engine.model_id,
+                              m->targets.layer, &query);
+    bool go_on = err == EGO_OK ? answer_all(m, &query) : ego_cli_fatal(m->cli, err);
+    ego_vectors_close(&query);
+    ego_embed_item_release(&item);
+    ego_tokens_release(&tokens);
+    ego_buf_release(&header);
+    return go_on;
+}
+
+/* ---- opening ------------------------------------------------------------------------------------- */
+
+static bool check_arguments(ego_cli *cli) {
+    size_t wanted = query_text ? 1 : 2;
+    if (cli->n_args != wanted)
+        return ego_cli_usage(cli, "expected %s, found %zu arguments",
+                             query_text ? "TARGETS after --query" : "QUERIES and TARGETS",
+                             cli->n_args);
+    if (wanted == 2 && strcmp(cli->args[0], "-") == 0 && strcmp(cli->args[1], "-") == 0)
+        return ego_cli_usage(cli, "QUERIES and TARGETS cannot both be - (stdin)");
+    return true;
+}
+
+static bool open_targets(matcher *m, const char *path) {
+    ego_err err = ego_vectors_open(path, part, force, &m->targets);
+    if (err != EGO_OK) return ego_cli_fatal(m->cli, err);
+    report_damage(m, &m->targets);
+    if (m->targets.n > m->targets.n_failed) return true;
+    return ego_cli_fatal(m->cli,
+                         ego_fail(EGO_EFORMAT, "%s: holds no embeddings%s%s to search",
+                                  m->targets.name, part ? " of part " : "", part ? part : ""));
+}
+
+static bool open_model(matcher *m) {
+    ego_embed_options words = {.layer = targets_layer(m)}, pairs = {.fused = true};
+    unsigned needs =
+        (query_text ? ego_embed_needs(&words) : 0) | (rerank ? ego_embed_needs(&pairs) : 0);
+    if (!query_text && !rerank) return true;
+    if (!ego_engine_open(&m->engine, m->cli, needs)) return false;
+    if (!rerank) return true;
+    ego_rerank_options o = {.video_root = m->cli->video_root,
+                            .sampling = (ego_sampling)m->cli->sampling};
+    ego_err err = ego_rerank_open(&m->engine.cx, m->engine.model, &o, &m->reranker);
+    return err == EGO_OK || ego_cli_fatal(m->cli, err);
+}
+
+static bool open_all(matcher *m, const char *targets) {
+    if (!check_arguments(m->cli) || !open_targets(m, targets)) return false;
+    if (clips_path && ego_make_directory(clips_path) != EGO_OK)
+        return ego_cli_fatal(m->cli, EGO_EIO);
+    ego_err err = ego_pool_new((unsigned)m->cli->threads, &m->pool);
+    return err == EGO_OK ? open_model(m) : ego_cli_fatal(m->cli, err);
+}
+
+static void plan(matcher *m) {
+    printf("{\"targets\":%zu,\"dim\":%zu,\"bytes\":%zu}\n", m->targets.n, m->targets.dim,
+           m->targets.n * m->targets.dim * sizeof(float));
+}
+
+int main(int argc, char **argv) {
+    ego_cli cli;
+    static matcher m;
+    if (!ego_cli_begin(&cli, &tool, argc, argv)) return ego_cli_end(&cli);
+    m.cli = &cli;
+    const char *targets = cli.n_args ? cli.args[cli.n_args - 1] : "";
+    if (open_all(&m, targets)) {
+        bool done = true;
+        if (cli.dry_run)
+            plan(&m);
+        else
+            done = query_text ? answer_words(&m) : answer_file(&m, cli.args[0]);
+        if (done && sheet_path && m.n_rows && write_sheet(&m) != EGO_OK)
+            ego_cli_fatal(&cli, EGO_EIO);
+    }
+    release_rows(&m);
+    ego_rerank_close(m.reranker);
+    ego_engine_close(&m.engine);
+    ego_pool_free(m.pool);
+    ego_vectors_close(&m.targets);
+    ego_buf_release(&m.line);
+    return ego_cli_end(&cli);
+}
