@@ -27,7 +27,7 @@ enum {
     EGO_SLOTS = EGO_SLOT_COLUMNS * EGO_SLOT_ROWS,
     EGO_THINGS_MAX = 10, /* in a video; at most EGO_ON_COUNTER_MAX of them on the counter at once */
     EGO_ON_COUNTER_MAX = 7,
-    EGO_ACTIONS_MAX = 512
+    EGO_ACTIONS_MAX = 2048
 };
 
 typedef enum ego_kind {
@@ -84,6 +84,8 @@ typedef enum ego_verb {
     EGO_LOOK,
     EGO_VERB_COUNT
 } ego_verb;
+
+enum { EGO_NOUN_COUNTER = 174, EGO_NOUN_ROOM = 433 }; /* tags of what is no thing */
 
 /* What a kind is good for. */
 enum {
