@@ -7,17 +7,16 @@
 enum { MESSAGE_BYTES = 1024 };
 static _Thread_local char message[MESSAGE_BYTES];
 
-ego_err ego_fail(ego_err code, const char *format, ...) {
+void ego__keep_message(const char *format, ...) {
     char text[MESSAGE_BYTES]; /* not straight into `message`: it may be one of the arguments */
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     memcpy(message, text, sizeof message);
-    return code;
 }
 
-ego_err ego_fail_context(ego_err code, const char *format, ...) {
+void ego__keep_context(const char *format, ...) {
     char text[MESSAGE_BYTES];
     va_list args;
     va_start(args, format);
@@ -25,7 +24,6 @@ ego_err ego_fail_context(ego_err code, const char *format, ...) {
     va_end(args);
     if (n >= 0 && n < MESSAGE_BYTES) snprintf(text + n, sizeof text - (size_t)n, ": %s", message);
     memcpy(message, text, sizeof message);
-    return code;
 }
 
 const char *ego_err_message(void) { return message; }

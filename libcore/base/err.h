@@ -9,6 +9,9 @@
 #ifndef EGO_BASE_ERR_H
 #define EGO_BASE_ERR_H
 
+/* What libego shows to programs that link it; all else is hidden. */
+#define EGO_API __attribute__((visibility("default")))
+
 #define EGO_ERRORS(X)                                                                              \
     X(OK, "success")                                                                               \
     X(EIO, "a file could not be opened, read or written")                                          \
@@ -26,18 +29,22 @@ typedef enum ego_err {
 #undef EGO_ERRORS_ENUM
 } ego_err;
 
-/* Keeps the formatted message for this thread (at most 1023 bytes) and returns `code`. */
-ego_err ego_fail(ego_err code, const char *format, ...) __attribute__((format(printf, 2, 3), cold));
+/* ego_fail(code, format, …) keeps the formatted message for this thread (at most 1023 bytes) and is
+ * `code`, which is evaluated once, after the message. ego_fail_context(code, format, …) puts "context: " before the message
+ * that is kept. They are macros so that the compiler sees which code comes out, and that a constant one
+ * is not EGO_OK. */
+#define ego_fail(code, ...) (ego__keep_message(__VA_ARGS__), ego__code(code))
+#define ego_fail_context(code, ...) (ego__keep_context(__VA_ARGS__), ego__code(code))
 
-/* Puts "context: " before the message kept for this thread; returns `code` unchanged. */
-ego_err ego_fail_context(ego_err code, const char *format, ...)
-    __attribute__((format(printf, 2, 3), cold));
+void ego__keep_message(const char *format, ...) __attribute__((format(printf, 1, 2), cold));
+void ego__keep_context(const char *format, ...) __attribute__((format(printf, 1, 2), cold));
+static inline ego_err ego__code(ego_err code) { return code; }
 
 /* The message of this thread's latest failure; "" when there was none. Valid until the next failure. */
-const char *ego_err_message(void);
+EGO_API const char *ego_err_message(void);
 
 /* The meaning of a code, as in the list above. */
-const char *ego_err_text(ego_err code);
+EGO_API const char *ego_err_text(ego_err code);
 
 /* Forward a failure to the caller. */
 #define EGO_TRY(expr)                                                                              \

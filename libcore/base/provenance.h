@@ -17,7 +17,7 @@ typedef struct ego_provenance {
 } ego_provenance;
 
 /* The version of this library: "0.1.0". */
-const char *ego_version(void);
+EGO_API const char *ego_version(void);
 
 /* {"tool":…,"version":…,"model":…,"config":…,"seed":…}: members that are absent are left out. */
 void ego_provenance_write(const ego_provenance *provenance, ego_buf *json);

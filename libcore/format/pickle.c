@@ -30,9 +30,8 @@ typedef struct machine {
 
 static ego_err no_memory(void) { return ego_fail(EGO_ENOMEM, "pickle: out of memory"); }
 
-static ego_err bad(const machine *m, const char *what) {
-    return ego_fail(EGO_EFORMAT, "pickle: %s before offset %zu of %zu", what, m->at, m->n);
-}
+#define bad(m, what)                                                                               \
+    ego_fail(EGO_EFORMAT, "pickle: %s before offset %zu of %zu", (what), (m)->at, (m)->n)
 
 /* ---- values -------------------------------------------------------------------------------------- */
 

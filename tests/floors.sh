@@ -1,0 +1,55 @@
+#!/bin/sh
+# The floors of the house (DESIGN): a file includes only its own room and rooms on floors below. And every
+# header compiles alone. Prints each violation; ends with 1 if there was one.
+bad=0
+
+# room: the rooms it may include
+allowed() {
+    case $1 in
+    base) echo base ;;
+    tensor) echo base tensor ;;
+    tensor/cpu) echo base tensor tensor/cpu ;;
+    format) echo base tensor format ;;
+    media) echo base tensor media ;;
+    text) echo base tensor text ;;
+    score) echo base tensor format media text score ;;
+    data) echo base tensor format media text data ;;
+    model) echo base tensor format media text model ;;
+    task) echo base tensor format media text score data model task ;;
+    synth) echo base tensor format media text score data model synth ;;
+    esac
+}
+
+for file in $(find libcore -mindepth 2 -name '*.[ch]'); do
+    room=$(dirname "${file#libcore/}")
+    for included in $(sed -n 's/^#include "\(.*\)\/[^/]*"$/\1/p' "$file"); do
+        case " $(allowed "$room") " in
+        *" $included "*) ;;
+        *) echo "$file: $room may not include $included"; bad=1 ;;
+        esac
+    done
+done
+
+# only PLACES may know HEADER
+only() {
+    pattern=$1; shift
+    for file in $(grep -rlE "^#include <($pattern)" libcore tools); do
+        case " $* " in *" $file "*) ;; *) echo "$file: may not include <$pattern>"; bad=1 ;; esac
+    done
+}
+only 'libav|libsw' libcore/media/decode.c libcore/media/encode.c
+only 'cjson' libcore/base/json.c
+only 'openssl' libcore/base/hash.c
+only 'png' libcore/media/picture.c
+only 'cuda|nccl|mpi' none
+for file in $(grep -rlE '^#include <(immintrin|arm_neon|cblas)' libcore tools); do
+    case $file in libcore/tensor/cpu/*) ;; *) echo "$file: vector instructions belong to tensor/cpu"; bad=1 ;; esac
+done
+
+for header in $(find libcore tools -name '*.h' -not -name '*.inc.h'); do
+    # shellcheck disable=SC2086
+    ${CC:-gcc} -std=c11 -fsyntax-only -Wall -Wextra -Wno-unused-function -Wno-unused-variable -Wno-unused-const-variable \
+        $(eval echo "$CPPFLAGS") -Itools -x c "$header" || { echo "$header: does not compile alone"; bad=1; }
+done
+[ $bad = 0 ] && echo "floors and headers: good"
+exit $bad
