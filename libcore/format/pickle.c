@@ -148,7 +148,7 @@ static ego_err pop_mark(machine *m, size_t *from) {
 
 /* Picklers number the memo from 0 as they write, so an index is below the bytes of input. */
 static ego_err memo_put(machine *m, uint64_t index) {
-    slot value;
+    slot value = NULL;
     EGO_TRY(top(m, &value));
     if (index >= m->n || index >= MAX_STACK) return bad(m, "memo index too large");
     EGO_TRY(reserve(&m->memo, (size_t)index + 1));
@@ -195,21 +195,21 @@ static ego_err take_line(machine *m, const char **line, size_t *n) {
 /* ---- scalars ------------------------------------------------------------------------------------- */
 
 static ego_err push_integer(machine *m, ego_pickle_kind kind, int64_t integer) {
-    ego_pickle_value *value;
+    ego_pickle_value *value = NULL;
     EGO_TRY(new_value(m, kind, &value));
     value->integer = integer;
     return push(m, value);
 }
 
 static ego_err push_real(machine *m, double real) {
-    ego_pickle_value *value;
+    ego_pickle_value *value = NULL;
     EGO_TRY(new_value(m, EGO_PICKLE_FLOAT, &value));
     value->real = real;
     return push(m, value);
 }
 
 static ego_err push_text(machine *m, ego_pickle_kind kind, const char *text, size_t n) {
-    ego_pickle_value *value;
+    ego_pickle_value *value = NULL;
     EGO_TRY(new_value(m, kind, &value));
     value->text.bytes = text;
     value->text.length = n;
@@ -287,7 +287,7 @@ static ego_err push_string_line(machine *m, bool quoted) {
 static ego_err push_global(machine *m, const char *module, size_t module_n, const char *name,
                            size_t name_n) {
     void *p;
-    ego_pickle_value *value;
+    ego_pickle_value *value = NULL;
     size_t n = module_n + 1 + name_n;
     EGO_TRY(take(m->pickle, n + 1, &p));
     char *text = p;
@@ -310,7 +310,7 @@ static ego_err push_global_lines(machine *m) {
 }
 
 static ego_err push_stack_global(machine *m) {
-    slot module, name;
+    slot module = NULL, name = NULL;
     EGO_TRY(pop(m, &name));
     EGO_TRY(pop(m, &module));
     if (module->kind != EGO_PICKLE_STRING || name->kind != EGO_PICKLE_STRING)
@@ -320,7 +320,7 @@ static ego_err push_stack_global(machine *m) {
 }
 
 static ego_err push_object(machine *m, slot callee, slot args) {
-    ego_pickle_value *value;
+    ego_pickle_value *value = NULL;
     EGO_TRY(new_value(m, EGO_PICKLE_OBJECT, &value));
     value->callee = callee;
     value->args = args;
@@ -329,7 +329,7 @@ static ego_err push_object(machine *m, slot callee, slot args) {
 
 /* A class known by name alone: sets, and what an extension code or outside buffer stands for. */
 static ego_err push_named_object(machine *m, const char *module, const char *name, slot args) {
-    slot callee;
+    slot callee = NULL;
     EGO_TRY(push_global(m, module, strlen(module), name, strlen(name)));
     EGO_TRY(pop(m, &callee));
     return push_object(m, callee, args);
@@ -337,7 +337,7 @@ static ego_err push_named_object(machine *m, const char *module, const char *nam
 
 /* REDUCE, NEWOBJ (callee, arguments) and NEWOBJ_EX (and a dict of keywords, dropped). */
 static ego_err call(machine *m, bool keywords) {
-    slot callee, args, dropped;
+    slot callee = NULL, args = NULL, dropped = NULL;
     if (keywords) EGO_TRY(pop(m, &dropped));
     EGO_TRY(pop(m, &args));
     EGO_TRY(pop(m, &callee));
@@ -345,7 +345,7 @@ static ego_err call(machine *m, bool keywords) {
 }
 
 static ego_err push_persistent(machine *m, slot id) {
-    ego_pickle_value *value;
+    ego_pickle_value *value = NULL;
     EGO_TRY(new_value(m, EGO_PICKLE_PERSISTENT, &value));
     value->args = id;
     EGO_TRY(add_item(m->pickle, &m->pickle->persistent_first, &m->pickle->persistent_last, NULL,
@@ -366,7 +366,7 @@ static ego_err collect(machine *m, ego_pickle_value *to, size_t from, bool pairs
 }
 
 static ego_err push_collected(machine *m, ego_pickle_kind kind, size_t from) {
-    ego_pickle_value *value;
+    ego_pickle_value *value = NULL;
     EGO_TRY(new_value(m, kind, &value));
     EGO_TRY(collect(m, value, from, kind == EGO_PICKLE_DICT));
     return push(m, value);
@@ -403,7 +403,7 @@ static ego_err fill_from_mark(machine *m, bool pairs) {
 /* OBJ: mark, class, arguments; INST: mark, arguments, and the class in two lines. */
 static ego_err instantiate(machine *m, bool class_in_lines) {
     size_t from;
-    slot callee, args;
+    slot callee = NULL, args = NULL;
     if (class_in_lines) {
         EGO_TRY(push_global_lines(m));
         EGO_TRY(pop(m, &callee));
@@ -425,7 +425,7 @@ static ego_err instantiate(machine *m, bool class_in_lines) {
 /* ---- the machine --------------------------------------------------------------------------------- */
 
 static ego_err push_empty(machine *m, ego_pickle_kind kind) {
-    ego_pickle_value *value;
+    ego_pickle_value *value = NULL;
     EGO_TRY(new_value(m, kind, &value));
     return push(m, value);
 }
@@ -515,7 +515,7 @@ static ego_err step_container(machine *m, int op) {
 }
 
 static ego_err step_object(machine *m, int op) {
-    slot value;
+    slot value = NULL;
     uint64_t number;
     switch (op) {
     case GLOBAL: return push_global_lines(m);
@@ -545,7 +545,7 @@ static ego_err step_object(machine *m, int op) {
 }
 
 static ego_err step(machine *m, int op) {
-    slot value;
+    slot value = NULL;
     uint64_t number;
     size_t from;
     switch (op) {
