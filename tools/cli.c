@@ -112,7 +112,11 @@ static void complain(ego_cli *cli, const char *label, const char *message) {
 }
 
 bool ego_cli_fatal(ego_cli *cli, ego_err err) {
-    if (err == EGO_ECANCELLED || err == EGO_OK) return false;
+    if (err == EGO_OK) return false;
+    if (err == EGO_ECANCELLED) { /* without a signal: stdout's reader has gone */
+        if (!cli->status && !stop_signal) cli->status = EGO_EXIT_SIGNAL + SIGPIPE;
+        return false;
+    }
     complain(cli, NULL, ego_err_message());
     bool users = err == EGO_EINPUT || err == EGO_EUNSUPPORTED;
     cli->status = users ? EGO_EXIT_USAGE : EGO_EXIT_FATAL;
@@ -167,8 +171,21 @@ static void common_options(common *c, ego_cli *cli) {
     }
 }
 
+/* Lines, each but the first behind `indent` and, where given, a word and a space. */
+static void append_lines(const char *lines, const char *indent, const char *word, ego_buf *text) {
+    for (; *lines; lines++) {
+        ego_buf_char(text, *lines);
+        if (*lines != '\n') continue;
+        ego_buf_text(text, indent);
+        if (word) ego_buf_printf(text, "%s ", word);
+    }
+    ego_buf_char(text, '\n');
+}
+
 static void help(const ego_cli_tool *tool, const common *c, ego_buf *text) {
-    ego_buf_printf(text, "usage: %s %s\n%s\n", tool->name, tool->usage, tool->summary);
+    ego_buf_printf(text, "usage: %s ", tool->name);
+    append_lines(tool->usage, "       ", tool->name, text);
+    ego_buf_printf(text, "%s\n", tool->summary);
     if (tool->options && tool->options->name) ego_options_help(tool->options, text);
     ego_option used[COMMON_MAX + 1] = {{0}};
     size_t n = 0;
@@ -177,11 +194,7 @@ static void help(const ego_cli_tool *tool, const common *c, ego_buf *text) {
     ego_buf_printf(text, "common options, described in %s(1):\n", tool->name);
     ego_options_brief(used, 2, text);
     ego_buf_text(text, "example:\n  ");
-    for (const char *at = tool->example; *at; at++) {
-        ego_buf_char(text, *at);
-        if (*at == '\n') ego_buf_text(text, "  ");
-    }
-    ego_buf_char(text, '\n');
+    append_lines(tool->example, "  ", NULL, text);
 }
 
 /* ---- begin

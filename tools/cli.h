@@ -59,7 +59,7 @@ enum {                         /* bits of ego_cli_tool.uses */
 
 typedef struct ego_cli_tool {
     const char *name;    /* "ego-match" */
-    const char *usage;   /* after the name: "[OPTIONS] QUERIES TARGETS"; lines for several forms */
+    const char *usage;   /* after the name: "[OPTIONS] QUERIES TARGETS"; a line for each form */
     const char *summary; /* one or two lines */
     const char *example; /* lines */
     const ego_option *options; /* the tool's own, see base/options.h */

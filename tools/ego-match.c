@@ -74,7 +74,7 @@ static const ego_option options[] = {{.name = "top",
 
 static const ego_cli_tool tool = {
     .name = "ego-match",
-    .usage = "[OPTIONS] QUERIES TARGETS\n       ego-match [OPTIONS] --query STR TARGETS",
+    .usage = "[OPTIONS] QUERIES TARGETS\n[OPTIONS] --query STR TARGETS",
     .summary = "Finds for every query embedding the targets of greatest cosine; exact.\n"
                "QUERIES, TARGETS: an embedding stream (- is stdin), .npy or .fvecs.",
     .example = "ego-match -k 5 --query 'C washes a cup' kitchen.ego",
@@ -121,7 +121,7 @@ static ego_err add_row(matcher *m, const ego_record *query, const ego_record *ta
     }
     if (n > EGO_SHOW_MAX_FRAMES) n = EGO_SHOW_MAX_FRAMES;
     m->rows[m->n_rows++] = (ego_sheet_row){label.data, frames, (size_t)n};
-    return ego_show_frames(m->cli->video_root, target, n, frames);
+    return ego_show_frames(m->cli->video_root, target, SHEET_HEIGHT, n, frames);
 }
 
 static void release_rows(matcher *m) {

@@ -73,12 +73,26 @@ static ego_err open_reel(const char *root, const ego_record *clip, reel *r) {
     return EGO_OK;
 }
 
-ego_err ego_show_frames(const char *root, const ego_record *clip, int n, ego_image *frames) {
+/* The frame on display at t, `height` pixels high; `whole` is memory to decode into. */
+static ego_err small_frame_at(reel *r, double t, int height, ego_image *whole, ego_image *image) {
+    if (height == 0) return frame_at(r, t, image);
+    EGO_TRY(frame_at(r, t, whole));
+    int width = (int)((int64_t)whole->width * height / whole->height);
+    EGO_TRY(ego_image_new(width < 1 ? 1 : width, height, image));
+    ego_draw_image(image, 0, 0, image->width, height, whole);
+    return EGO_OK;
+}
+
+ego_err ego_show_frames(const char *root, const ego_record *clip, int height, int n,
+                        ego_image *frames) {
     reel r;
+    ego_image whole = {0};
     double times[EGO_SHOW_MAX_FRAMES];
     ego_err err = open_reel(root, clip, &r);
     if (err == EGO_OK) ego_sample_times(r.start, r.end, n, times);
-    for (int i = 0; err == EGO_OK && i < n; i++) err = frame_at(&r, times[i], &frames[i]);
+    for (int i = 0; err == EGO_OK && i < n; i++)
+        err = small_frame_at(&r, times[i], height, &whole, &frames[i]);
+    ego_image_free(&whole);
     close_reel(&r);
     return err;
 }

@@ -9,9 +9,10 @@
 enum { EGO_SHOW_MAX_FRAMES = 64 };
 
 /* The frames on display at the middles of n (1 … EGO_SHOW_MAX_FRAMES) equal parts of the record's video
- * between its start and end, at the size of the file. frames[n] are images or {0} and are the caller's to
- * free, whatever is returned. root as in data/locate.h. */
-ego_err ego_show_frames(const char *root, const ego_record *clip, int n, ego_image *frames);
+ * between its start and end, `height` pixels high (0: as in the file). frames[n] are images or {0} and
+ * are the caller's to free, whatever is returned. root as in data/locate.h. */
+ego_err ego_show_frames(const char *root, const ego_record *clip, int height, int n,
+                        ego_image *frames);
 
 /* The record's video between its start and end, encoded anew as `path` (media/encode.h). Even sides; at
  * most 1280 pixels wide. */
