@@ -37,7 +37,8 @@ only() {
         case " $* " in *" $file "*) ;; *) echo "$file: may not include <$pattern>"; bad=1 ;; esac
     done
 }
-only 'libav|libsw' libcore/media/decode.c libcore/media/encode.c
+only 'libav|libsw' libcore/media/decode.c libcore/media/demux.c libcore/media/demux.h libcore/media/convert.c \
+    libcore/media/convert.h libcore/media/encode.c
 only 'cjson' libcore/base/json.c
 only 'openssl' libcore/base/hash.c
 only 'png' libcore/media/picture.c

@@ -61,7 +61,8 @@ typedef struct ego_video_info {
  * pipes the answer never depends on what was decoded before. */
 ego_err ego_video_get_info(ego_video *video, ego_video_info *info);
 
-/* Makes the frame on display at `t` the current one. A pipe cannot go back: EGO_EUNSUPPORTED. */
+/* Makes the frame on display at `t` the current one. A pipe can go back as far as its latest
+ * 64 MiB reach; beyond that it is EGO_EUNSUPPORTED. */
 ego_err ego_video_seek(ego_video *video, double t);
 /* The current frame's time stamp in seconds; and whether it is the last (known by decoding on). */
 double ego_video_time(const ego_video *video);
