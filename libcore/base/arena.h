@@ -15,6 +15,7 @@ typedef struct ego_arena_chunk ego_arena_chunk;
 
 typedef struct ego_arena {
     ego_arena_chunk *chunk; /* the newest chunk; older ones behind it */
+    ego_arena_chunk *spare; /* the largest that was given back: the next need that fits takes it */
     size_t chunk_bytes;     /* the least a new chunk holds */
     size_t peak;            /* most bytes in use at once so far */
     size_t used;            /* bytes in use now, padding included */
@@ -32,8 +33,8 @@ void ego_arena_release(ego_arena *arena);
 void *ego_arena_alloc(ego_arena *arena, size_t bytes);
 char *ego_arena_strdup(ego_arena *arena, const char *text);
 
-/* ego_arena_rewind gives back all that was allocated since the mark was taken; the newest chunk is
- * kept for reuse, so a loop that marks and rewinds asks the system for memory once. */
+/* ego_arena_rewind gives back all that was allocated since the mark was taken; the largest chunk is
+ * kept for reuse, so a loop that marks and rewinds soon asks the system for no more memory. */
 ego_arena_mark ego_arena_save(const ego_arena *arena);
 void ego_arena_rewind(ego_arena *arena, ego_arena_mark mark);
 

@@ -2,6 +2,11 @@
  * weighted sum of values, with both products done by product(). Keys and values are packed first, as if
  * they were weights: the keys as W with a row per key, the values as W transposed.
  */
+#ifndef EGO_TENSOR_CPU_ATTENTION_INC_H
+#define EGO_TENSOR_CPU_ATTENTION_INC_H
+
+#include "tensor/cpu/product.inc.h"
+#include "tensor/cpu/rows.inc.h"
 
 /* Panels of keys, panels of values, and a block of scores. */
 static int64_t score_stride(int64_t keys) { return ego_panel_count(keys) * EGO_PANEL; }
@@ -79,3 +84,5 @@ static void attention(const ego__head *h) {
             scale_row(h->width, 1.0f / sums[i], out + i * s->q_step * h->out_stride);
     }
 }
+
+#endif

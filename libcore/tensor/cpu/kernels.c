@@ -1,17 +1,9 @@
 /* One source, compiled once per instruction set with EGO_ISA naming it (generic when absent). */
 #include "tensor/cpu/kernels.h"
 
-#include "tensor/panel.h"
-
-#include <math.h>
-#include <string.h>
-
-#include "tensor/cpu/vector.inc.h"
-
+#include "tensor/cpu/attention.inc.h"
 #include "tensor/cpu/product.inc.h"
 #include "tensor/cpu/rows.inc.h"
-
-#include "tensor/cpu/attention.inc.h"
 
 #ifndef EGO_ISA
 #define EGO_ISA generic
@@ -24,6 +16,7 @@
 const ego__kernels JOIN(ego__kernels_, EGO_ISA) = {
     .name = TEXT(EGO_ISA),
     .tile_rows = TILE_ROWS,
+    .product_step = product_step,
     .product = product,
     .attention_scratch = attention_scratch,
     .attention = attention,

@@ -39,7 +39,8 @@ typedef struct ego__head {
 
 typedef struct ego__kernels {
     const char *name;
-    int64_t tile_rows; /* rows of the register tile: multiples of it make the fastest blocks */
+    int64_t tile_rows; /* of the register tile: multiples of it make the fastest blocks */
+    int64_t (*product_step)(int64_t rows); /* columns computed together: where best to cut them */
     void (*product)(const ego__product *p);
     int64_t (*attention_scratch)(int64_t keys, int64_t width);
     void (*attention)(const ego__head *h);

@@ -2,29 +2,29 @@
 #include "tensor/cpu/cpu.h"
 #include "tensor/panel.h"
 
-/* A block's share of the weight should stay in a core's second cache while rows pass by; about this many
- * blocks per thread even out what the threads do. */
-enum { BLOCK_TILES = 8, BLOCK_PANELS = 16, BLOCKS_PER_THREAD = 8 };
+/* Rows of a block stay in a core's second cache while the weight streams past; several blocks for each
+ * thread even out what threads do. */
+enum { BLOCK_TILES = 12, BLOCKS_PER_THREAD = 8 };
 
 typedef struct linear {
     const ego__cpu *cpu;
     ego__product whole;
-    int64_t row_blocks, column_blocks;
+    int64_t tiles, row_blocks, groups, column_blocks, step;
 } linear;
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/* Blocks of one column range follow each other, so that its panels stay cached. Columns are cut between
- * pairs of panels: wide register tiles take two. */
+/* Rows are cut between tiles and columns between groups of panels, so that cuts cost nothing. */
 static void run_block(void *context, size_t i, unsigned worker) {
     (void)worker;
     const linear *l = context;
     ego__product p = l->whole;
-    int64_t r = (int64_t)i % l->row_blocks, c = (int64_t)i / l->row_blocks;
-    int64_t row = r * p.rows / l->row_blocks, end = (r + 1) * p.rows / l->row_blocks;
-    int64_t pair = 2 * EGO_PANEL, from = p.first / pair, pairs = ceil_div(p.last, pair) - from;
-    int64_t first = (from + c * pairs / l->column_blocks) * pair;
-    int64_t last = (from + (c + 1) * pairs / l->column_blocks) * pair;
+    int64_t r = (int64_t)i / l->column_blocks, c = (int64_t)i % l->column_blocks;
+    int64_t row = r * l->tiles / l->row_blocks * p.rows / l->tiles;
+    int64_t end = (r + 1) * l->tiles / l->row_blocks * p.rows / l->tiles;
+    int64_t from = p.first / EGO_PANEL * EGO_PANEL;
+    int64_t first = from + c * l->groups / l->column_blocks * l->step;
+    int64_t last = from + (c + 1) * l->groups / l->column_blocks * l->step;
     if (first > p.first) p.first = first;
     if (last < p.last) p.last = last;
     p.rows = end - row;
@@ -36,15 +36,13 @@ static void run_block(void *context, size_t i, unsigned worker) {
 
 static void split(linear *l) {
     const ego__product *p = &l->whole;
-    int64_t pairs = ceil_div(p->last, 2 * EGO_PANEL) - p->first / (2 * EGO_PANEL);
-    int64_t tiles = ceil_div(p->rows, l->cpu->kernels->tile_rows);
     int64_t wanted = l->cpu->threads == 1 ? 1 : (int64_t)l->cpu->threads * BLOCKS_PER_THREAD;
-    l->row_blocks = ceil_div(tiles, BLOCK_TILES);
-    l->column_blocks = ceil_div(pairs, BLOCK_PANELS / 2);
-    if (l->row_blocks * l->column_blocks < wanted) {
-        l->column_blocks = ceil_div(wanted, l->row_blocks);
-        if (l->column_blocks > pairs) l->column_blocks = pairs;
-    }
+    l->step = l->cpu->kernels->product_step(p->rows);
+    l->tiles = ceil_div(p->rows, l->cpu->kernels->tile_rows);
+    l->row_blocks = ceil_div(l->tiles, BLOCK_TILES);
+    l->groups = ceil_div(p->last - p->first / EGO_PANEL * EGO_PANEL, l->step);
+    l->column_blocks = ceil_div(wanted, l->row_blocks);
+    if (l->column_blocks > l->groups) l->column_blocks = l->groups;
 }
 
 ego_err ego__cpu_linear(ego_backend *backend, const ego_call *call) {

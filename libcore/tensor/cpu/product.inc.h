@@ -1,19 +1,26 @@
 /* Products with panels.
  *
  * A register tile of `m` rows and `np` panels walks K: one vector multiply-add per element and step. K is
- * cut every K_BLOCK steps at the same places for every row: the blocks' sums are added in memory, which
- * keeps the panels of a tile in the first cache and the rounding error small.
+ * cut every K_BLOCK steps at the same places for every row, and the blocks' sums are added in memory: that
+ * keeps rounding errors small and the walked pieces of rows and panels in the caches.
  */
-enum { K_BLOCK = 384, PANEL_VECS = EGO_PANEL / LANES, PANELS_MAX = 4 };
+#ifndef EGO_TENSOR_CPU_PRODUCT_INC_H
+#define EGO_TENSOR_CPU_PRODUCT_INC_H
 
-/* The largest tile, and all (rows, panels) that leave room for the operands in the registers. */
+#include "tensor/cpu/kernels.h"
+#include "tensor/cpu/vector.inc.h"
+#include "tensor/panel.h"
+
+enum { K_BLOCK = 768, PANEL_VECS = EGO_PANEL / LANES, PANELS_MAX = 4 };
+
+/* The tallest tile, and all (rows, panels) that leave room for the operands in the registers. Eight rows
+ * by three panels load 11 vectors for 24 multiply-adds; taller, narrower tiles load more. */
 #if defined(__AVX512F__)
-enum { TILE_ROWS = 14 };
+enum { TILE_ROWS = 8 };
 #define TILES(X)                                                                                   \
-    X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1) X(7, 1) X(8, 1) X(9, 1) X(10, 1) X(11, 1)      \
-    X(12, 1) X(13, 1) X(14, 1)                                                                     \
-    X(1, 2) X(2, 2) X(3, 2) X(4, 2) X(5, 2) X(6, 2) X(7, 2) X(8, 2) X(9, 2) X(10, 2) X(11, 2)      \
-    X(12, 2) X(13, 2) X(14, 2)                                                                     \
+    X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1) X(7, 1) X(8, 1)                                \
+    X(1, 2) X(2, 2) X(3, 2) X(4, 2) X(5, 2) X(6, 2) X(7, 2) X(8, 2)                                \
+    X(1, 3) X(2, 3) X(3, 3) X(4, 3) X(5, 3) X(6, 3) X(7, 3) X(8, 3)                                \
     X(1, 4) X(2, 4) X(3, 4) X(4, 4) X(5, 4) X(6, 4)
 #elif defined(__AVX2__)
 enum { TILE_ROWS = 6 };
@@ -26,12 +33,14 @@ enum { TILE_ROWS = 3 };
 #define TILES(X) X(1, 1) X(2, 1) X(3, 1)
 #endif
 
-/* c (+)= a · panels, m rows and np panels of c; k steps. panel_stride: floats from panel to panel. */
+/* c (+)= a · panels, m rows and np panels of c; k steps. panel_stride: floats from panel to panel. A line
+ * of `soon` is fetched each step: the panels wanted next stream in from memory meanwhile. */
 typedef void tile_fn(int64_t k, const float *a, int64_t a_stride, const float *panels,
-                     int64_t panel_stride, float *c, int64_t c_stride, bool add);
+                     int64_t panel_stride, float *c, int64_t c_stride, bool add, const float *soon);
 
 INLINE void tile(const int m, const int np, int64_t k, const float *a, int64_t a_stride,
-                 const float *panels, int64_t panel_stride, float *c, int64_t c_stride, bool add) {
+                 const float *panels, int64_t panel_stride, float *c, int64_t c_stride, bool add,
+                 const float *soon) {
     enum { VECS = PANELS_MAX * PANEL_VECS };
     vec sum[TILE_ROWS][VECS];
     const int nv = np * PANEL_VECS;
@@ -45,6 +54,7 @@ INLINE void tile(const int m, const int np, int64_t k, const float *a, int64_t a
         for (int j = 0; j < nv; j++)
             b[j] = load(panels + j / PANEL_VECS * panel_stride + s * EGO_PANEL +
                         j % PANEL_VECS * LANES);
+        __builtin_prefetch(soon + s * EGO_PANEL, 0, 2);
 #pragma GCC unroll 16
         for (int i = 0; i < m; i++) {
             vec x = splat(a[i * a_stride + s]);
@@ -63,51 +73,63 @@ INLINE void tile(const int m, const int np, int64_t k, const float *a, int64_t a
 
 #define TILE_FUNCTION(m, np)                                                                       \
     static void tile_##m##x##np(int64_t k, const float *a, int64_t a_stride, const float *panels,  \
-                                int64_t panel_stride, float *c, int64_t c_stride, bool add) {      \
-        tile(m, np, k, a, a_stride, panels, panel_stride, c, c_stride, add);                       \
+                                int64_t panel_stride, float *c, int64_t c_stride, bool add,        \
+                                const float *soon) {                                               \
+        tile(m, np, k, a, a_stride, panels, panel_stride, c, c_stride, add, soon);                 \
     }
 TILES(TILE_FUNCTION)
 #define TILE_ENTRY(m, np) [m][np] = tile_##m##x##np,
 static tile_fn *const tiles[TILE_ROWS + 1][PANELS_MAX + 1] = {TILES(TILE_ENTRY)};
 
-/* The most panels that a tile of m rows takes. */
-static int tile_panels(int64_t m) {
-    int np = PANELS_MAX;
-    while (!tiles[m][np]) np /= 2;
+static int64_t tile_count(int64_t rows) { return (rows + TILE_ROWS - 1) / TILE_ROWS; }
+
+/* How many panels a tile of m rows takes when `left` remain. Four are two pairs rather than three and a
+ * thin one. */
+static int tile_width(int64_t m, int64_t left) {
+    int np = left < PANELS_MAX ? (int)left : PANELS_MAX;
+    if (left == 4 && !tiles[m][4]) np = 2;
+    while (!tiles[m][np]) np--;
     return np;
 }
 
-/* One tile whose columns beyond `valid` do not exist in c. */
-static void edge_tile(int64_t m, int np, int64_t lead, int64_t valid, int64_t k, const float *a,
+/* Columns that are computed together when there are `rows` rows: where to cut between threads. */
+static int64_t product_step(int64_t rows) {
+    int64_t tallest = rows < TILE_ROWS ? rows : TILE_ROWS;
+    return (int64_t)tile_width(tallest, INT64_MAX) * EGO_PANEL;
+}
+
+/* One tile of which only columns [first, last) exist in c. */
+static void edge_tile(int64_t m, int np, int64_t first, int64_t last, int64_t k, const float *a,
                       int64_t a_stride, const float *panels, int64_t panel_stride, float *c,
                       int64_t c_stride, bool add) {
     enum { WIDTH = PANELS_MAX * EGO_PANEL };
     float whole[TILE_ROWS * WIDTH];
-    size_t bytes = (size_t)(valid - lead) * sizeof(float);
-    tiles[m][np](k, a, a_stride, panels, panel_stride, whole, WIDTH, false);
+    tiles[m][np](k, a, a_stride, panels, panel_stride, whole, WIDTH, false, panels);
     for (int64_t i = 0; i < m; i++) {
-        float *to = c + i * c_stride, *from = whole + i * WIDTH;
-        if (!add)
-            memcpy(to + lead, from + lead, bytes);
-        else
-            for (int64_t j = lead; j < valid; j++) to[j] += from[j];
+        float *to = c + i * c_stride;
+        const float *from = whole + i * WIDTH;
+        for (int64_t j = first; j < last; j++) to[j] = add ? to[j] + from[j] : from[j];
     }
 }
 
 /* Bias, activation and residual on a finished piece of c, while it is in the first cache. */
+INLINE void finish_vec(const ego__product *p, ego_act act, float *c, const float *residual,
+                       int64_t column, int64_t n) {
+    vec x = load_part(c + column, n, 0);
+    if (p->bias) x += load_part(p->bias + column, n, 0);
+    x = activation(x, act);
+    if (residual) x += load_part(residual + column, n, 0);
+    store_part(c + column, x, n);
+}
+
 INLINE void finish_as(const ego__product *p, ego_act act, int64_t row, int64_t rows, int64_t first,
                       int64_t last) {
     for (int64_t i = row; i < row + rows; i++) {
         float *c = p->c + i * p->c_stride;
         const float *residual = p->residual ? p->residual + i * p->residual_stride : NULL;
-        for (int64_t j = first; j < last; j += LANES) {
-            int64_t n = part(last - j);
-            vec x = load_part(c + j, n, 0);
-            if (p->bias) x += load_part(p->bias + j, n, 0);
-            x = activation(x, act);
-            if (residual) x += load_part(residual + j, n, 0);
-            store_part(c + j, x, n);
-        }
+        int64_t j = first;
+        for (; j + LANES <= last; j += LANES) finish_vec(p, act, c, residual, j, LANES);
+        if (j < last) finish_vec(p, act, c, residual, j, last - j);
     }
 }
 
@@ -122,33 +144,51 @@ static void finish(const ego__product *p, int64_t row, int64_t rows, int64_t fir
     }
 }
 
-/* Rows are cut into tiles that differ by at most one row: a last tile of one row would cost as much as a
- * whole one. */
-static void product(const ego__product *p) {
-    int64_t count = (p->rows + TILE_ROWS - 1) / TILE_ROWS, panel_stride = p->k * EGO_PANEL;
-    if (count == 0 || p->first >= p->last) return;
-    int widest = tile_panels((p->rows + count - 1) / count);
-    int64_t from = p->first / EGO_PANEL, to = ego_panel_count(p->last);
-    for (int64_t k = 0; k == 0 || k < p->k; k += K_BLOCK) {
-        int64_t steps = p->k - k < K_BLOCK ? p->k - k : K_BLOCK;
-        for (int64_t panel = from; panel < to;) {
-            int np = widest;
-            while (np > to - panel) np /= 2;
-            const float *b = p->panels + panel * panel_stride + k * EGO_PANEL;
-            int64_t column = panel * EGO_PANEL, end = column + np * EGO_PANEL;
-            int64_t first = column < p->first ? p->first : column, last = end > p->last ? p->last : end;
-            for (int64_t t = 0; t < count; t++) {
-                int64_t row = t * p->rows / count, m = (t + 1) * p->rows / count - row;
-                const float *a = p->a + row * p->a_stride + k;
-                float *c = p->c + row * p->c_stride + column;
-                if (first == column && last == end)
-                    tiles[m][np](steps, a, p->a_stride, b, panel_stride, c, p->c_stride, k > 0);
-                else
-                    edge_tile(m, np, first - column, last - column, steps, a, p->a_stride, b,
-                              panel_stride, c, p->c_stride, k > 0);
-                if (k + steps == p->k) finish(p, row, m, first, last);
-            }
-            panel += np;
-        }
+/* One block of K for one group of panels, down all rows, which are cut into tiles that differ by at most
+ * one row: a last tile of one row would cost as much as a whole one. */
+static void product_column(const ego__product *p, int64_t panel, int np, int64_t k, int64_t steps,
+                           const float *soon) {
+    int64_t count = tile_count(p->rows), panel_stride = p->k * EGO_PANEL;
+    const float *b = p->panels + panel * panel_stride + k * EGO_PANEL;
+    int64_t column = panel * EGO_PANEL, end = column + np * EGO_PANEL;
+    int64_t first = column < p->first ? p->first : column, last = end > p->last ? p->last : end;
+    bool whole = first == column && last == end, add = k > 0;
+    for (int64_t t = 0; t < count; t++) {
+        int64_t row = t * p->rows / count, m = (t + 1) * p->rows / count - row;
+        const float *a = p->a + row * p->a_stride + k;
+        float *c = p->c + row * p->c_stride + column;
+        if (!add && steps > 256)
+            for (int64_t i = 0; i < m; i++)
+                for (int64_t j = 0; j < np; j++) __builtin_prefetch(c + i * p->c_stride + j * EGO_PANEL, 1);
+        if (whole)
+            tiles[m][np](steps, a, p->a_stride, b, panel_stride, c, p->c_stride, add,
+                         t < np ? soon + t * panel_stride : b);
+        else
+            edge_tile(m, np, first - column, last - column, steps, a, p->a_stride, b, panel_stride, c,
+                      p->c_stride, add);
+        if (k + steps == p->k) finish(p, row, m, first, last);
     }
 }
+
+/* Each group of panels once for all rows: the panels stream past, the rows stay in the second cache. */
+static void product(const ego__product *p) {
+    if (p->rows == 0 || p->first >= p->last) return;
+    int64_t tallest = (p->rows + tile_count(p->rows) - 1) / tile_count(p->rows);
+    int64_t panel = p->first / EGO_PANEL, end = ego_panel_count(p->last);
+    while (panel < end) {
+        int np = tile_width(tallest, end - panel);
+        const float *b = p->panels + panel * p->k * EGO_PANEL;
+        int64_t k = 0;
+        do {
+            int64_t steps = p->k - k < K_BLOCK ? p->k - k : K_BLOCK;
+            const float *soon = k + steps < p->k   ? b + (k + steps) * EGO_PANEL
+                                : panel + np < end ? b + np * p->k * EGO_PANEL
+                                                   : b;
+            product_column(p, panel, np, k, steps, soon);
+            k += steps;
+        } while (k < p->k);
+        panel += np;
+    }
+}
+
+#endif

@@ -1,4 +1,8 @@
 /* Operations on whole rows, and on elements one by one. */
+#ifndef EGO_TENSOR_CPU_ROWS_INC_H
+#define EGO_TENSOR_CPU_ROWS_INC_H
+
+#include "tensor/cpu/vector.inc.h"
 
 static void layer_norm(int64_t rows, int64_t columns, const float *x, const float *w, const float *b,
                        float eps, float *y) {
@@ -82,3 +86,5 @@ static void gated_add(int64_t n, const float *x, float gate, const float *y, flo
         store_part(out + j, load_part(x + j, m, 0) + splat(gate) * load_part(y + j, m, 0), m);
     }
 }
+
+#endif

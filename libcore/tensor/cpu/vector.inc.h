@@ -3,6 +3,14 @@
  * GCC's vector extensions do most of it; intrinsics only where a comparison or a partial access would
  * not become the one instruction that it is. Nothing here loses a NaN.
  */
+#ifndef EGO_TENSOR_CPU_VECTOR_INC_H
+#define EGO_TENSOR_CPU_VECTOR_INC_H
+
+#include "tensor/ops.h"
+
+#include <math.h>
+#include <string.h>
+
 #if defined(__AVX512F__) || defined(__AVX2__)
 #include <immintrin.h>
 #endif
@@ -27,6 +35,7 @@ INLINE vec splat(float s) { return s - (vec){0}; }
 
 /* The first n lanes (0 ≤ n ≤ LANES) from memory, the others `fill`; and back. */
 INLINE vec load_part(const float *p, int64_t n, float fill) {
+    if (__builtin_constant_p(n) && n == LANES) return load(p);
 #if defined(__AVX512F__)
     return (vec)_mm512_mask_loadu_ps((__m512)splat(fill), (__mmask16)((1u << n) - 1), p);
 #else
@@ -38,6 +47,10 @@ INLINE vec load_part(const float *p, int64_t n, float fill) {
 #endif
 }
 INLINE void store_part(float *p, vec v, int64_t n) {
+    if (__builtin_constant_p(n) && n == LANES) {
+        store(p, v);
+        return;
+    }
 #if defined(__AVX512F__)
     _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
 #else
@@ -180,3 +193,5 @@ INLINE vec activation(vec x, ego_act act) {
     }
     return x;
 }
+
+#endif
