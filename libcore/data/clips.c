@@ -13,6 +13,7 @@
 
 enum { USUAL_WINDOW = 32, MAX_WINDOW = 1024 };
 static const size_t USUAL_MEMORY = (size_t)256 << 20;
+static const double FOREVER = 1e8; /* seconds */
 
 /* A request on its way. The caller's thread owns it until it is handed over in a batch, then the reading
  * thread, until it comes back through `finished`. */
@@ -41,7 +42,7 @@ typedef struct batch {
     seat seats[];
 } batch;
 
-/* One frame that a clip needs. */
+/* One frame that a clip needs, or (frame -1) a look at whether a pipe goes on until the clip's end. */
 typedef struct need {
     int file;
     double at; /* seconds in the file, or the frame's number with the numbered samplings */
@@ -216,18 +217,25 @@ static ego_err add_need(plan *p, seat *s, int64_t chunk, double at, int frame) {
     return EGO_OK;
 }
 
+static ego_err starts_too_late(const job *j, double end, bool pipe) {
+    return ego_fail(pipe ? EGO_EEND : EGO_EINPUT,
+                    "%s: the clip starts at %.3f s, the video ends at %.3f s", j->video, j->clip.start,
+                    end);
+}
+
 static ego_err plan_times(const ego_clips *clips, plan *p, seat *s, const ego_video_info *info) {
     double times[EGO_SAMPLE_MAX_FRAMES];
     job *j = s->job;
-    bool known = info->exact || info->duration > 0;
-    if (j->whole && !known)
-        return ego_fail(EGO_EUNSUPPORTED,
-                        "%s: the length of a pipe is not known: start and end are needed", j->video);
+    bool unknown = info->pipe && !info->exact;
     double end = info->duration + (double)s->last_chunk * EGO_CHUNK_SECONDS;
-    if (j->whole || (s->open_end && known && j->clip.end > end)) j->clip.end = end;
-    if (!(j->clip.start < j->clip.end))
-        return ego_fail(EGO_EINPUT, "%s: the clip starts at %.3f s, the video ends at %.3f s", j->video,
-                        j->clip.start, end);
+    if (unknown) {
+        if (j->whole) j->clip.end = FOREVER;
+        EGO_TRY(add_need(p, s, 0, j->clip.end, -1));
+        if (j->whole) return EGO_OK;
+    } else if (j->whole || (s->open_end && j->clip.end > end)) {
+        j->clip.end = end;
+    }
+    if (!(j->clip.start < j->clip.end)) return starts_too_late(j, end, info->pipe);
     ego_sample_times(j->clip.start, j->clip.end, clips->options.frames, times);
     for (int f = 0; f < clips->options.frames; f++) {
         int64_t k = s->place.chunked ? chunk_of(times[f]) : 0;
@@ -325,26 +333,53 @@ static ego_err seek_need(const ego_clips *clips, const open_file *file, const ne
     return ego_video_seek_number(file->video, number, found);
 }
 
-/* Reads one frame into its place. *shown: the time of the frame in clips->latest, NaN for none. */
-static ego_err read_need(ego_clips *clips, const open_file *file, const need *want, ego_image *image,
+/* Puts the video's current frame into its place. *shown: the time of the frame in clips->latest. */
+static ego_err take_frame(ego_clips *clips, const open_file *file, seat *s, int frame,
+                          ego_image *image, double *shown) {
+    float *place = s->job->clip.pixels + (size_t)frame * clips->frame_floats;
+    double time = ego_video_time(file->video);
+    if (*shown != time) {
+        *shown = NAN;
+        EGO_TRY(ego_video_image(file->video, image));
+        EGO_TRY(ego_prepare(clips->preparer, image, clips->latest));
+        *shown = time;
+    }
+    memcpy(place, clips->latest, clips->frame_floats * sizeof(float));
+    s->good[frame] = true;
+    return EGO_OK;
+}
+
+/* Reads a pipe until the clip's end has passed. If the pipe ended before, the clip is cut there, and read
+ * again. */
+static ego_err look_for_end(ego_clips *clips, open_file *file, seat *s, ego_image *image,
+                            double *shown) {
+    double times[EGO_SAMPLE_MAX_FRAMES];
+    ego_clip *clip = &s->job->clip;
+    EGO_TRY(ego_video_seek(file->video, clip->end));
+    if (!ego_video_at_last(file->video)) return EGO_OK;
+    EGO_TRY(ego_video_get_info(file->video, &file->info));
+    if (clip->end <= file->info.duration) return EGO_OK;
+    clip->end = file->info.duration;
+    if (!(clip->start < clip->end)) return starts_too_late(s->job, clip->end, true);
+    ego_sample_times(clip->start, clip->end, clips->options.frames, times);
+    for (int f = 0; f < clips->options.frames; f++) {
+        EGO_TRY(ego_video_seek(file->video, times[f]));
+        EGO_TRY(take_frame(clips, file, s, f, image, shown));
+    }
+    return EGO_OK;
+}
+
+static ego_err read_need(ego_clips *clips, open_file *file, const need *want, ego_image *image,
                          double *shown) {
-    float *place = want->seat->job->clip.pixels + (size_t)want->frame * clips->frame_floats;
     bool found;
+    if (want->frame < 0) return look_for_end(clips, file, want->seat, image, shown);
     EGO_TRY(seek_need(clips, file, want, &found));
     if (!found && clips->options.sampling == EGO_SAMPLING_REFERENCE) {
         count(clips, &clips->counts.dropped, 1);
         return EGO_OK;
     }
     if (!found) want->seat->job->clip.substituted++; /* the last frame stands in */
-    double time = ego_video_time(file->video);
-    if (*shown != time) {
-        EGO_TRY(ego_video_image(file->video, image));
-        EGO_TRY(ego_prepare(clips->preparer, image, clips->latest));
-        *shown = time;
-    }
-    memcpy(place, clips->latest, clips->frame_floats * sizeof(float));
-    want->seat->good[want->frame] = true;
-    return EGO_OK;
+    return take_frame(clips, file, want->seat, want->frame, image, shown);
 }
 
 static int by_time(const void *a, const void *b) {
@@ -354,7 +389,7 @@ static int by_time(const void *a, const void *b) {
 }
 
 /* Deals with every need for this file, in the order of time. `order` is room for all of them. */
-static void read_file(ego_clips *clips, plan *p, const open_file *file, int number, need **order) {
+static void read_file(ego_clips *clips, plan *p, open_file *file, int number, need **order) {
     int n = 0;
     for (int i = 0; i < p->n_needs; i++)
         if (p->needs[i].file == number && !p->needs[i].dealt) order[n++] = &p->needs[i];
@@ -415,11 +450,11 @@ static void work_on(ego_clips *clips, plan *p, need **order) {
 }
 
 static void work_on_batch(ego_clips *clips, batch *b) {
-    size_t frames = (size_t)clips->options.frames, n = (size_t)b->n;
+    size_t frames = (size_t)clips->options.frames, n = (size_t)b->n, most = n * (frames + 1);
     plan p = {.batch = b};
-    p.files = calloc(n * (frames + 1), sizeof *p.files); /* each frame could be in a chunk of its own */
-    p.needs = calloc(n * frames, sizeof *p.needs);
-    need **order = calloc(n * frames, sizeof *order);
+    p.files = calloc(most, sizeof *p.files); /* each frame could be in a chunk of its own */
+    p.needs = calloc(most, sizeof *p.needs);
+    need **order = calloc(most, sizeof *order);
     bool *good = calloc(n * frames, sizeof *good);
     for (size_t i = 0; i < n; i++) {
         b->seats[i].last_file = -1;

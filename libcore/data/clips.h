@@ -14,6 +14,10 @@
  *         ego_clip_free(clip);
  *     }
  *
+ * How long a pipe (video "-") lasts is known only when it ends. Its clips are read until their end has
+ * passed; one that the pipe's end cuts is then read again at the right places, from what decode.h keeps
+ * of the pipe. A clip that starts behind the end of a pipe has the error EGO_EEND: no more will come.
+ *
  * A reader is used by one thread. */
 #ifndef EGO_DATA_CLIPS_H
 #define EGO_DATA_CLIPS_H

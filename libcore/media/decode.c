@@ -319,6 +319,7 @@ static ego_err measure(ego_video *v) {
     double header = v->in.format->duration > 0 ? (double)v->in.format->duration / AV_TIME_BASE : 0;
     double claimed = stream->duration > 0 ? (double)stream->duration * base.num / base.den : header;
     info->duration = claimed;
+    info->pipe = is_pipe(v);
     info->exact = v->bytes.pattern; /* pictures were counted on opening */
     if (!v->bytes.pattern && !is_pipe(v)) {
         int64_t usual = llround(frame_duration(v, NULL) * base.den / base.num);

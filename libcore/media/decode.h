@@ -54,7 +54,7 @@ typedef struct ego_video_info {
     /* The end of the last frame. `exact`: found from the packets themselves, not believed from the
      * header; a pipe's is exact only when reading reached it, and 0 when the header states none. */
     double duration;
-    bool exact;
+    bool exact, pipe;
 } ego_video_info;
 
 /* May read the file's last part (or, in formats without an index, all of it) the first time. Apart from

@@ -243,6 +243,40 @@ static void test_close_early(void) {
     }
 }
 
+/* The same clips from a file and from a pipe, ones cut by its end among them; asked for one by one, or
+ * all at once. */
+static void test_pipe(int window) {
+    static const double starts[] = {0, 2, 1.5, 8, 9.9, 9.2, 10.5, 0}, ends[] = {2, 4, 3.5, 10.1, 14, 10, 12, 0};
+    char command[1200];
+    int saved = dup(STDIN_FILENO);
+    snprintf(command, sizeof command, "cat '%s'", media_path("opengop.mkv"));
+    FILE *pipe = popen(command, "r");
+    if (!CHECK(pipe && saved >= 0 && dup2(fileno(pipe), STDIN_FILENO) >= 0)) return;
+    ego_clips *file = open_clips(EGO_SAMPLING_TIME, 8), *piped = open_clips(EGO_SAMPLING_TIME, window);
+    for (int asked = 0, taken = 0; taken < 8; taken++) {
+        for (; asked < 8 && ego_clips_room(piped) > 0; asked++) {
+            ego_clip_request r = {.video = "-", .start = starts[asked], .end = ends[asked],
+                                  .whole = asked == 7};
+            CHECK_OK(ego_clips_submit(piped, &r));
+        }
+        ego_clip *a = one(file, "opengop.mkv", starts[taken], taken == 7 ? -1 : ends[taken]), *b = NULL;
+        if (!CHECK_OK(ego_clips_next(piped, &b))) break;
+        if (taken == 6) {
+            CHECK(a->err == EGO_EINPUT && b->err == EGO_EEND);
+        } else if (CHECK(a->err == EGO_OK && b->err == EGO_OK)) {
+            CHECK_NEAR(b->end, a->end, 1e-6);
+            CHECK(memcmp(a->pixels, b->pixels, F * FLOATS * sizeof(float)) == 0);
+        }
+        ego_clip_free(a);
+        ego_clip_free(b);
+    }
+    ego_clips_close(file);
+    ego_clips_close(piped);
+    dup2(saved, STDIN_FILENO);
+    close(saved);
+    pclose(pipe);
+}
+
 static void test_options(void) {
     ego_clips *clips = NULL;
     ego_clips_options bad[] = {{.frames = 0, .size = S}, {.frames = F, .size = 0},
@@ -264,6 +298,8 @@ int main(void) {
     test_reference();
     test_locate();
     test_close_early();
+    test_pipe(1);
+    test_pipe(8);
     test_options();
     media_remove();
     return check_done();
