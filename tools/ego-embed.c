@@ -24,7 +24,7 @@ static const ego_option options[] = {
     {.name = "window", .type = EGO_OPTION_NUMBER, .arg = "S", .value = &window, .min = 0.01, .max = 1e6, .help = "cut media files into clips of S seconds"},
     {.name = "stride", .type = EGO_OPTION_NUMBER, .arg = "S", .value = &stride, .min = 0.01, .max = 1e6, .help = "one every S seconds (as long as the window)"},
     {.name = "layer", .type = EGO_OPTION_CHOICE, .arg = "projected|backbone|tokens|pixels", .value = &layer, .help = "what to write (projected: what is compared)"},
-    {.name = "fused", .type = EGO_OPTION_FLAG, .value = &fused, .help = "records with both parts: also the fused class state and \"vtm\""},
+    {.name = "fused", .type = EGO_OPTION_FLAG, .value = &fused, .help = "also, of records with both parts, the fused state"},
     {.name = "no-normalize", .type = EGO_OPTION_CLEAR, .value = &normalize, .help = "leave lengths as they are"},
     {.name = "format", .type = EGO_OPTION_CHOICE, .arg = "stream|npy|fvecs|jsonl", .value = &format, .help = "of the output (stream)"},
     {.name = "output", .letter = 'o', .type = EGO_OPTION_FILE, .arg = "FILE", .value = &output, .help = "write here instead of stdout"},
@@ -134,8 +134,8 @@ static ego_err next_media(input *in, ego_record *record) {
 }
 
 static ego_err next_record(input *in, ego_record *record) {
-    static const char *const writes[] = {"part", "model", "dtype", "shape", "scale",
-                                         "vtm",  "row",   "embedding", NULL};
+    static const char *const writes[] = {"part", "model", "layer", "dtype",     "shape",
+                                         "scale", "vtm",  "row",   "embedding", NULL};
     static const ego_record_rules rules = {.writes = writes};
     *record = (ego_record){0};
     if (in->text_given) return in->text_given = false, make_record("text", NULL, 0, 0, record);
@@ -161,10 +161,12 @@ typedef struct run {
     ego_embed_item items[MAX_BATCH];
 } run;
 
-/* Reads ahead as long as that needs no waiting, or nothing is in hand. */
-static ego_err fill(run *r) {
+/* Reads ahead as long as that needs no waiting, or nothing is in hand: neither here nor, when `idle` is
+ * false, with the caller. */
+static ego_err fill(run *r, bool idle) {
     while (r->more && ego_source_room(r->source)) {
-        if (ego_source_outstanding(r->source) && ego_cli_input_paused(r->cli)) break;
+        idle = idle && !ego_source_outstanding(r->source);
+        if (!idle && ego_cli_input_paused(r->cli)) break;
         ego_record record;
         ego_err err = next_record(&r->input, &record);
         if (err == EGO_EEND) {
@@ -254,9 +256,9 @@ static ego_err loop(run *r, size_t batch) {
     while (r->more || ego_source_outstanding(r->source)) {
         size_t n;
         if (ego_cli_stopped(r->cli)) return ego_fail(EGO_ECANCELLED, "stopped");
-        EGO_TRY(fill(r));
+        EGO_TRY(fill(r, true));
         EGO_TRY(take(r, batch, &n));
-        ego_err err = fill(r); /* so that reading goes on while this batch is computed */
+        ego_err err = fill(r, n == 0); /* so that reading goes on while this batch is computed */
         if (err != EGO_OK) {
             for (size_t i = 0; i < n; i++) ego_sample_release(&r->samples[i]);
             return err;
@@ -287,15 +289,18 @@ static ego_err describe_run(run *r, ego_buf *json) {
 }
 
 static ego_err open_output(run *r, ego_buf *description) {
+    static const char *const layers[] = {"projected", "backbone", "tokens", "pixels"};
     EGO_TRY(describe_run(r, description));
     EGO_TRY(ego_embed_output_open(&(ego_embed_output_options){.format = (ego_embed_format)format,
                                                               .path = output,
                                                               .standard = stdout,
                                                               .model = r->engine.model_id,
+                                                              .layer = layers[layer],
                                                               .run = description->data,
                                                               .resume = resume},
                                   &r->output));
     r->skip = ego_embed_output_done(r->output);
+    if (ego_embed_output_failed(r->output)) ego_cli_count_failed(r->cli);
     if (r->skip)
         ego_cli_note(r->cli, "%s: %llu records are done already", output, (unsigned long long)r->skip);
     return EGO_OK;

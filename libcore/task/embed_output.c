@@ -19,7 +19,7 @@ struct ego_embed_output {
     ego_outfile file, ids;
     ego_npy_writer npy;
     bool npy_open;
-    uint64_t rows, done;
+    uint64_t rows, done, failed;
     ego_buf line;
 };
 
@@ -30,23 +30,26 @@ static int part_rank(const char *part) {
     return strcmp(part, "video") == 0 ? 0 : strcmp(part, "text") == 0 ? 1 : 2;
 }
 
-/* Walks the whole records of FILE.part: *groups counts the input records they came from, *keep is where
- * the last of them begins, which may lack a part. */
-static ego_err walk_part(const char *path, uint64_t *groups, uint64_t *keep) {
+/* Walks the whole records of FILE.part: *groups counts the input records they came from but for the
+ * last, which may lack a part, *failed those of them with an error; *keep is where the last begins. */
+static ego_err walk_part(const char *path, uint64_t *groups, uint64_t *failed, uint64_t *keep) {
     ego_stream *stream;
     EGO_TRY(ego_stream_open(path, &stream));
     ego_stream_record r;
     ego_buf id = {0};
     int rank = 3;
-    *groups = *keep = 0;
+    bool error = false;
+    *groups = *failed = *keep = 0;
     ego_err err;
     while ((err = ego_stream_next(stream, &r)) == EGO_OK) {
         bool same = id.len == r.id_bytes && id.data && memcmp(id.data, r.id, id.len) == 0;
         int now = r.error ? 3 : part_rank(r.part);
         if (!same || now <= rank || rank == 3) {
             ++*groups;
+            *failed += error; /* the one before this one */
             *keep = r.offset;
         }
+        error = r.error != NULL;
         rank = now;
         ego_buf_clear(&id);
         ego_buf_append(&id, r.id, r.id_bytes);
@@ -84,7 +87,7 @@ static ego_err open_part(ego_embed_output *o) {
     uint64_t keep = 0;
     if (o->options.resume && size > 0) {
         EGO_TRY(check_run(o));
-        EGO_TRY(walk_part(o->path.data, &o->done, &keep));
+        EGO_TRY(walk_part(o->path.data, &o->done, &o->failed, &keep));
     }
     if (ftruncate(fd, (off_t)keep) != 0 || fseeko(o->part, (off_t)keep, SEEK_SET) != 0)
         return ego_fail(EGO_EIO, "%s: cannot be cut: %s", o->path.data, strerror(errno));
@@ -137,6 +140,7 @@ ego_err ego_embed_output_open(const ego_embed_output_options *options, ego_embed
 }
 
 uint64_t ego_embed_output_done(const ego_embed_output *o) { return o->done; }
+uint64_t ego_embed_output_failed(const ego_embed_output *o) { return o->failed; }
 
 static ego_err commit_part(ego_embed_output *o) {
     bool bad = ferror(o->part) | (fflush(o->part) != 0);
@@ -195,14 +199,23 @@ static ego_err write_line(ego_embed_output *o, FILE *out) {
     return good ? EGO_OK : write_failed(o);
 }
 
-/* The record's own members as the text between the braces. */
-static ego_err own_members(ego_embed_output *o, const ego_record *record, bool fused, float match) {
-    ego_buf_clear(&o->line);
-    ego_buf_char(&o->line, '{');
-    if (fused) {
+/* What tells embeddings of one model apart: the layer, or the fused part's probability. */
+static void add_origin(ego_embed_output *o, const char *part, float match) {
+    if (strcmp(part, "fused") == 0) {
         ego_buf_json_key(&o->line, "vtm");
         ego_buf_json_float(&o->line, match);
+    } else {
+        ego_buf_json_key(&o->line, "layer");
+        ego_buf_printf(&o->line, "\"%s\"", o->options.layer);
     }
+}
+
+/* The record's own members as the text between the braces. */
+static ego_err own_members(ego_embed_output *o, const ego_record *record, const char *part,
+                           float match) {
+    ego_buf_clear(&o->line);
+    ego_buf_char(&o->line, '{');
+    if (part) add_origin(o, part, match);
     ego_record_close(record, EGO_RECORD_ALL, &o->line);
     EGO_TRY(ego_buf_err(&o->line));
     o->line.data[--o->line.len] = 0;
@@ -216,7 +229,7 @@ static const char *member_text(const ego_embed_output *o) {
 
 static ego_err write_stream(ego_embed_output *o, const ego_record *record, const char *part,
                             const ego_tensor *tensor, const char *error, float match) {
-    EGO_TRY(own_members(o, record, part && strcmp(part, "fused") == 0, match));
+    EGO_TRY(own_members(o, record, part, match));
     ego_stream_record r = {.id = record->id,
                            .id_bytes = strlen(record->id),
                            .part = part,
@@ -239,10 +252,7 @@ static ego_err write_text(ego_embed_output *o, FILE *out, const ego_record *reco
     ego_buf_printf(line, "\"%s\"", part);
     ego_buf_json_key(line, "model");
     ego_buf_printf(line, "\"%s\"", o->options.model);
-    if (strcmp(part, "fused") == 0) {
-        ego_buf_json_key(line, "vtm");
-        ego_buf_json_float(line, match);
-    }
+    add_origin(o, part, match);
     if (numbers) {
         char shape[EGO_SHAPE_TEXT];
         ego_buf_json_key(line, "shape");

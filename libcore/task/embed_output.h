@@ -27,6 +27,7 @@ typedef struct ego_embed_output_options {
     const char *path;  /* NULL: standard output (stream and jsonl only) */
     FILE *standard;    /* that output */
     const char *model; /* the model's name */
+    const char *layer; /* of the parts video and text; the fused part has but one */
     const char *run;   /* JSON text: what made this output (provenance and options) */
     bool resume;
 } ego_embed_output_options;
@@ -35,6 +36,8 @@ ego_err ego_embed_output_open(const ego_embed_output_options *options, ego_embed
 
 /* Records that an interrupted run already finished: the caller skips as many. 0 without resume. */
 uint64_t ego_embed_output_done(const ego_embed_output *output);
+/* Those of them that have an error in their place. */
+uint64_t ego_embed_output_failed(const ego_embed_output *output);
 
 /* One part ("video", "text", "fused") of a record. `match` is written as "vtm" with the fused part. */
 ego_err ego_embed_output_write(ego_embed_output *output, const ego_record *record, const char *part,
