@@ -20,8 +20,8 @@ static const ego_option options[] = {
 static const ego_cli_tool tool = {
     .name = "ego-mcq",
     .usage = "[OPTIONS] [EGOMCQ.json | RECORDS.jsonl]...",
-    .summary = "Chooses the clip that a narration belongs to, and counts how often that is right.",
-    .example = "ego-mcq --frames 16 --sampling reference --video-root videos egomcq.json > answers.jsonl",
+    .summary = "Chooses the clip that a narration belongs to; counts how often that is right.",
+    .example = "ego-mcq --frames 16 --sampling reference --video-root v egomcq.json > a.jsonl",
     .options = options,
     .uses = EGO_CLI_USES_MODEL | EGO_CLI_USES_VIDEO | EGO_CLI_USES_WORK | EGO_CLI_USES_SHARD |
             EGO_CLI_USES_CONFIG | EGO_CLI_USES_PLAN | EGO_CLI_USES_PROVENANCE};

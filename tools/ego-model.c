@@ -23,9 +23,9 @@ static double tolerance;
 static const ego_option options[] = {
     {.name = "output", .letter = 'o', .type = EGO_OPTION_FILE, .arg = "FILE", .value = &output, .help = "convert, init: the .safetensors to write"},
     {.name = "store", .type = EGO_OPTION_CHOICE, .arg = "same|f16|bf16", .value = &dtype, .help = "convert, init: how weights are stored"},
-    {.name = "pack", .type = EGO_OPTION_FLAG, .value = &pack, .help = "convert, init: lay weights out for this program, to open at once"},
+    {.name = "pack", .type = EGO_OPTION_FLAG, .value = &pack, .help = "convert, init: weights laid out to open at once"},
     {.name = "force", .type = EGO_OPTION_FLAG, .value = &force, .help = "convert, init: overwrite FILE"},
-    {.name = "rule", .type = EGO_OPTION_CHOICE, .arg = "paper|golden", .value = &rule, .help = "init: as training starts, or the formula of the golden data"},
+    {.name = "rule", .type = EGO_OPTION_CHOICE, .arg = "paper|golden", .value = &rule, .help = "init: as training starts, or by a fixed formula"},
     {.name = "tokens", .type = EGO_OPTION_INT, .arg = "N", .value = &text_tokens, .min = 1, .max = 1 << 20, .help = "info: length of the narration that is counted (30)"},
     {.name = "tolerance", .type = EGO_OPTION_NUMBER, .arg = "X", .value = &tolerance, .min = 0, .max = 1e9, .help = "diff: relative difference that still counts as equal (0)"},
     {0}};
@@ -33,11 +33,12 @@ static const ego_option options[] = {
 static const ego_cli_tool tool = {
     .name = "ego-model",
     .usage = "info|verify MODEL\n"
-             "convert MODEL -o FILE [--store f16|bf16] [--pack] [--tokenizer DIR]\n"
-             "init -o FILE [--config FILE] [--set KEY=VALUE] [--seed N] [--rule golden]\n"
+             "convert MODEL -o FILE [--store T] [--pack] [--tokenizer DIR]\n"
+             "init -o FILE [--config FILE] [--set KEY=VALUE] [--seed N]\n"
              "diff A B\n"
              "tokenize [--tokenizer DIR | -m MODEL] [RECORDS]",
-    .summary = "Looks at, checks, converts, makes and compares models (.safetensors, official .pth).",
+    .summary = "Looks at, checks, converts, makes and compares models:\n"
+               ".safetensors, and the official .pth checkpoints.",
     .example = "ego-model convert EgoVLPv2.pth --tokenizer roberta-base -o ego.safetensors",
     .options = options,
     .uses = EGO_CLI_USES_MODEL | EGO_CLI_USES_SEED | EGO_CLI_USES_CONFIG | EGO_CLI_USES_VIDEO};

@@ -56,7 +56,7 @@ static const ego_option options[] = {
 
 static const ego_cli_tool tool = {
     .name = "ego-synth",
-    .usage = "[OPTIONS] DIR\n       ego-synth [OPTIONS] --preview FILE.png",
+    .usage = "[OPTIONS] DIR\n[OPTIONS] --preview FILE.png",
     .summary = "Draws first-person videos and writes them with the benchmarks' annotation files:\n"
                "EgoClip, EgoMCQ, Ego4D NLQ, EgoTaskQA and QFVS. The seed decides everything.",
     .example = "ego-synth --videos 4 --minutes 1 --preview actions.png world",

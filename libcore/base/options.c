@@ -213,6 +213,25 @@ static size_t width_of(const char *text) { /* characters, not bytes */
     return n;
 }
 
+/* The words of `help` in lines that begin at HELP_COLUMN; the first is that far already. */
+static void append_help(const char *help, ego_buf *text) {
+    size_t column = HELP_COLUMN;
+    while (*help) {
+        size_t n = strcspn(help, " ");
+        bool first = column == HELP_COLUMN;
+        if (!first && column + 1 + n > LINE_WIDTH) {
+            ego_buf_printf(text, "\n%*s", HELP_COLUMN, "");
+            column = HELP_COLUMN, first = true;
+        }
+        if (!first) ego_buf_char(text, ' ');
+        ego_buf_append(text, help, n);
+        column += n + !first;
+        help += n;
+        while (*help == ' ') help++;
+    }
+    ego_buf_char(text, '\n');
+}
+
 void ego_options_help(const ego_option *table, ego_buf *text) {
     for (const ego_option *o = table; o->name; o++) {
         if (!o->help) continue;
@@ -227,7 +246,8 @@ void ego_options_help(const ego_option *table, ego_buf *text) {
             ego_buf_text(text, "\n");
             used = 0;
         }
-        ego_buf_printf(text, "%*s%s\n", HELP_COLUMN - (int)used, "", o->help);
+        ego_buf_printf(text, "%*s", HELP_COLUMN - (int)used, "");
+        append_help(o->help, text);
     }
 }
 
