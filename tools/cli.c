@@ -123,6 +123,14 @@ bool ego_cli_fatal(ego_cli *cli, ego_err err) {
     return false;
 }
 
+void ego_cli_fault(ego_cli *cli, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    say(cli, format, args);
+    va_end(args);
+    cli->failed++;
+}
+
 void ego_cli_count_failed(ego_cli *cli) { cli->failed++; }
 
 /* ---- the common options

@@ -78,7 +78,7 @@ typedef struct ego_cli {
     const char *device;     /* "cpu" */
     const char *config;     /* NULL: none */
     ego_option_list set;    /* KEY=VALUE, checked to have the = */
-    int sampling; /* an ego_sampling */
+    int sampling;           /* an ego_sampling */
     int dtype;
     int64_t threads;        /* at least 1 after ego_cli_begin */
     int64_t batch, frames;  /* 0: the tool's default */
@@ -126,8 +126,10 @@ bool ego_cli_fatal(ego_cli *cli, ego_err err);
 void ego_cli_note(ego_cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void ego_cli_verbose(ego_cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Notes that a record, or part of the work, failed without an error line from ego_cli_record_done:
- * the exit status is 1. */
+/* A fault that does not end the work but loses part of it (a stream cut short): said even with -q; the
+ * exit status is 1. */
+void ego_cli_fault(ego_cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same without words. */
 void ego_cli_count_failed(ego_cli *cli);
 
 /* True once SIGINT or SIGTERM arrived or stdout's reader has gone: finish the record in hand and

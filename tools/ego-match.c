@@ -166,8 +166,7 @@ static void show(matcher *m, const ego_record *query, const ego_record *target, 
     ego_err err = sheet_path ? add_row(m, query, target, rank, score) : EGO_OK;
     if (err == EGO_OK && clips_path) err = save_clip(m, target, rank);
     if (err == EGO_OK) return;
-    ego_cli_note(m->cli, "%s: cannot be shown: %s", target->id, ego_err_message());
-    ego_cli_count_failed(m->cli);
+    ego_cli_fault(m->cli, "%s: cannot be shown: %s", target->id, ego_err_message());
 }
 
 /* ---- answers ------------------------------------------------------------------------------------- */
@@ -256,19 +255,16 @@ static ego_err bad_query(const ego_vectors *queries, size_t i) {
 }
 
 static void report_targets(matcher *m, const ego_match_result *found) {
-    size_t broken = found->n_bad_targets - m->targets.n_failed;
     if (m->told_bad_targets) return;
     m->told_bad_targets = true;
     if (m->targets.n_failed)
         ego_cli_note(m->cli, "%s: %zu records are errors and were left out", m->targets.name,
                      m->targets.n_failed);
-    if (!broken) return;
-    size_t first = found->first_bad_target;
-    while (first < m->targets.n && !m->targets.items[first].data) first++;
-    ego_cli_note(m->cli,
-                 "%s: %zu embeddings hold a NaN or an infinity and were left out (index %zu%s)",
-                 m->targets.name, broken, first, m->targets.n_failed ? " or later" : " first");
-    ego_cli_count_failed(m->cli);
+    if (found->n_bad_targets)
+        ego_cli_fault(m->cli,
+                      "%s: %zu embeddings hold a NaN or an infinity, the first at index %zu, and "
+                      "were left out",
+                      m->targets.name, found->n_bad_targets, found->first_bad_target);
 }
 
 static bool answer_batch(matcher *m, const ego_vectors *queries, size_t first, size_t n) {
@@ -314,9 +310,7 @@ static bool answer_all(matcher *m, const ego_vectors *queries) {
 }
 
 static void report_damage(matcher *m, const ego_vectors *v) {
-    if (!v->damage) return;
-    ego_cli_note(m->cli, "%s; what came before it is used", v->damage);
-    ego_cli_count_failed(m->cli);
+    if (v->damage) ego_cli_fault(m->cli, "%s; what came before it is used", v->damage);
 }
 
 /* ---- queries ------------------------------------------------------------------------------------- */

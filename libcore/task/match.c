@@ -174,7 +174,7 @@ static void prepare_queries(search *s, const ego_vector *queries, ego_match_resu
 
 static void count_bad(const search *s, ego_match_result *result) {
     for (size_t r = 0; r < s->n; r++)
-        if (isnan(s->inverse[r]) && result->n_bad_targets++ == 0)
+        if (isnan(s->inverse[r]) && s->targets[s->first + r].data && result->n_bad_targets++ == 0)
             result->first_bad_target = s->first + r;
 }
 

@@ -19,7 +19,7 @@
 
 /* Where one vector's elements begin, little-endian; owned elsewhere. A positive factor common to
  * the elements (an i8 vector's scale) does not change a cosine and is not kept. Without data there is no
- * vector: it matches nothing and counts as bad. */
+ * vector: it matches nothing. */
 typedef struct ego_vector {
     const void *data;
     ego_dtype dtype;
