@@ -29,7 +29,10 @@ PKGS      := libavformat libavcodec libswscale libavutil libcjson libcrypto zlib
 
 SAN       ?=
 CFLAGS    ?= -O2 -g
-WARN      := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wcast-qual -Wpointer-arith -Wno-format-truncation -Werror=implicit
+WARN      := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wcast-qual -Wpointer-arith -Werror=implicit
+ifeq ($(findstring clang,$(CC)),)
+WARN      += -Wno-format-truncation
+endif
 CPPFLAGS  += -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -DEGO_VERSION='"$(VERSION)"' \
              -DEGO_DATADIR='"$(PREFIX)/share/ego"' -Ilibcore
 override CFLAGS += -std=c11 -fPIC -fvisibility=hidden -fno-math-errno -pthread $(WARN)
@@ -61,7 +64,7 @@ ifeq ($(MACHINE),x86_64)
 ISAS      += avx2 avx512
 endif
 ISA_FLAGS_generic :=
-ISA_FLAGS_avx2    := -mavx2 -mfma -mf16c -DEGO_ISA=avx2
+ISA_FLAGS_avx2    := -mavx2 -mfma -DEGO_ISA=avx2
 ISA_FLAGS_avx512  := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512 -DEGO_ISA=avx512
 KERNEL_OBJ := $(ISAS:%=$(BUILD)/libcore/tensor/cpu/kernels-%.o)
 
