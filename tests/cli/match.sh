@@ -1,175 +1,169 @@
-#!/bin/bash
-# ego-match as the shell sees it. Usage: match.sh BIN_DIRECTORY
-# Streams are made here, byte by byte, so that neither a model nor a video is needed.
-bin=${1:-${EGO_BIN:-build/bin}}
-bin=$(cd "$bin" && pwd) || exit 1
-unset EGO_MODEL
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-failed=0 count=0
+#!/bin/sh
+# ego-match: queries against targets, whatever holds them and however they arrive.
+. "$(dirname "$0")/lib.sh"
+need ego-embed ego-match ego-model jq
+tiny_model m.safetensors --rule golden
+EGO_MODEL=$work/m.safetensors
+export EGO_MODEL
 
-check() { # what, got, expected
-    count=$((count + 1))
-    [ "$2" = "$3" ] && return
-    failed=$((failed + 1))
-    printf '%s:\n  expected %s\n  found    %s\n' "$1" "$3" "$2" >&2
-}
-contains() { # what, text, part
-    count=$((count + 1))
-    case $2 in *"$3"*) return ;; esac
-    failed=$((failed + 1))
-    printf '%s:\n  expected something with: %s\n  found: %s\n' "$1" "$3" "$2" >&2
-}
+n=0
+for what in cup plate knife pan door tap 'blue cup' 'red plate' sponge towel kettle drawer; do
+    n=$((n + 1))
+    echo "{\"id\":\"t$n\",\"text\":\"C takes the $what\",\"shelf\":$n}"
+done >targets.jsonl
+printf '{"id":"q1","text":"C takes the blue cup"}\n{"id":"q2","text":"C takes the towel"}\n' >queries.jsonl
+for set in targets queries; do
+    ego-embed -q $set.jsonl -o $set.ego && ego-embed -q $set.jsonl --format npy -o m-$set.npy &&
+        ego-embed -q $set.jsonl --format fvecs -o m-$set.fvecs || fail "ego-embed $set.jsonl"
+done
 
-one='\0\0\200\077' zero='\0\0\0\0' minus='\0\0\200\277' nan='\0\0\300\177'
-record() { # id, further members, elements as printf escapes; a stream record of 2 floats
-    printf '{"id":%s,"part":"video","model":"m1","dtype":"f32","shape":[2]%s}\n' "$1" "$2"
-    printf "$3"
-}
-{
-    record '"east"' ',"video":"e.mp4","start":2.0,"end":6' "$one$zero"
-    record '"north"' ',"text":"up \u00e9","mine":1' "$zero$one"
-    record '"west"' '' "$minus$zero"
-    record '"east2"' '' "$one$zero"
-} >targets.ego
-record '"q1"' '' "$one$zero" >q1.ego
-record 7 '' "$zero$one" >q2.ego
+# ---- what is found ----------------------------------------------------------------------------------
 
-# What comes out, ties in order of the targets, carried members as they stood.
-out=$("$bin/ego-match" -k 3 q1.ego targets.ego); status=$?
-check status $status 0
-check "three best" "$out" '{"query":"q1","rank":1,"id":"east","score":1,"video":"e.mp4","start":2.0,"end":6}
-{"query":"q1","rank":2,"id":"east2","score":1}
-{"query":"q1","rank":3,"id":"north","score":0,"text":"up \u00e9"}'
-check "streams concatenate; one thread or four" \
-    "$(cat q1.ego q2.ego | "$bin/ego-match" -t 1 - targets.ego | md5sum)" \
-    "$(cat q1.ego q2.ego >both.ego; "$bin/ego-match" -t 4 both.ego targets.ego | md5sum)"
-check "targets from stdin" "$("$bin/ego-match" -k1 q2.ego - <targets.ego)" \
-    '{"query":7,"rank":1,"id":"north","score":1,"text":"up \u00e9"}'
-check "targets from a pipe" "$("$bin/ego-match" -k1 q2.ego <(cat targets.ego) | cut -c1-41)" \
-    '{"query":7,"rank":1,"id":"north","score":'
-check "least score" "$("$bin/ego-match" --min-score 0.5 q1.ego targets.ego | wc -l)" 2
-check "parts" "$("$bin/ego-match" --part text q1.ego targets.ego 2>&1 >/dev/null)" \
-    'ego-match: targets.ego: holds no embeddings of part text to search'
-contains provenance "$("$bin/ego-match" -k1 --provenance q1.ego targets.ego)" '"provenance":{"tool":"ego-match","version":"'
+run 0 ego-match queries.ego targets.ego
+cp "$out" answers
+holds_json "members, order and ranks" answers 'length == 20 and map(.query) == [range(10)|"q1"] + [range(10)|"q2"]
+    and map(.rank) == [range(1;11)] + [range(1;11)] and all(has("id") and has("score"))'
+holds_json "the same words come first" answers '.[0].id == "t7" and .[0].score > 0.99999 and .[10].id == "t10" and .[10].score > 0.99999'
+holds_json "scores fall" answers 'all(range(9) as $i | .[$i].score >= .[$i+1].score; .)'
+# The dot product of unit vectors, in another program's arithmetic.
+ego-embed -q --format jsonl targets.jsonl queries.jsonl |
+    jq -s 'map(.embedding) as $e | [range(12) as $i | [range(96) as $d | $e[$i][$d] * $e[12][$d]] | add] | sort | reverse | .[0:10]' >dots
+jq -s --slurpfile dots dots '[range(10) as $i | (.[$i].score - $dots[0][$i]) | fabs] | max < 1e-6' answers >"$out" 2>&1
+is "scores are cosines" true "$(cat "$out")"
+run 0 ego-match -k 3 queries.ego targets.ego
+holds_json "-k 3" "$out" 'map(.rank) == [1,2,3,1,2,3]'
+run 0 ego-match -k 1000 queries.ego targets.ego
+holds_json "-k beyond the targets" "$out" 'length == 24'
+run 0 ego-match --min-score 0.99999 queries.ego targets.ego
+holds_json "--min-score" "$out" 'map(.id) == ["t7","t10"]'
+run 0 ego-match -k 1 --query 'C takes the kettle' targets.ego
+holds_json "--query" "$out" '.[0].query == "C takes the kettle" and .[0].id == "t11"'
+run 0 ego-match -k 1 --provenance queries.ego targets.ego
+holds_json "--provenance" "$out" 'all(.provenance | has("model"))'
 
-# Queries are answered as they come: the second is written when the first's answer is there.
+# ---- however it is stored ---------------------------------------------------------------------------
+
+for targets in m-targets.npy m-targets.fvecs; do
+    run 0 ego-match queries.ego $targets
+    same "targets from $targets" answers "$out"
+done
+run 0 ego-match m-queries.npy m-targets.fvecs
+same "queries from .npy" answers "$out"
+run 0 ego-match m-queries.fvecs m-targets.npy
+same "queries from .fvecs" answers "$out"
+cp m-targets.npy bare.npy
+run 0 ego-match -k 1 queries.ego bare.npy
+holds_json "a matrix without its .jsonl: ids are indices" "$out" 'map(.id) == [6,9]'
+ego-embed -q targets.jsonl | ego-match -q queries.ego - >"$out" 2>"$err"
+same "targets from a pipe" answers "$out"
+cat queries.ego | ego-match - targets.ego >"$out" 2>"$err"
+same "queries from a pipe" answers "$out"
+head -n 6 targets.jsonl | ego-embed -q >half1
+tail -n 6 targets.jsonl | ego-embed -q >half2
+cat half1 half2 | ego-match queries.ego - >"$out" 2>"$err"
+same "two streams, one behind the other" answers "$out"
+for threads in 1 3; do
+    run 0 ego-match -t $threads queries.ego targets.ego
+    same "-t $threads" answers "$out"
+done
+
+# ---- what is cut, wrong or different ----------------------------------------------------------------
+
+head -c 1400 targets.ego >cut.ego # two records and a part of the third
+run 1 ego-match queries.ego cut.ego
+holds "$err" cut.ego
+holds "$err" 'record 3'
+holds_json "what came before the cut" "$out" '[.[].id] | unique == ["t1","t2"]'
+head -c 700 queries.ego >cut.ego
+run 1 ego-match -k 2 cut.ego targets.ego
+holds_json "the whole queries before the cut" "$out" 'map(.query) == ["q1","q1"]'
+head -c 700 queries.ego | ego-match -k 2 - targets.ego >"$out" 2>"$err"
+is "status of a cut pipe" 1 $?
+holds_json "a cut pipe" "$out" 'map(.query) == ["q1","q1"]'
+
+tiny_model other.safetensors --seed 9
+ego-embed -q -m other.safetensors targets.jsonl -o other.ego
+run 2 ego-match queries.ego other.ego
+holds "$err" 'different models'
+holds "$err" "$(headers queries.ego | head -n 1 | jq -r .model)"
+run 0 ego-match --force -k 1 queries.ego other.ego
+cat targets.ego other.ego >mixed.ego
+run 2 ego-match queries.ego mixed.ego
+run 2 ego-match --query cup other.ego
+holds "$err" 'different models'
+ego-embed -q --layer backbone targets.jsonl -o backbone.ego
+run 2 ego-match queries.ego backbone.ego
+holds "$err" 'cannot be compared'
+ego-model init -q -o square.safetensors --set dim=64 --set heads=4 --set depth=2 --set fuse_layers=1 --set patch=16 --set image_size=32 \
+    --set vocab=512 --set max_positions=40 --set 'projection=[64,64,64]' >/dev/null
+ego-embed -q -m square.safetensors queries.jsonl -o square.ego
+ego-embed -q -m square.safetensors --layer backbone targets.jsonl -o backbone.ego
+run 2 ego-match square.ego backbone.ego
+holds "$err" 'different layers: projected and backbone'
+
+printf '{"id":"bad"}\n' | ego-embed -q >bad.ego
+cat bad.ego queries.ego >some.ego
+run 1 ego-match -k 1 some.ego targets.ego
+holds_json "a query that had failed" "$out" 'length == 3 and .[0].id == "bad" and (.[0] | has("error")) and .[1].query == "q1"'
+cat bad.ego targets.ego >some.ego
+run 0 ego-match queries.ego some.ego
+same "a target that had failed is left out" answers "$out"
+holds "$err" 'left out'
+run 3 ego-match queries.ego bad.ego
+run 3 ego-match queries.ego missing.ego
+holds "$err" missing.ego
+run 3 ego-match queries.ego targets.jsonl
+run 2 ego-match queries.ego
+run 2 ego-match - -
+run 2 ego-match -k 0 queries.ego targets.ego
+: >nothing.ego
+run 0 ego-match nothing.ego targets.ego
+empty "no queries, no answers" "$out"
+ego-match queries.ego targets.ego 2>"$err" | head -c 10 >/dev/null
+lacks "$err" annot
+
+# A query is answered while the next is still to come.
 mkfifo pipe
-"$bin/ego-match" -k1 - targets.ego <pipe >answers &
-job=$!
+ego-match -k 1 - targets.ego <pipe >first 2>"$err" &
+pid=$!
 exec 9>pipe
-cat q1.ego >&9
-for _ in $(seq 100); do [ -s answers ] && break; sleep 0.05; done
-check "answer before the end" "$(wc -l <answers)" 1
-head -c 20 q2.ego >&9
-sleep 0.1
-tail -c +21 q2.ego >&9
+ego-embed -q queries.jsonl | head -c 640 >&9
+tries=0
+while [ ! -s first ] && [ $tries -lt 100 ]; do sleep 0.05; tries=$((tries + 1)); done
+holds_json "answered while the pipe is open" first 'map(.query) == ["q1"]'
+kill -TERM $pid
+wait $pid
+is "status after TERM" 143 $?
 exec 9>&-
-wait $job
-check "pipe status" $? 0
-check "both answers" "$(wc -l <answers)" 2
 
-# A signal ends the wait for more, with its status.
-sleep 30 >pipe & writer=$!
-"$bin/ego-match" -k1 - targets.ego <pipe >answers & job=$!
-sleep 0.3
-kill -TERM $job
-wait $job
-check "SIGTERM" $? 143
-kill $writer 2>/dev/null
-wait $writer 2>/dev/null
+# ---- films ------------------------------------------------------------------------------------------
 
-# Faults: a cut stream, a NaN, an error record, other models, other widths, nothing.
-head -c -3 targets.ego >cut.ego
-out=$("$bin/ego-match" -k5 q1.ego cut.ego 2>err); status=$?
-check "cut: status" $status 1
-check "cut: what came before" "$(wc -l <<<"$out")" 3
-contains "cut: message" "$(cat err)" 'cut.ego: record 4 at byte'
-head -c -3 both.ego >cutq.ego
-out=$("$bin/ego-match" -k1 cutq.ego targets.ego 2>err); status=$?
-check "cut queries" "$status $(wc -l <<<"$out")" "1 1"
-out=$("$bin/ego-match" -k1 - targets.ego <cutq.ego 2>err); status=$?
-check "cut queries on stdin" "$status $(wc -l <<<"$out")" "1 1"
-contains "cut queries on stdin: message" "$(cat err)" 'stdin: record 2 at byte'
-
-record '"bad"' '' "$nan$one" >bad.ego
-out=$(cat bad.ego q1.ego | "$bin/ego-match" -k1 - targets.ego 2>err); status=$?
-check "NaN query: status" $status 1
-check "NaN query: its place" "$(head -1 <<<"$out")" \
-    '{"id":"bad","error":"the query'"'"'s embedding holds a NaN or an infinity"}'
-check "NaN query: the others" "$(wc -l <<<"$out")" 2
-cat bad.ego targets.ego >badt.ego
-out=$("$bin/ego-match" -k9 q1.ego badt.ego 2>err); status=$?
-check "NaN target" "$status $(wc -l <<<"$out")" "1 4"
-contains "NaN target: message" "$(cat err)" 'badt.ego: 1 embeddings hold a NaN'
-
-printf '{"id":"e","error":"no such file"}\n' >error.ego
-cat error.ego targets.ego >errt.ego
-out=$("$bin/ego-match" -k9 q1.ego errt.ego 2>err); status=$?
-check "error among targets" "$status $(wc -l <<<"$out")" "0 4"
-check "error as query" "$(cat error.ego q1.ego | "$bin/ego-match" -q -k1 - targets.ego | head -1)" \
-    '{"id":"e","error":"no such file"}'
-
-sed 's/"m1"/"m2"/' q1.ego >other.ego
-"$bin/ego-match" other.ego targets.ego >out 2>err; status=$?
-check "other model" "$status $(wc -c <out)" "2 0"
-contains "other model: message" "$(cat err)" 'different models: m2 and m1'
-check "other model, forced" "$("$bin/ego-match" --force -k1 other.ego targets.ego | wc -l)" 1
-printf '{"id":1,"part":"text","model":"m1","dtype":"f32","shape":[3]}\n'"$one$zero$zero" >wide.ego
-"$bin/ego-match" --force wide.ego targets.ego >out 2>err; status=$?
-check "other width" "$status $(wc -c <out)" "2 0"
-contains "other width: message" "$(cat err)" 'wide.ego holds vectors of 3 elements, targets.ego of 2'
-: >empty.ego
-"$bin/ego-match" q1.ego empty.ego >out 2>err; status=$?
-check "no targets" "$status $(cat err)" "3 ego-match: empty.ego: holds no embeddings to search"
-"$bin/ego-match" empty.ego targets.ego >out 2>err; status=$?
-check "no queries" "$status $(wc -c <out)" "0 0"
-echo garbage >garbage.ego
-"$bin/ego-match" q1.ego garbage.ego >out 2>err; status=$?
-check "no stream" $status 3
-"$bin/ego-match" q1.ego absent.ego >out 2>err; status=$?
-check "absent" "$status $(cat err)" "3 ego-match: absent.ego: No such file or directory"
-
-# Matrices: .npy with and without lines beside, .fvecs.
-npy() { # rows, elements
-    printf '\223NUMPY\1\0\166\0%-117s\n' "{'descr': '<f4', 'fortran_order': False, 'shape': ($1, 2), }"
-    printf "$2"
+# pictures_of FILM MODEL: search a film, look again, show what was found.
+pictures_of() {
+    run 0 ego-embed "$1" --window 4 --stride 2 -o film.ego
+    ego-embed -q --text 'C washes a cup' | ego-match -k 3 - film.ego >"$out" 2>"$err"
+    is "ego-embed --text | ego-match - film.ego" 0 $?
+    cp "$out" piped
+    run 0 ego-match -k 3 --query 'C washes a cup' film.ego
+    holds_json "what a match carries" "$out" 'length > 0 and .[0].start < .[0].end and (.[0].id | contains("#t="))'
+    is "--query finds what a query stream finds" "$(jq -c '[.id, .score]' piped)" "$(jq -c '[.id, .score]' "$out")"
+    rm -rf sheet.png clips
+    run 0 ego-match -k 2 --query 'C washes a cup' film.ego --rerank 3 --sheet sheet.png --clips clips
+    holds_json "--rerank" "$out" 'length > 0 and all(.vtm >= 0 and .vtm <= 1 and .score == .vtm and has("dual")) and .[0].vtm >= .[-1].vtm'
+    is "--sheet is a PNG" '211 P N G' "$(head -c 4 sheet.png | od -An -c | xargs)"
+    is "a clip for each match" "$(wc -l <"$out")" "$(find clips -type f | wc -l)"
+    find clips -type f | while read -r clip; do
+        ego-embed -q --format jsonl "$clip" 2>&1 | grep -q '"embedding"' || echo "$clip"
+    done >unread
+    empty "clips that cannot be read again" unread
 }
-npy 2 "$zero$one$one$zero" >plain.npy
-check "npy" "$("$bin/ego-match" -k1 q1.ego plain.npy)" '{"query":"q1","rank":1,"id":1,"score":1}'
-cp plain.npy named.npy
-printf '{"id":"n","model":"m1"}\n{"id":"x","error":"gone"}\n{"id":"e","video":"e.mp4","row":1}\n' >named.jsonl
-check "npy with lines" "$("$bin/ego-match" -k1 q1.ego named.npy)" \
-    '{"query":"q1","rank":1,"id":"e","score":1,"video":"e.mp4"}'
-echo '{"id":"n"}' >named.jsonl
-"$bin/ego-match" -k1 q1.ego named.npy >out 2>err; status=$?
-check "npy with a line too few" "$status" 3
-contains "npy with a line too few: message" "$(cat err)" 'named.jsonl: expected 2 lines'
-printf '\2\0\0\0'"$zero$one"'\2\0\0\0'"$one$zero" >set.fvecs
-check "fvecs against itself" "$("$bin/ego-match" -k1 set.fvecs set.fvecs)" \
-    '{"query":0,"rank":1,"id":0,"score":1}
-{"query":1,"rank":1,"id":1,"score":1}'
-
-# Usage and output.
-"$bin/ego-match" q1.ego >out 2>err; status=$?
-check "one argument" "$status $(wc -c <out)" "2 0"
-"$bin/ego-match" - - >out 2>err; status=$?
-check "stdin twice" $status 2
-"$bin/ego-match" -k 0 q1.ego targets.ego >out 2>err; status=$?
-check "k" "$status $(head -1 err)" "2 ego-match: --top: expected a whole number from 1 to 1000000, found '0'"
-"$bin/ego-match" --dtype bf16 q1.ego targets.ego 2>err; status=$?
-check "dtype" "$status $(head -1 err)" "2 ego-match: --dtype: this build computes in f32 on the cpu only"
-"$bin/ego-match" q1.ego targets.ego >/dev/full 2>err; status=$?
-check "disk full" $status 3
-contains "disk full: message" "$(cat err)" 'stdout: cannot be written'
-"$bin/ego-match" -h >out; check "help" "$? $(($(wc -l <out) <= 24))" "0 1"
-contains "help has an example" "$(cat out)" "example:"
-contains version "$("$bin/ego-match" -V)" "ego-match (Ego) "
-for _ in $(seq 3000); do cat q1.ego; done >many.ego
-"$bin/ego-match" many.ego targets.ego 2>err | head -1 >/dev/null
-check "closed pipe" "${PIPESTATUS[0]} $(cat err)" "141 "
-"$bin/ego-match" --completion bash | bash -n; check "completion" $? 0
-
-echo "$count checks, $failed failed"
-[ $failed = 0 ]
+if small_video film.mp4; then
+    pictures_of film.mp4
+    rm film.mp4
+    run 1 ego-match -k 1 --query cup film.ego --sheet sheet.png
+    holds "$err" 'cannot be shown'
+else
+    skip_part "films: neither ffmpeg nor ego-synth"
+fi
+if [ -r "$real_clip" ]; then pictures_of "$real_clip"; else skip_part "the real clip: no $real_clip"; fi
+finish
