@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const char *text, *output;
 static double window, stride;
@@ -288,8 +289,39 @@ static ego_err describe_run(run *r, ego_buf *json) {
     return ego_buf_err(json);
 }
 
+static bool same_file(const char *a, const char *b) {
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino &&
+           S_ISREG(x.st_mode);
+}
+
+static ego_err spare(const ego_cli *cli, const char *path) {
+    for (size_t i = 0; i < cli->n_args; i++)
+        if (same_file(path, cli->args[i]))
+            return ego_fail(EGO_EINPUT, "%s is read: it would be overwritten; choose another -o",
+                            cli->args[i]);
+    return EGO_OK;
+}
+
+/* `-o clips.npy` also writes clips.jsonl, and that may be where the records are. */
+static ego_err spare_inputs(const ego_cli *cli) {
+    static const char *const suffixes[] = {[EGO_EMBED_NPY] = ".npy", [EGO_EMBED_FVECS] = ".fvecs"};
+    if (!output) return EGO_OK;
+    EGO_TRY(spare(cli, output));
+    if (format != EGO_EMBED_NPY && format != EGO_EMBED_FVECS) return EGO_OK;
+    const char *suffix = suffixes[format];
+    size_t stem = strlen(output) - (ego_has_suffix(output, suffix) ? strlen(suffix) : 0);
+    ego_buf ids = {0};
+    ego_buf_printf(&ids, "%.*s.jsonl", (int)stem, output);
+    ego_err err = ego_buf_err(&ids);
+    if (err == EGO_OK) err = spare(cli, ids.data);
+    ego_buf_release(&ids);
+    return err;
+}
+
 static ego_err open_output(run *r, ego_buf *description) {
     static const char *const layers[] = {"projected", "backbone", "tokens", "pixels"};
+    EGO_TRY(spare_inputs(r->cli));
     EGO_TRY(describe_run(r, description));
     EGO_TRY(ego_embed_output_open(&(ego_embed_output_options){.format = (ego_embed_format)format,
                                                               .path = output,

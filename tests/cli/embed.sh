@@ -154,6 +154,12 @@ run 2 ego-embed --window nothing film.mp4
 run 2 ego-embed --device cuda --text x
 run 2 ego-embed --format npy --text x
 holds "$err" '-o FILE'
+cp records.jsonl kept.jsonl
+run 2 ego-embed --format npy -o kept.npy kept.jsonl # FILE.jsonl would hold the ids
+holds "$err" 'kept.jsonl is read'
+run 2 ego-embed --format jsonl -o kept.jsonl ./kept.jsonl
+same "records that were read" records.jsonl kept.jsonl
+absent kept.npy
 run 3 ego-embed -m missing.safetensors --text x
 holds "$err" missing.safetensors
 run 3 ego-embed -m records.jsonl --text x
