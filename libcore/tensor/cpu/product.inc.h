@@ -81,8 +81,6 @@ TILES(TILE_FUNCTION)
 #define TILE_ENTRY(m, np) [m][np] = tile_##m##x##np,
 static tile_fn *const tiles[TILE_ROWS + 1][PANELS_MAX + 1] = {TILES(TILE_ENTRY)};
 
-static int64_t tile_count(int64_t rows) { return (rows + TILE_ROWS - 1) / TILE_ROWS; }
-
 /* How many panels a tile of m rows takes when `left` remain. Four are two pairs rather than three and a
  * thin one. */
 static int tile_width(int64_t m, int64_t left) {
@@ -144,22 +142,29 @@ static void finish(const ego__product *p, int64_t row, int64_t rows, int64_t fir
     }
 }
 
-/* One block of K for one group of panels, down all rows, which are cut into tiles that differ by at most
- * one row: a last tile of one row would cost as much as a whole one. */
-static void product_column(const ego__product *p, int64_t panel, int np, int64_t k, int64_t steps,
-                           const float *soon) {
-    int64_t count = tile_count(p->rows), panel_stride = p->k * EGO_PANEL;
+/* Rows are cut into tiles that differ by at most one row, taller ones first: a last tile of one row would
+ * cost as much as a whole one. */
+typedef struct tile_rows {
+    int64_t count, least, taller;
+} tile_rows;
+
+static tile_rows cut_rows(int64_t rows) {
+    int64_t count = (rows + TILE_ROWS - 1) / TILE_ROWS;
+    return (tile_rows){count, rows / count, rows % count};
+}
+
+/* One block of K for one group of panels, down all rows. */
+static void product_column(const ego__product *p, tile_rows cut, int64_t panel, int np, int64_t k,
+                           int64_t steps, const float *soon) {
+    int64_t panel_stride = p->k * EGO_PANEL, row = 0;
     const float *b = p->panels + panel * panel_stride + k * EGO_PANEL;
     int64_t column = panel * EGO_PANEL, end = column + np * EGO_PANEL;
     int64_t first = column < p->first ? p->first : column, last = end > p->last ? p->last : end;
     bool whole = first == column && last == end, add = k > 0;
-    for (int64_t t = 0; t < count; t++) {
-        int64_t row = t * p->rows / count, m = (t + 1) * p->rows / count - row;
+    for (int64_t t = 0; t < cut.count; t++) {
+        int64_t m = cut.least + (t < cut.taller);
         const float *a = p->a + row * p->a_stride + k;
         float *c = p->c + row * p->c_stride + column;
-        if (!add && steps > 256)
-            for (int64_t i = 0; i < m; i++)
-                for (int64_t j = 0; j < np; j++) __builtin_prefetch(c + i * p->c_stride + j * EGO_PANEL, 1);
         if (whole)
             tiles[m][np](steps, a, p->a_stride, b, panel_stride, c, p->c_stride, add,
                          t < np ? soon + t * panel_stride : b);
@@ -167,13 +172,15 @@ static void product_column(const ego__product *p, int64_t panel, int np, int64_t
             edge_tile(m, np, first - column, last - column, steps, a, p->a_stride, b, panel_stride, c,
                       p->c_stride, add);
         if (k + steps == p->k) finish(p, row, m, first, last);
+        row += m;
     }
 }
 
 /* Each group of panels once for all rows: the panels stream past, the rows stay in the second cache. */
 static void product(const ego__product *p) {
     if (p->rows == 0 || p->first >= p->last) return;
-    int64_t tallest = (p->rows + tile_count(p->rows) - 1) / tile_count(p->rows);
+    tile_rows cut = cut_rows(p->rows);
+    int64_t tallest = cut.least + (cut.taller > 0);
     int64_t panel = p->first / EGO_PANEL, end = ego_panel_count(p->last);
     while (panel < end) {
         int np = tile_width(tallest, end - panel);
@@ -184,7 +191,7 @@ static void product(const ego__product *p) {
             const float *soon = k + steps < p->k   ? b + (k + steps) * EGO_PANEL
                                 : panel + np < end ? b + np * p->k * EGO_PANEL
                                                    : b;
-            product_column(p, panel, np, k, steps, soon);
+            product_column(p, cut, panel, np, k, steps, soon);
             k += steps;
         } while (k < p->k);
         panel += np;

@@ -4,60 +4,79 @@
 
 #include "tensor/cpu/vector.inc.h"
 
+/* Σ (x - shift)^power, power 1 or 2, in four chains that do not wait for each other. */
+INLINE float sum_of(int64_t columns, const float *x, float shift, int power) {
+    vec sum[4] = {0};
+    int64_t j = 0;
+    for (; j + 4 * LANES <= columns; j += 4 * LANES)
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++) {
+            vec d = load(x + j + i * LANES) - splat(shift);
+            sum[i] += power == 2 ? d * d : d;
+        }
+    for (; j < columns; j += LANES) {
+        vec d = load_part(x + j, part(columns - j), shift) - splat(shift);
+        sum[0] += power == 2 ? d * d : d;
+    }
+    return sum_lanes((sum[0] + sum[1]) + (sum[2] + sum[3]));
+}
+
+INLINE void norm_vec(const float *x, const float *w, const float *b, float mean, float scale, float *y,
+                     int64_t n) {
+    vec v = (load_part(x, n, 0) - splat(mean)) * splat(scale);
+    store_part(y, v * load_part(w, n, 0) + load_part(b, n, 0), n);
+}
+
 static void layer_norm(int64_t rows, int64_t columns, const float *x, const float *w, const float *b,
                        float eps, float *y) {
     for (int64_t i = 0; i < rows; i++, x += columns, y += columns) {
-        vec sum = {0}, squares = {0};
-        for (int64_t j = 0; j < columns; j += LANES) sum += load_part(x + j, part(columns - j), 0);
-        float mean = sum_lanes(sum) / (float)columns;
-        for (int64_t j = 0; j < columns; j += LANES) {
-            vec d = load_part(x + j, part(columns - j), mean) - splat(mean);
-            squares += d * d;
-        }
-        float scale = 1.0f / sqrtf(sum_lanes(squares) / (float)columns + eps);
-        for (int64_t j = 0; j < columns; j += LANES) {
-            int64_t n = part(columns - j);
-            vec v = (load_part(x + j, n, 0) - splat(mean)) * splat(scale);
-            store_part(y + j, v * load_part(w + j, n, 0) + load_part(b + j, n, 0), n);
-        }
+        float mean = sum_of(columns, x, 0, 1) / (float)columns;
+        float scale = 1.0f / sqrtf(sum_of(columns, x, mean, 2) / (float)columns + eps);
+        int64_t j = 0;
+        for (; j + LANES <= columns; j += LANES)
+            norm_vec(x + j, w + j, b + j, mean, scale, y + j, LANES);
+        if (j < columns) norm_vec(x + j, w + j, b + j, mean, scale, y + j, columns - j);
     }
 }
 
-/* y = e^(scale (x - max x)); returns the sum. y may be x. */
-static float exp_row(int64_t columns, const float *x, float scale, float *y) {
-    vec most = splat(-INFINITY), sum = {0};
-    for (int64_t j = 0; j < columns; j += LANES)
-        most = larger(load_part(x + j, part(columns - j), -INFINITY), most);
-    float max = max_lanes(most);
-    for (int64_t j = 0; j < columns; j += LANES) {
-        int64_t n = part(columns - j);
-        vec v = exp_of_negative((load_part(x + j, n, -INFINITY) - splat(max)) * splat(scale));
-        store_part(y + j, v, n);
+INLINE vec exp_vec(const float *x, float max, float scale, int64_t n) {
+    return exp2_of_negative((load_part(x, n, -INFINITY) - splat(max)) * splat(scale));
+}
+
+/* y = e^(scale (x - max x)); returns the sum. y may be x. With `room`, y may be written up to the next
+ * multiple of LANES: whole vectors are read back without waiting for them. */
+INLINE float exp_row(int64_t columns, const float *x, float scale, float *y, bool room) {
+    vec most = splat(-INFINITY), sum = {0}, v;
+    int64_t j = 0;
+    for (; j + LANES <= columns; j += LANES) most = larger(load(x + j), most);
+    if (j < columns) most = larger(load_part(x + j, columns - j, -INFINITY), most);
+    float max = max_lanes(most), scale2 = scale * 0x1.715476p0f; /* log2(e) */
+    for (j = 0; j + LANES <= columns; j += LANES) {
+        store(y + j, v = exp_vec(x + j, max, scale2, LANES));
+        sum += v;
+    }
+    if (j < columns) {
+        store_part(y + j, v = exp_vec(x + j, max, scale2, columns - j), room ? LANES : columns - j);
         sum += v;
     }
     return sum_lanes(sum);
 }
 
 static void scale_row(int64_t columns, float scale, float *y) {
-    for (int64_t j = 0; j < columns; j += LANES) {
-        int64_t n = part(columns - j);
-        store_part(y + j, load_part(y + j, n, 0) * splat(scale), n);
-    }
+    int64_t j = 0;
+    for (; j + LANES <= columns; j += LANES) store(y + j, load(y + j) * splat(scale));
+    if (j < columns)
+        store_part(y + j, load_part(y + j, columns - j, 0) * splat(scale), columns - j);
 }
 
 static void softmax(int64_t rows, int64_t columns, const float *x, float *y) {
     for (int64_t i = 0; i < rows; i++, x += columns, y += columns)
-        scale_row(columns, 1.0f / exp_row(columns, x, 1.0f, y), y);
+        scale_row(columns, 1.0f / exp_row(columns, x, 1.0f, y, false), y);
 }
 
 static void l2_normalize(int64_t rows, int64_t columns, const float *x, float *y) {
     for (int64_t i = 0; i < rows; i++, x += columns, y += columns) {
-        vec squares = {0};
-        for (int64_t j = 0; j < columns; j += LANES) {
-            vec v = load_part(x + j, part(columns - j), 0);
-            squares += v * v;
-        }
-        float norm = sqrtf(sum_lanes(squares));
+        float norm = sqrtf(sum_of(columns, x, 0, 2));
         vec divisor = splat(norm < 1e-8f ? 1e-8f : norm);
         for (int64_t j = 0; j < columns; j += LANES) {
             int64_t n = part(columns - j);

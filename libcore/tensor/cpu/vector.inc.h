@@ -17,10 +17,13 @@
 
 #if defined(__AVX512F__)
 enum { LANES = 16 };
+#define FIRST_HALVES 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
 #elif defined(__AVX2__)
 enum { LANES = 8 };
+#define FIRST_HALVES 0, 8, 1, 9, 2, 10, 3, 11
 #else
 enum { LANES = 4 };
+#define FIRST_HALVES 0, 4, 1, 5
 #endif
 
 typedef float vec __attribute__((vector_size(LANES * 4)));
@@ -97,20 +100,39 @@ INLINE vec larger(vec a, vec b) {
 #endif
 }
 
-/* Across the lanes, always in the same order. */
+/* Across the lanes, always in the same order: each lane with the one half the remaining distance away. */
+INLINE ivec lane_swap(int distance) {
+    ivec lanes;
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES; i++) lanes[i] = i ^ distance;
+    return lanes;
+}
 INLINE float sum_lanes(vec v) {
-    float s[LANES];
-    memcpy(s, &v, sizeof s);
-    for (int half = LANES / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; i++) s[i] += s[i + half];
-    return s[0];
+#pragma GCC unroll 4
+    for (int half = LANES / 2; half > 0; half /= 2) v += __builtin_shuffle(v, lane_swap(half));
+    return v[0];
 }
 INLINE float max_lanes(vec v) {
-    float s[LANES];
-    memcpy(s, &v, sizeof s);
+#pragma GCC unroll 4
     for (int half = LANES / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; i++) s[i] = s[i] > s[i + half] ? s[i] : s[i + half];
-    return s[0];
+        v = larger(v, __builtin_shuffle(v, lane_swap(half)));
+    return v[0];
+}
+
+/* Rows become columns: interleaving row i with row i + LANES/2, log2(LANES) times over. */
+INLINE void transpose(vec row[LANES]) {
+    const ivec first = {FIRST_HALVES}, second = first + LANES / 2;
+    vec old[LANES];
+#pragma GCC unroll 4
+    for (int stage = 1; stage < LANES; stage *= 2) {
+#pragma GCC unroll 16
+        for (int i = 0; i < LANES; i++) old[i] = row[i];
+#pragma GCC unroll 16
+        for (int i = 0; i < LANES / 2; i++) {
+            row[2 * i] = __builtin_shuffle(old[i], old[i + LANES / 2], first);
+            row[2 * i + 1] = __builtin_shuffle(old[i], old[i + LANES / 2], second);
+        }
+    }
 }
 
 INLINE vec abs_vec(vec x) { return (vec)((ivec)x & 0x7FFFFFFF); }
@@ -138,13 +160,23 @@ INLINE vec exp_parts(vec x, vec *power) {
     return (p * r) * r + r;
 }
 
-/* e^x for x ≤ 0; 0 below -87. */
-INLINE vec exp_of_negative(vec x) {
-    vec power;
-    vec clamped = at_least(-87.0f, x);
-    vec q = exp_parts(clamped, &power);
-    vec y = power * q + power;
-    return (vec)((ivec)y & ~(ivec)(x < splat(-87.0f)));
+/* 2^f - 1 for |f| ≤ 1/2, with error below 1.6e-8 relative to 2^f. */
+INLINE vec exp2_part(vec f) {
+    vec q = splat(0.00015353358f);
+    q = q * f + splat(0.0013398875f);
+    q = q * f + splat(0.009618437f);
+    q = q * f + splat(0.055503324f);
+    q = q * f + splat(0.24022648f);
+    q = q * f + splat(0.6931472f);
+    return q * f;
+}
+
+/* 2^x for x ≤ 0; 0 below -126. */
+INLINE vec exp2_of_negative(vec x) {
+    vec power, clamped = at_least(-126.0f, x);
+    vec f = clamped - nearest(clamped, &power);
+    vec y = exp2_part(f) * power + power;
+    return (vec)((ivec)y & ~(ivec)(x < splat(-126.0f)));
 }
 
 /* x Φ(x) = max(x, 0) - |x| Φ(-|x|), and Φ(-a) = 2^-p(a) with a polynomial p fitted on [0, 6.5] where
@@ -164,13 +196,7 @@ INLINE vec gelu(vec x) {
     p = p * a + splat(0.99999994f);
     vec power, f = -p;
     f = f - nearest(f, &power);
-    vec q = splat(0.00015353358f); /* 2^f = 1 + f q(f), |f| ≤ 1/2 */
-    q = q * f + splat(0.0013398875f);
-    q = q * f + splat(0.009618437f);
-    q = q * f + splat(0.055503324f);
-    q = q * f + splat(0.24022648f);
-    q = q * f + splat(0.6931472f);
-    vec tail = (q * f) * power + power;
+    vec tail = exp2_part(f) * power + power;
     return at_least(0.0f, x) - a * tail;
 }
 
