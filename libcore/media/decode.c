@@ -40,11 +40,13 @@ struct ego_video {
     double now_time, next_time; /* seconds */
     bool has_now, has_next, draining, ended;
     bool has_origin;
+    bool in_order;      /* damage was met behind a jump: no more jumps */
     int64_t origin;     /* time stamp of the first frame: time 0 */
     int64_t trust_from; /* after a seek: earlier frames may miss what they refer to */
     int fruitless, read_errors;
     ego__orientation orientation;
     history history;
+    ego__complaints complaints; /* of the decoder */
     ego_video_info info;
     bool measured;
     ego_video_damage damage;
@@ -130,10 +132,11 @@ static ego_err feed(ego_video *v) {
         return EGO_OK;
     }
     v->read_errors = 0;
+    bool trusted = v->packet->pts == AV_NOPTS_VALUE || v->packet->pts >= v->trust_from;
+    atomic_store(&v->complaints.excused, !trusted);
     rc = avcodec_send_packet(v->codec, v->packet);
-    av_packet_unref(v->packet);
     if (rc == AVERROR(ENOMEM)) return ego__fail_av(v->path, rc, "decoding");
-    if (rc < 0) note_damage(v, rc, "a packet cannot be decoded");
+    if (rc < 0 && trusted) note_damage(v, rc, "a packet cannot be decoded");
     if (++v->fruitless > MAX_FRUITLESS) v->damage.cut = v->ended = true;
     return EGO_OK;
 }
@@ -205,6 +208,7 @@ static ego_err start(ego_video *v) {
     v->codec->thread_count = v->options.threads ? (int)v->options.threads : 1;
     v->codec->pkt_timebase = v->in.stream->time_base;
     v->codec->max_pixels = MAX_PIXELS;
+    v->codec->opaque = &v->complaints;
     if (rc < 0 || (rc = avcodec_open2(v->codec, decoder, NULL)) < 0)
         return ego__fail_av(v->path, rc, "the decoder cannot be opened");
     v->orientation = ego__orientation_of(ego__demux_matrix(&v->in));
@@ -264,7 +268,7 @@ static ego_err replay(ego_video *v, int64_t target, double t) {
 /* Whether a key frame stands far enough before the target for a jump to save decoding. */
 static bool jump_pays(const ego_video *v, int64_t target) {
     int64_t key;
-    return v->has_now && !v->ended && ego__demux_key_before(&v->in, target, &key) &&
+    return !v->in_order && v->has_now && !v->ended && ego__demux_key_before(&v->in, target, &key) &&
            seconds(v, key) > v->now_time + KEY_GAIN * frame_duration(v, v->now);
 }
 
@@ -277,6 +281,29 @@ static ego_err show_next(ego_video *v) {
     return decode_next(v);
 }
 
+static ego_err show_until(ego_video *v, double t) {
+    if (!v->has_now) EGO_TRY(show_next(v));
+    while (v->has_next && v->next_time <= t + CLOCK) EGO_TRY(show_next(v));
+    return EGO_OK;
+}
+
+static int64_t trouble(ego_video *v) {
+    return v->damage.errors + v->damage.damaged + atomic_load(&v->complaints.count);
+}
+
+/* By the index, or else from the beginning. How a decoder hides damage may depend on frames before the
+ * key frame: a jump that met any is taken back, and the file read in order from then on. */
+static ego_err go_to(ego_video *v, int64_t target, double t) {
+    int64_t before = trouble(v);
+    bool done = false;
+    if (!v->in_order) EGO_TRY(jump(v, target, &done));
+    if (done) EGO_TRY(show_until(v, t));
+    if (done && trouble(v) == before) return EGO_OK;
+    v->in_order = v->in_order || done;
+    EGO_TRY(start(v));
+    return show_until(v, t);
+}
+
 ego_err ego_video_seek(ego_video *v, double t) {
     if (!(fabs(t) < 1e9))
         return ego_fail(EGO_EINPUT, "%s: expected a time in seconds, found %g", v->path, t);
@@ -284,16 +311,10 @@ ego_err ego_video_seek(ego_video *v, double t) {
     double from_origin = fmax(t, 0) + CLOCK;
     int64_t target = v->origin + (int64_t)floor(from_origin * base.den / base.num);
     bool lost = !v->has_now && !v->has_next; /* an earlier request failed on the way */
-    bool back = v->has_now && v->now_time > 0 && from_origin < v->now_time, done = false;
-    if (is_pipe(v) && (back || lost)) {
-        EGO_TRY(replay(v, target, t));
-    } else if (back || lost || jump_pays(v, target)) {
-        EGO_TRY(jump(v, target, &done));
-        if (!done) EGO_TRY(start(v));
-    }
-    if (!v->has_now) EGO_TRY(show_next(v));
-    while (v->has_next && v->next_time <= t + CLOCK) EGO_TRY(show_next(v));
-    return EGO_OK;
+    bool back = lost || (v->has_now && v->now_time > 0 && from_origin < v->now_time);
+    if (back && is_pipe(v)) EGO_TRY(replay(v, target, t));
+    else if (back || jump_pays(v, target)) return go_to(v, target, t);
+    return show_until(v, t);
 }
 
 double ego_video_time(const ego_video *v) { return v->now_time; }

@@ -14,7 +14,8 @@
  *
  * Damage: a frame that the decoder marks as damaged is used as it is; packets cut off by the end of the
  * file are not. Reading goes on behind errors until nothing came out for a bounded while. What happened
- * stands in ego_video_damage; it is no failure, as long as one frame could be shown.
+ * stands in ego_video_damage; it is no failure, as long as one frame could be shown. Only where the
+ * container's own structure is damaged may a seek show frames that playing from the start loses.
  *
  * One ego_video belongs to one thread at a time.
  */

@@ -18,8 +18,16 @@ enum {
 static void (*log_sink)(const char *line);
 static _Thread_local char log_last[256]; /* its latest complaint on this thread, for messages */
 
+static void note_complaint(void *context) {
+    const AVClass *class = context ? *(const AVClass **)context : NULL;
+    if (!class || class != avcodec_get_class()) return;
+    ego__complaints *complaints = ((AVCodecContext *)context)->opaque;
+    if (complaints && !atomic_load(&complaints->excused)) atomic_fetch_add(&complaints->count, 1);
+}
+
 static void on_log(void *context, int level, const char *format, va_list args) {
     if (level > AV_LOG_WARNING) return;
+    if (level <= AV_LOG_ERROR) note_complaint(context);
     char line[256];
     int prefix = 1;
     av_log_format_line(context, level, format, args, line, sizeof line, &prefix);

@@ -59,6 +59,13 @@ ego_err ego__fail_av(const char *path, int code, const char *doing);
 /* The same as text: "what: meaning: words". */
 void ego__describe_av(char *text, size_t n, int code, const char *what);
 
+/* Where a decoder's complaints are counted: its context's `opaque` points here. Many decoders hide damage
+ * and only mention it. While `excused` they may complain: frames that will not be shown are decoded. */
+typedef struct ego__complaints {
+    atomic_llong count;
+    atomic_bool excused;
+} ego__complaints;
+
 /* Silences libav (once) and forgets its latest words on this thread. */
 void ego__quiet_av(void);
 

@@ -73,6 +73,11 @@ ff -i bars.nut -frames:v 60 $x264 -bf 2 part1.ts && ff -ss 2 -i bars.nut -frames
     cat part1.ts part2.ts >joined.ts || missing joined.ts
 rm -f part1.ts part2.ts
 
+# Streams in mp4, its tables in front: damage behind them is the stream's alone.
+for file in opengop.mkv hevc.mkv vp9.webm refresh.mkv ten.mkv; do
+    [ -f "$file" ] && { ff -i "$file" -c copy -movflags +faststart "in_${file%.*}.mp4" || missing "in_${file%.*}.mp4"; }
+done
+
 # Cut short: 60 percent of the bytes.
 for file in h264.mp4 opengop.mkv h264.ts mpeg4.avi; do
     [ -f "$file" ] && head -c $(($(wc -c <"$file") * 6 / 10)) "$file" >"cut_$file"

@@ -344,6 +344,60 @@ static void test_lies(void) {
     free(bytes);
 }
 
+/* ---- the same pixels, also of damaged files --------------------------------------------------------- */
+
+static uint64_t hash_image(const ego_image *image) {
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < 3 * (size_t)image->width * (size_t)image->height; i++)
+        hash = (hash ^ image->rgb[i]) * 0x100000001b3u;
+    return hash;
+}
+
+static void check_pixels(const char *file, const uint8_t *bytes, size_t n, int round) {
+    enum { STEPS = 250, REQUESTS = 60 };
+    static uint64_t played[STEPS];
+    ego_video *video = NULL;
+    ego_image image = {0};
+    int wrong = 0;
+    if (ego_video_open_memory(bytes, n, file, NULL, &video) != EGO_OK) return;
+    for (int i = 0; i < STEPS; i++) {
+        CHECK_OK(ego_video_frame_at(video, (i + 0.5) * 0.04, &image));
+        played[i] = hash_image(&image);
+    }
+    bool damaged = ego_video_get_damage(video)->errors + ego_video_get_damage(video)->damaged > 0;
+    ego_video_close(video);
+    CHECK(round > 0 || !damaged);
+    if (!CHECK_OK(ego_video_open_memory(bytes, n, file, NULL, &video))) return;
+    for (int k = 0; k < REQUESTS; k++) {
+        int i = (int)ego_rng_below((uint64_t)round, (uint64_t)k, STEPS);
+        CHECK_OK(ego_video_frame_at(video, (i + 0.5) * 0.04, &image));
+        wrong += hash_image(&image) != played[i];
+    }
+    if (!CHECK(wrong == 0))
+        fprintf(stderr, "    %s, damage %d: %d of %d frames differ from playing\n", file, round, wrong, REQUESTS);
+    ego_image_free(&image);
+    ego_video_close(video);
+}
+
+static void test_pixels(void) {
+    static const char *const files[] = {"h264.mp4", "in_opengop.mp4", "in_hevc.mp4", "in_vp9.mp4", "in_refresh.mp4", "in_ten.mp4", "opengop.mkv", "vp9.webm"};
+    for (size_t f = 0; f < sizeof files / sizeof *files; f++) {
+        if (access(media_path(files[f]), R_OK) != 0) continue;
+        size_t n;
+        uint8_t *bytes = load(files[f], &n);
+        bool mp4 = strstr(files[f], ".mp4"); /* of others the container would be damaged, too */
+        uint8_t *data = mp4 ? find_box(bytes, n, "mdat") : bytes;
+        if (!CHECK(data != NULL)) continue;
+        size_t first = (size_t)(data - bytes) + 100;
+        for (int round = 0; round < (mp4 ? 4 : 1); round++) { /* each round adds damage */
+            for (int k = 0; k < 4 * round; k++)
+                bytes[first + ego_rng_below(9, (uint64_t)(round * 100 + k), (uint32_t)(n - first))] ^= 0x55;
+            check_pixels(files[f], bytes, n, round);
+        }
+        free(bytes);
+    }
+}
+
 static void test_refused(void) {
     ego_video *video = NULL;
     CHECK_ERR(EGO_EIO, ego_video_open("/nowhere/at all.mp4", NULL, &video));
@@ -368,6 +422,7 @@ int main(void) {
     test_pipe();
     test_orientation();
     test_lies();
+    test_pixels();
     test_refused();
     media_remove();
     return check_done();
