@@ -67,14 +67,16 @@ int main(int argc, char **argv) {
     ego_cli cli;
     if (!ego_cli_begin(&cli, &tool, argc, argv)) return ego_cli_end(&cli);
     if (cli.n_args > 1 || (cli.n_args == 0 && !preview)) {
-        ego_cli_usage(&cli, cli.n_args ? "one directory expected, found %zu arguments"
-                                       : "the directory to write to is missing (%zu arguments)",
+        ego_cli_usage(&cli,
+                      cli.n_args ? "one directory expected, found %zu arguments"
+                                 : "the directory to write to is missing (%zu arguments)",
                       cli.n_args);
         return ego_cli_end(&cli);
     }
     ego_synth_options o = {.directory = cli.n_args ? cli.args[0] : NULL,
                            .train_videos = split == 1 ? 0 : (int)videos,
-                           .test_videos = split == 0 ? 0 : (int)(split == BOTH ? (videos + 1) / 2 : videos),
+                           .test_videos =
+                               split == 0 ? 0 : (int)(split == BOTH ? (videos + 1) / 2 : videos),
                            .minutes = minutes,
                            .seed = (uint64_t)cli.seed,
                            .threads = (unsigned)cli.threads,

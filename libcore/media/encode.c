@@ -55,7 +55,7 @@ const char *ego_encode_name(void) {
     const AVCodec *codec = find_codec();
     if (!codec) return "none";
     return strcmp(codec->name, "libx264") == 0 ? "libx264 (" LIBAVCODEC_IDENT ")"
-                                                : "mpeg4 (" LIBAVCODEC_IDENT ")";
+                                               : "mpeg4 (" LIBAVCODEC_IDENT ")";
 }
 
 static void encoder_free(ego_encoder *e) {
@@ -78,8 +78,8 @@ void ego_encode_abort(ego_encoder *encoder) {
 static ego_err open_codec(ego_encoder *e, const ego_encode_options *o) {
     const AVCodec *codec = find_codec();
     if (!codec)
-        return ego_fail(EGO_EUNSUPPORTED, "%s: this FFmpeg has neither libx264 nor an MPEG-4 encoder",
-                        e->path);
+        return ego_fail(EGO_EUNSUPPORTED,
+                        "%s: this FFmpeg has neither libx264 nor an MPEG-4 encoder", e->path);
     AVCodecContext *c = e->codec = avcodec_alloc_context3(codec);
     if (!c) return fail_av(e, "opening the encoder", AVERROR(ENOMEM));
     c->width = o->width;
@@ -118,13 +118,15 @@ static ego_err open_output(ego_encoder *e) {
     if (code < 0) return fail_av(e, "opening the MP4 writer", code);
     EGO_TRY(ego_outfile_open(e->path, &e->file));
     uint8_t *buffer = av_malloc(IO_BYTES);
-    if (buffer) e->io = avio_alloc_context(buffer, IO_BYTES, 1, e->file.stream, NULL, io_write, io_seek);
+    if (buffer)
+        e->io = avio_alloc_context(buffer, IO_BYTES, 1, e->file.stream, NULL, io_write, io_seek);
     if (!e->io) {
         av_free(buffer);
         return fail_av(e, "opening the MP4 writer", AVERROR(ENOMEM));
     }
     e->format->pb = e->io;
-    e->format->flags |= AVFMT_FLAG_CUSTOM_IO | AVFMT_FLAG_BITEXACT; /* no dates or versions inside */
+    e->format->flags |=
+        AVFMT_FLAG_CUSTOM_IO | AVFMT_FLAG_BITEXACT; /* no dates or versions inside */
     return EGO_OK;
 }
 
@@ -155,12 +157,13 @@ static ego_err open_frame(ego_encoder *e, const ego_encode_options *o) {
     return EGO_OK;
 }
 
-ego_err ego_encode_open(const char *path, const ego_encode_options *options, ego_encoder **encoder) {
+ego_err ego_encode_open(const char *path, const ego_encode_options *options,
+                        ego_encoder **encoder) {
     const ego_encode_options *o = options;
     if (o->width < 16 || o->height < 16 || o->width > 8192 || o->height > 8192 || o->width % 2 ||
         o->height % 2)
-        return ego_fail(EGO_EINPUT, "%s: a video of %dx%d: both sides must be even and 16 to 8192", path,
-                        o->width, o->height);
+        return ego_fail(EGO_EINPUT, "%s: a video of %dx%d: both sides must be even and 16 to 8192",
+                        path, o->width, o->height);
     if (o->fps_num < 1 || o->fps_den < 1 || o->fps_num / o->fps_den > 1000)
         return ego_fail(EGO_EINPUT, "%s: %d/%d frames a second cannot be encoded", path, o->fps_num,
                         o->fps_den);
@@ -177,8 +180,10 @@ ego_err ego_encode_open(const char *path, const ego_encode_options *options, ego
     if (err == EGO_OK) err = open_codec(e, o);
     if (err == EGO_OK) err = open_stream(e);
     if (err == EGO_OK) err = open_frame(e, o);
-    if (err == EGO_OK) *encoder = e;
-    else encoder_free(e);
+    if (err == EGO_OK)
+        *encoder = e;
+    else
+        encoder_free(e);
     return err;
 }
 
@@ -199,8 +204,8 @@ static ego_err encode_frame(ego_encoder *e, const AVFrame *frame) {
 
 ego_err ego_encode_write(ego_encoder *e, const ego_image *image) {
     if (image->width != e->frame->width || image->height != e->frame->height)
-        return ego_fail(EGO_EINPUT, "%s: a picture of %dx%d in a video of %dx%d", e->path, image->width,
-                        image->height, e->frame->width, e->frame->height);
+        return ego_fail(EGO_EINPUT, "%s: a picture of %dx%d in a video of %dx%d", e->path,
+                        image->width, image->height, e->frame->width, e->frame->height);
     int code = av_frame_make_writable(e->frame);
     if (code < 0) return fail_av(e, "encoding", code);
     const uint8_t *rows[4] = {image->rgb};

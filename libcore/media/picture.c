@@ -38,7 +38,8 @@ ego_err ego_png_write(const ego_image *image, const char *path) {
     ego_err err = EGO_OK;
     ego_outfile out = {0};
     png_infop info = NULL;
-    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, png_refused, png_ignored);
+    png_structp png =
+        png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, png_refused, png_ignored);
     if (png) info = png_create_info_struct(png);
     if (!info) {
         err = ego_fail(EGO_ENOMEM, "%s: out of memory for a PNG writer", path);
@@ -254,20 +255,28 @@ void ego_draw_heat(ego_image *image, const float *map, int columns, int rows, fl
             float rgb[3], hide = strength * v;
             heat_colour(v, rgb);
             uint8_t *p = pixel_at(image, x, y);
-            for (int c = 0; c < 3; c++)
-                p[c] = (uint8_t)(p[c] * (1 - hide) + rgb[c] * hide + 0.5f);
+            for (int c = 0; c < 3; c++) p[c] = (uint8_t)(p[c] * (1 - hide) + rgb[c] * hide + 0.5f);
         }
     }
 }
 
 /* ---- contact sheets ------------------------------------------------------------------------------- */
 
-enum { SHEET_GAP = 4, SHEET_LABEL = 190, SHEET_MIN_LABEL_LINES = 3, SHEET_MAX_SIDE = 16384 };
+enum { SHEET_GAP = 4, SHEET_LABEL = 222, SHEET_MIN_LABEL_LINES = 3, SHEET_MAX_SIDE = 16384 };
 
 static int scaled_width(const ego_image *frame, int height) {
     if (frame->height < 1 || frame->width < 1) return height;
     long long width = ((long long)frame->width * height + frame->height / 2) / frame->height;
     return width < 1 ? 1 : width > SHEET_MAX_SIDE ? SHEET_MAX_SIDE : (int)width;
+}
+
+/* Letters twice as large where the label has room for them. */
+static int label_scale(const char *label, int height) {
+    int columns = (SHEET_LABEL - SHEET_GAP) / (2 * EGO_FONT_ADVANCE), lines = 0;
+    for (size_t n = strlen(label), skip, bytes; n > 0;
+         n -= bytes + skip, label += bytes + skip, lines++)
+        bytes = line_bytes(label, n, (size_t)columns, &skip);
+    return lines * 2 * EGO_FONT_LINE <= height ? 2 : 1;
 }
 
 ego_err ego_sheet(const ego_sheet_row *rows, size_t row_count, int frame_height, ego_image *sheet) {
@@ -293,7 +302,8 @@ ego_err ego_sheet(const ego_sheet_row *rows, size_t row_count, int frame_height,
     ego_draw_fill(sheet, paper);
     int y = SHEET_GAP;
     for (size_t i = 0; i < row_count; i++, y += row_height + SHEET_GAP) {
-        ego_draw_paragraph(sheet, SHEET_GAP, y, SHEET_LABEL - SHEET_GAP, row_height, 1,
+        int scale = label_scale(rows[i].label, row_height);
+        ego_draw_paragraph(sheet, SHEET_GAP, y, SHEET_LABEL - SHEET_GAP, row_height, scale,
                            rows[i].label, ink);
         int x = SHEET_LABEL + SHEET_GAP;
         for (size_t j = 0; j < rows[i].frame_count; j++) {

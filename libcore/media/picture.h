@@ -43,8 +43,8 @@ void ego_draw_heat(ego_image *image, const float *map, int columns, int rows, fl
 
 /* A contact sheet: one row per item, its label at the left, its frames left to right. */
 typedef struct ego_sheet_row {
-    const char *label;        /* UTF-8; '\n' breaks a line */
-    const ego_image *frames;  /* borrowed; frames may differ in size */
+    const char *label;       /* UTF-8; '\n' breaks a line */
+    const ego_image *frames; /* borrowed; frames may differ in size */
     size_t frame_count;
 } ego_sheet_row;
 

@@ -62,7 +62,8 @@ ego_clip_bounds ego_clip_of(const ego_synth_set *set, const ego_script *s, int a
 
 /* ---- egoclip.csv ---------------------------------------------------------------------------------- */
 
-static void write_row(const ego_synth_set *set, const ego_script *s, int action, int index, ego_buf *csv) {
+static void write_row(const ego_synth_set *set, const ego_script *s, int action, int index,
+                      ego_buf *csv) {
     const ego_action *a = &s->actions[action];
     ego_clip_bounds clip = ego_clip_of(set, s, action);
     ego_buf_printf(csv, "%d\t%s\t", index, s->uid);
@@ -84,8 +85,9 @@ static void write_row(const ego_synth_set *set, const ego_script *s, int action,
 ego_err ego_annotate_egoclip(const ego_synth_set *set) {
     ego_buf csv = {0};
     int index = 0;
-    ego_buf_text(&csv, "clip_idx\tvideo_uid\tvideo_dur\tnarration_source\tnarration_ind\tnarration_time\t"
-                       "clip_start\tclip_end\tclip_text\ttag_verb\ttag_noun\n");
+    ego_buf_text(&csv,
+                 "clip_idx\tvideo_uid\tvideo_dur\tnarration_source\tnarration_ind\tnarration_time\t"
+                 "clip_start\tclip_end\tclip_text\ttag_verb\ttag_noun\n");
     for (int v = 0; v < set->count; v++)
         for (int a = 0; a < set->scripts[v].action_count; a++)
             write_row(set, &set->scripts[v], a, index++, &csv);

@@ -32,7 +32,8 @@ static const ego_action *action_of(const maker *m, clip c) {
 }
 
 static bool apart(const maker *m, clip a, clip b) {
-    return !ego_narration_fits(script_of(m, a), action_of(m, a), script_of(m, b), action_of(m, b)) &&
+    return !ego_narration_fits(script_of(m, a), action_of(m, a), script_of(m, b),
+                               action_of(m, b)) &&
            !ego_narration_fits(script_of(m, b), action_of(m, b), script_of(m, a), action_of(m, a));
 }
 
@@ -68,7 +69,8 @@ static bool gather_inter(maker *m, clip group[CHOICES]) {
 /* Five clips out of a few neighbours in time, in no order. */
 static bool gather_intra(maker *m, clip group[CHOICES]) {
     clip first = m->clips[draw(m, m->count)];
-    int actions = script_of(m, first)->action_count, window = actions < NEIGHBOURS ? actions : NEIGHBOURS;
+    int actions = script_of(m, first)->action_count,
+        window = actions < NEIGHBOURS ? actions : NEIGHBOURS;
     int from = first.action - draw(m, window), n = 0;
     if (from > actions - window) from = actions - window;
     if (from < 0) from = 0;
@@ -113,10 +115,11 @@ static void write_clip(const maker *m, clip c, ego_buf *json) {
     ego_buf_release(&nouns);
 }
 
-static void write_question(maker *m, const clip group[CHOICES], int type, int number, ego_buf *json) {
+static void write_question(maker *m, const clip group[CHOICES], int type, int number,
+                           ego_buf *json) {
     int answer = draw(m, CHOICES);
-    ego_buf_printf(json, "%s\n\"%d\":{\"answer\":%d,\"types\":%d,\"query\":", number ? "," : "", number,
-                   answer, type);
+    ego_buf_printf(json, "%s\n\"%d\":{\"answer\":%d,\"types\":%d,\"query\":", number ? "," : "",
+                   number, answer, type);
     write_clip(m, group[answer], json);
     ego_buf_text(json, ",\"choices\":{");
     for (int i = 0; i < CHOICES; i++) {

@@ -44,7 +44,8 @@ static const asking askings[] = {
     {EGO_SHAKE, false, "Objects: What X did I Y?", "When did I {l}shake the {t}?"},
     {EGO_WAVE, false, "Objects: What X did I Y?", "When did I {l}wave the {t}?"},
     {EGO_PUSH_LEFT, false, "Place: Where did I put X?", "When did I {l}push the {t} to the left?"},
-    {EGO_PUSH_RIGHT, false, "Place: Where did I put X?", "When did I {l}push the {t} to the right?"},
+    {EGO_PUSH_RIGHT, false, "Place: Where did I put X?",
+     "When did I {l}push the {t} to the right?"},
 };
 enum { ASKINGS = sizeof askings / sizeof *askings };
 
@@ -64,8 +65,10 @@ static const char *which_one(const ego_script *s, int from, int to, const asking
     int before = 0, after = 0;
     for (int i = from; i < to; i++) {
         if (i == action || !answers(q, &s->actions[action], &s->actions[i])) continue;
-        if (i < action) before++;
-        else after++;
+        if (i < action)
+            before++;
+        else
+            after++;
     }
     return before + after == 0 ? "" : !before ? "first " : !after ? "last " : NULL;
 }
@@ -77,9 +80,12 @@ static void write_text(const ego_script *s, const query *q, ego_buf *text) {
             ego_buf_char(text, *p);
             continue;
         }
-        if (p[1] == 't') ego_annotation_thing(s, a->thing, text);
-        else if (p[1] == 's') ego_annotation_thing(s, a->second, text);
-        else ego_buf_text(text, q->which);
+        if (p[1] == 't')
+            ego_annotation_thing(s, a->thing, text);
+        else if (p[1] == 's')
+            ego_annotation_thing(s, a->second, text);
+        else
+            ego_buf_text(text, q->which);
         p += 2;
     }
 }
@@ -94,7 +100,9 @@ static int choose_queries(const ego_script *s, uint64_t stream, int from, int to
             if (!which) continue;
             query q = {&askings[k], a, which};
             /* A reservoir keeps each with equal chances. */
-            int slot = n < QUERIES_MAX ? n++ : (int)ego_rng_below(stream, (uint64_t)seen, (uint32_t)seen + 1);
+            int slot = n < QUERIES_MAX
+                           ? n++
+                           : (int)ego_rng_below(stream, (uint64_t)seen, (uint32_t)seen + 1);
             seen++;
             if (slot < QUERIES_MAX) chosen[slot] = q;
         }
@@ -124,7 +132,8 @@ static void write_member_seconds(ego_buf *json, const char *key, double value) {
     ego_annotation_seconds(json, value);
 }
 
-static void write_official_query(const ego_script *s, const window *w, const query *q, ego_buf *json) {
+static void write_official_query(const ego_script *s, const window *w, const query *q,
+                                 ego_buf *json) {
     const ego_action *a = &s->actions[q->action];
     double start = (double)(a->start - w->start) / EGO_SYNTH_FPS;
     double end = (double)(a->end - w->start) / EGO_SYNTH_FPS;
@@ -149,8 +158,8 @@ static void clip_uid(const ego_script *s, int index, ego_buf *text) {
     ego_buf_printf(text, "%s-clip%d", s->uid, index);
 }
 
-static void write_official_clip(const ego_script *s, const window *w, int index, const query *queries,
-                                int n, ego_buf *json) {
+static void write_official_clip(const ego_script *s, const window *w, int index,
+                                const query *queries, int n, ego_buf *json) {
     if (index) ego_buf_char(json, ',');
     ego_buf_text(json, "{\"clip_uid\":\"");
     clip_uid(s, index, json);
@@ -171,8 +180,8 @@ static void write_official_clip(const ego_script *s, const window *w, int index,
     ego_buf_text(json, "]}]}");
 }
 
-static void write_processed_clip(const ego_script *s, const window *w, int index, const query *queries,
-                                 int n, ego_buf *json) {
+static void write_processed_clip(const ego_script *s, const window *w, int index,
+                                 const query *queries, int n, ego_buf *json) {
     const double fps = 1.875;
     int frames = (int)((double)(w->end - w->start) / EGO_SYNTH_FPS * fps);
     ego_buf_char(json, '"');
@@ -223,8 +232,9 @@ ego_err ego_annotate_nlq(const ego_synth_set *set) {
     ego_buf official = {0}, processed = {0}, shapes = {0}, none = {0};
     ego_err err;
     int written = 0;
-    ego_buf_printf(&official, "{\"version\":\"1.0\",\"description\":\"Synthetic natural language queries\","
-                              "\"manifest\":\"manifest.json\",\"split\":\"%s\",\"videos\":[",
+    ego_buf_printf(&official,
+                   "{\"version\":\"1.0\",\"description\":\"Synthetic natural language queries\","
+                   "\"manifest\":\"manifest.json\",\"split\":\"%s\",\"videos\":[",
                    train ? "train" : "val");
     for (int v = 0; v < set->count; v++) {
         const ego_script *s = &set->scripts[v];
@@ -233,7 +243,8 @@ ego_err ego_annotate_nlq(const ego_synth_set *set) {
         window w = {0};
         for (int clip = 0; next_window(s, &w); clip++) {
             query queries[QUERIES_MAX];
-            int n = choose_queries(s, ego_rng_stream(stream, (uint64_t)clip), w.from, w.to, queries);
+            int n =
+                choose_queries(s, ego_rng_stream(stream, (uint64_t)clip), w.from, w.to, queries);
             write_official_clip(s, &w, clip, queries, n, &official);
             ego_buf_text(&processed, written ? ",\n" : "{\n");
             write_processed_clip(s, &w, clip, queries, n, &processed);

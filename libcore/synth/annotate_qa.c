@@ -16,7 +16,8 @@
 int ego_qa_intervals(const ego_script *s, int *ends, int max) {
     int n = 0, start = 0, limit = EGO_QA_SECONDS * EGO_SYNTH_FPS;
     for (int i = 0; i < s->action_count && n < max; i++) {
-        int border = i + 1 < s->action_count ? (s->actions[i].end + s->actions[i + 1].start) / 2 : s->frames;
+        int border =
+            i + 1 < s->action_count ? (s->actions[i].end + s->actions[i + 1].start) / 2 : s->frames;
         int next = i + 2 < s->action_count ? (s->actions[i + 1].end + s->actions[i + 2].start) / 2
                                            : s->actions[s->action_count - 1].end + 10;
         if (i + 1 < s->action_count && next - start <= limit) continue;
@@ -38,16 +39,21 @@ void ego_qa_interval_name(const ego_script *s, int start, int end, ego_buf *name
 
 enum { COUNTS = 10 };
 
-static const char *const fixed_answers[] = {"<UNK0>", "<UNK1>", "yes",  "no",       "left",
-                                            "right",  "me",     "the other person", "nobody"};
+static const char *const fixed_answers[] = {
+    "<UNK0>", "<UNK1>", "yes", "no", "left", "right", "me", "the other person", "nobody"};
 enum { FIXED = sizeof fixed_answers / sizeof *fixed_answers };
 
 static void answer_text(int answer, ego_buf *text) {
-    if (answer < FIXED) ego_buf_text(text, fixed_answers[answer]);
-    else if ((answer -= FIXED) < COUNTS) ego_buf_printf(text, "%d", answer);
-    else if ((answer -= COUNTS) < EGO_HUE_COUNT) ego_buf_text(text, ego_hue_words[answer]);
-    else if ((answer -= EGO_HUE_COUNT) < EGO_KIND_COUNT) ego_buf_text(text, ego_kind_infos[answer].word);
-    else ego_buf_text(text, ego_verb_infos[answer - EGO_KIND_COUNT].word);
+    if (answer < FIXED)
+        ego_buf_text(text, fixed_answers[answer]);
+    else if ((answer -= FIXED) < COUNTS)
+        ego_buf_printf(text, "%d", answer);
+    else if ((answer -= COUNTS) < EGO_HUE_COUNT)
+        ego_buf_text(text, ego_hue_words[answer]);
+    else if ((answer -= EGO_HUE_COUNT) < EGO_KIND_COUNT)
+        ego_buf_text(text, ego_kind_infos[answer].word);
+    else
+        ego_buf_text(text, ego_verb_infos[answer - EGO_KIND_COUNT].word);
 }
 
 enum {
@@ -66,20 +72,42 @@ enum {
 /* ---- words ---------------------------------------------------------------------------------------- */
 
 /* {t} the thing, {s} the second, for "Did I …" and "after I …". */
-static const char *const present[EGO_VERB_COUNT] = {
-    "pick up the {t}",         "put down the {t}",          "open the {t}",
-    "close the {t}",           "push the {t} to the left",  "push the {t} to the right",
-    "get the {t} handed",      "hand over the {t}",         "put the {t} in the {s}",
-    "take the {t} out of the {s}", "shake the {t}",         "wave the {t}",
-    "stir the {t}",            "cut the {t}",               "wipe the counter",
-    "scrub the {t}",           "pour the {t} into the {s}", "look around"};
-static const char *const past[EGO_VERB_COUNT] = {
-    "picked up the {t}",       "put down the {t}",          "opened the {t}",
-    "closed the {t}",          "pushed the {t} to the left", "pushed the {t} to the right",
-    "was handed the {t}",      "handed over the {t}",       "put the {t} in the {s}",
-    "took the {t} out of the {s}", "shook the {t}",         "waved the {t}",
-    "stirred the {t}",         "cut the {t}",               "wiped the counter",
-    "scrubbed the {t}",        "poured the {t} into the {s}", "looked around"};
+static const char *const present[EGO_VERB_COUNT] = {"pick up the {t}",
+                                                    "put down the {t}",
+                                                    "open the {t}",
+                                                    "close the {t}",
+                                                    "push the {t} to the left",
+                                                    "push the {t} to the right",
+                                                    "get the {t} handed",
+                                                    "hand over the {t}",
+                                                    "put the {t} in the {s}",
+                                                    "take the {t} out of the {s}",
+                                                    "shake the {t}",
+                                                    "wave the {t}",
+                                                    "stir the {t}",
+                                                    "cut the {t}",
+                                                    "wipe the counter",
+                                                    "scrub the {t}",
+                                                    "pour the {t} into the {s}",
+                                                    "look around"};
+static const char *const past[EGO_VERB_COUNT] = {"picked up the {t}",
+                                                 "put down the {t}",
+                                                 "opened the {t}",
+                                                 "closed the {t}",
+                                                 "pushed the {t} to the left",
+                                                 "pushed the {t} to the right",
+                                                 "was handed the {t}",
+                                                 "handed over the {t}",
+                                                 "put the {t} in the {s}",
+                                                 "took the {t} out of the {s}",
+                                                 "shook the {t}",
+                                                 "waved the {t}",
+                                                 "stirred the {t}",
+                                                 "cut the {t}",
+                                                 "wiped the counter",
+                                                 "scrubbed the {t}",
+                                                 "poured the {t} into the {s}",
+                                                 "looked around"};
 
 static void phrase(const ego_script *s, const ego_action *a, const char *form, ego_buf *text) {
     for (; *form; form++) {
@@ -120,8 +148,9 @@ static const question_sort about_person = {"descriptive", "multi-agent", "object
 static const question_sort whether_action = {"descriptive", "world", "action", "verify"};
 static const question_sort whether_order = {"descriptive", "world", "change", "verify"};
 
-static const question_sort *const sorts[] = {&about_action, &about_object,  &about_state,  &about_goal,
-                                    &about_person, &whether_action, &whether_order};
+static const question_sort *const sorts[] = {&about_action, &about_object, &about_state,
+                                             &about_goal,   &about_person, &whether_action,
+                                             &whether_order};
 
 /* Writes the question gathered in w->question and empties it. */
 static void ask(writer *w, const question_sort *sort, question_file file, int answer) {
@@ -139,8 +168,9 @@ static void ask(writer *w, const question_sort *sort, question_file file, int an
     answer_text(answer, json);
     ego_buf_printf(json, "\",\"answer_encode\":%d,\"type\":[\"%s\"],\"category\":[\"%s\"]", answer,
                    sort->type, sort->category);
-    ego_buf_printf(json, ",\"semantic\":\"%s\",\"reasoning_type\":\"%s$%s$%s$%s$%s\"}", sort->semantic,
-                   sort->type, sort->category, sort->semantic, sort->structure, reference);
+    ego_buf_printf(json, ",\"semantic\":\"%s\",\"reasoning_type\":\"%s$%s$%s$%s$%s\"}",
+                   sort->semantic, sort->type, sort->category, sort->semantic, sort->structure,
+                   reference);
     json->failed |= w->question.failed;
     ego_buf_clear(&w->question);
 }
@@ -185,7 +215,8 @@ static void ask_order(writer *w) {
     if (n < 2) return;
     int first = w->from + draw(w, n - 1), second = first + 1 + draw(w, w->to - first - 1);
     const ego_action *a = action(w, first), *b = action(w, second);
-    if (same_doing(a, b) || times(w, a->verb, a->thing) > 1 || times(w, b->verb, b->thing) > 1) return;
+    if (same_doing(a, b) || times(w, a->verb, a->thing) > 1 || times(w, b->verb, b->thing) > 1)
+        return;
     bool yes = draw(w, 2);
     ego_buf_text(&w->question, "Did I ");
     phrase(w->script, yes ? a : b, present[(yes ? a : b)->verb], &w->question);
@@ -217,10 +248,24 @@ static void ask_details(writer *w) {
     ego_buf_char(&w->question, '?');
     ask(w, &about_action, DIRECT, LEFT + a->hand);
     if (times(w, a->verb, -1) > 1) return;
-    static const char *const doing[EGO_VERB_COUNT] = {
-        "pick up", "put down", "open", "close", "push to the left", "push to the right", "get handed",
-        "hand over", "put in something", "take out of something", "shake", "wave", "stir", "cut", NULL,
-        "scrub", "pour from", NULL};
+    static const char *const doing[EGO_VERB_COUNT] = {"pick up",
+                                                      "put down",
+                                                      "open",
+                                                      "close",
+                                                      "push to the left",
+                                                      "push to the right",
+                                                      "get handed",
+                                                      "hand over",
+                                                      "put in something",
+                                                      "take out of something",
+                                                      "shake",
+                                                      "wave",
+                                                      "stir",
+                                                      "cut",
+                                                      NULL,
+                                                      "scrub",
+                                                      "pour from",
+                                                      NULL};
     ego_thing thing = s->things[a->thing];
     ego_buf_printf(&w->question, "What did I %s?", doing[a->verb]);
     ask(w, &about_object, DIRECT, FIRST_KIND + (int)thing.kind);
@@ -233,13 +278,15 @@ static void ask_details(writer *w) {
 }
 
 static void ask_count(writer *w) {
-    static const char *const things[] = {"pick something up", "put something down", "use the left hand",
-                                         "use the right hand"};
+    static const char *const things[] = {"pick something up", "put something down",
+                                         "use the left hand", "use the right hand"};
     int what = draw(w, 4), n = 0;
     for (int i = w->from; i < w->to; i++) {
         const ego_action *a = action(w, i);
-        if (what < 2) n += a->verb == (what ? EGO_PUT_DOWN : EGO_PICK_UP);
-        else n += a->verb != EGO_LOOK && a->hand == what - 2;
+        if (what < 2)
+            n += a->verb == (what ? EGO_PUT_DOWN : EGO_PICK_UP);
+        else
+            n += a->verb != EGO_LOOK && a->hand == what - 2;
     }
     ego_buf_printf(&w->question, "How many times did I %s?", things[what]);
     ask(w, &about_action, DIRECT, FIRST_COUNT + (n < COUNTS ? n : COUNTS - 1));
@@ -268,7 +315,10 @@ static void ask_whose(writer *w, const ego_state *after) {
     ego_buf_text(&w->question, "Who has the ");
     ego_annotation_thing(w->script, a->thing, &w->question);
     ego_buf_text(&w->question, " at the end?");
-    ask(w, &about_person, DIRECT, where == EGO_IN_HAND ? ME : where == EGO_AWAY ? OTHER : OTHER + 1);
+    ask(w, &about_person, DIRECT,
+        where == EGO_IN_HAND ? ME
+        : where == EGO_AWAY  ? OTHER
+                             : OTHER + 1);
 }
 
 static void ask_why(writer *w) {
@@ -312,8 +362,10 @@ static void ask_indirect(writer *w) {
     if (other->thing == a->thing) return;
     bool same = w->script->things[other->thing].hue == thing.hue;
     ego_buf_text(&w->question, "Have the first and the last thing that I touched the same colour?");
-    if (same || draw(w, 4) == 0) ask(w, &whether_action, INDIRECT, same ? YES : NO);
-    else ego_buf_clear(&w->question);
+    if (same || draw(w, 4) == 0)
+        ask(w, &whether_action, INDIRECT, same ? YES : NO);
+    else
+        ego_buf_clear(&w->question);
 }
 
 static void ask_all(writer *w) {
@@ -336,7 +388,8 @@ static ego_err ask_video(const ego_script *s, ego_buf *direct, ego_buf *indirect
     int *ends = malloc(INTERVALS_MAX * sizeof *ends);
     if (!ends) return ego_fail(EGO_ENOMEM, "%s: out of memory for its questions", s->uid);
     int n = ego_qa_intervals(s, ends, INTERVALS_MAX);
-    writer w = {.script = s, .stream = ego_rng_stream(s->seed, ego_fnv1a("qa")),
+    writer w = {.script = s,
+                .stream = ego_rng_stream(s->seed, ego_fnv1a("qa")),
                 .files = {direct, indirect}};
     for (int i = 0; i < n; i++) {
         w.start = i ? ends[i - 1] : 0;
@@ -361,7 +414,8 @@ static ego_err write_lists(const ego_synth_set *set) {
     /* Every part of every reasoning type, each once, in the order of the sorts. */
     ego_buf_char(&types, '\n');
     for (size_t i = 0; i < sizeof sorts / sizeof *sorts; i++) {
-        const char *parts[] = {sorts[i]->type, sorts[i]->category, sorts[i]->semantic, sorts[i]->structure};
+        const char *parts[] = {sorts[i]->type, sorts[i]->category, sorts[i]->semantic,
+                               sorts[i]->structure};
         for (int k = 0; k < 4 && !types.failed; k++) {
             char line[40];
             size_t n = strlen(parts[k]);
@@ -410,7 +464,8 @@ static ego_err write_part(const ego_synth_set *set, const char *part, int first,
     if (err == EGO_OK) err = ego_buf_err(&direct);
     if (err == EGO_OK) err = ego_buf_err(&indirect);
     if (err == EGO_OK)
-        err = write_questions(set, part, direct.data ? direct.data : "", indirect.data ? indirect.data : "");
+        err = write_questions(set, part, direct.data ? direct.data : "",
+                              indirect.data ? indirect.data : "");
     ego_buf_release(&direct);
     ego_buf_release(&indirect);
     return err;

@@ -11,8 +11,17 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { VIDEOS = 4, QUERIES = 12, EXTRA = 6, CONCEPTS = EGO_KIND_COUNT + EGO_HUE_COUNT + EGO_VERB_COUNT + EXTRA };
-enum { FIRST_HUE = EGO_KIND_COUNT, FIRST_VERB = FIRST_HUE + EGO_HUE_COUNT, FIRST_EXTRA = FIRST_VERB + EGO_VERB_COUNT };
+enum {
+    VIDEOS = 4,
+    QUERIES = 12,
+    EXTRA = 6,
+    CONCEPTS = EGO_KIND_COUNT + EGO_HUE_COUNT + EGO_VERB_COUNT + EXTRA
+};
+enum {
+    FIRST_HUE = EGO_KIND_COUNT,
+    FIRST_VERB = FIRST_HUE + EGO_HUE_COUNT,
+    FIRST_EXTRA = FIRST_VERB + EGO_VERB_COUNT
+};
 enum { HANDS, LEFT_HAND, RIGHT_HAND, PERSON, OPENED, STILL };
 
 /* A concept in a shot: 0 absent, 1 seen, 2 acted upon. */
@@ -22,15 +31,18 @@ typedef struct shot_levels {
 
 /* "pick up" becomes "PickUp": one word, as in the published set. */
 static void concept_name(int concept, ego_buf *text) {
-    static const char *const extras[EXTRA] = {"hands", "left hand", "right hand", "person", "opened", "still"};
-    const char *word = concept < FIRST_HUE    ? ego_kind_infos[concept].word
-                       : concept < FIRST_VERB ? ego_hue_words[concept - FIRST_HUE]
+    static const char *const extras[EXTRA] = {"hands",  "left hand", "right hand",
+                                              "person", "opened",    "still"};
+    const char *word = concept < FIRST_HUE     ? ego_kind_infos[concept].word
+                       : concept < FIRST_VERB  ? ego_hue_words[concept - FIRST_HUE]
                        : concept < FIRST_EXTRA ? ego_verb_infos[concept - FIRST_VERB].word
                                                : extras[concept - FIRST_EXTRA];
     bool start = true;
     for (; *word; word++) {
-        if (*word == ' ') start = true;
-        else ego_buf_char(text, start ? (char)(*word - 'a' + 'A') : *word);
+        if (*word == ' ')
+            start = true;
+        else
+            ego_buf_char(text, start ? (char)(*word - 'a' + 'A') : *word);
         if (*word != ' ') start = false;
     }
 }
@@ -53,7 +65,8 @@ static void note_view(shot_levels *shot, const ego_script *s, int frame) {
         if (place.where == EGO_IN_HAND) note_thing(shot, s, i, 1);
         if (place.where != EGO_ON_COUNTER) continue;
         double x = stage.stand[i].x - stage.camera_x, y = stage.stand[i].y - stage.camera_y;
-        if (x > 20 && x < EGO_VIEW_WIDTH - 20 && y > 20 && y < EGO_VIEW_HEIGHT) note_thing(shot, s, i, 1);
+        if (x > 20 && x < EGO_VIEW_WIDTH - 20 && y > 20 && y < EGO_VIEW_HEIGHT)
+            note_thing(shot, s, i, 1);
         if (stage.open[i] > 0.5) raise(shot, FIRST_EXTRA + OPENED, 1);
     }
     raise(shot, FIRST_EXTRA + HANDS, 1);
@@ -111,7 +124,8 @@ static int choose_shots(const shot_levels *shots, int n, int a, int b, int *chos
     return count;
 }
 
-static ego_err write_oracle(const ego_synth_set *set, int video, const int *chosen, int n, int a, int b) {
+static ego_err write_oracle(const ego_synth_set *set, int video, const int *chosen, int n, int a,
+                            int b) {
     ego_buf text = {0}, name = {0};
     for (int i = 0; i < n; i++) ego_buf_printf(&text, "%d\n", chosen[i] + 1);
     ego_buf_printf(&name, "qfvs/Oracle_Summaries/P%02d/", video + 1);
@@ -127,14 +141,16 @@ static ego_err write_oracle(const ego_synth_set *set, int video, const int *chos
 }
 
 /* Queries: a kind and another kind or a verb, both acted upon somewhere in the video. */
-static ego_err write_oracles(const ego_synth_set *set, int video, const shot_levels *shots, int n, int *chosen) {
+static ego_err write_oracles(const ego_synth_set *set, int video, const shot_levels *shots, int n,
+                             int *chosen) {
     uint64_t stream = ego_rng_stream(set->scripts[video].seed, ego_fnv1a("qfvs")), draws = 0;
     int done[QUERIES][2], count = 0;
     bool acted[CONCEPTS] = {false};
     for (int i = 0; i < n; i++)
         for (int c = 0; c < CONCEPTS; c++) acted[c] |= shots[i].level[c] > 1;
     for (int tries = 0; tries < 400 && count < QUERIES; tries++) {
-        int a = (int)ego_rng_below(stream, draws++, EGO_KIND_COUNT), b = (int)ego_rng_below(stream, draws++, FIRST_EXTRA);
+        int a = (int)ego_rng_below(stream, draws++, EGO_KIND_COUNT),
+            b = (int)ego_rng_below(stream, draws++, FIRST_EXTRA);
         if (!acted[a] || !acted[b] || a == b || (b >= FIRST_HUE && b < FIRST_VERB)) continue;
         bool again = false;
         for (int i = 0; i < count; i++)
@@ -155,7 +171,8 @@ static ego_err link_video(const ego_synth_set *set, int video) {
     ego_err err = EGO_OK;
     ego_buf_printf(&target, "../videos/%s/0.mp4", set->scripts[video].uid);
     ego_buf_printf(&path, "%s/qfvs/P%02d.mp4", set->directory, video + 1);
-    if (path.failed || target.failed) err = ego_fail(EGO_ENOMEM, "out of memory");
+    if (path.failed || target.failed)
+        err = ego_fail(EGO_ENOMEM, "out of memory");
     else {
         unlink(path.data);
         if (symlink(target.data, path.data) != 0)
@@ -174,8 +191,10 @@ ego_err ego_annotate_qfvs(const ego_synth_set *set) {
         if (n < 1) continue;
         shot_levels *shots = calloc((size_t)n, sizeof *shots);
         int *chosen = malloc((size_t)n * sizeof *chosen);
-        if (!shots || !chosen) err = ego_fail(EGO_ENOMEM, "%s: out of memory for its shots", s->uid);
-        for (int i = 0; i < n && err == EGO_OK; i++) note_shot(&shots[i], s, i * length, (i + 1) * length);
+        if (!shots || !chosen)
+            err = ego_fail(EGO_ENOMEM, "%s: out of memory for its shots", s->uid);
+        for (int i = 0; i < n && err == EGO_OK; i++)
+            note_shot(&shots[i], s, i * length, (i + 1) * length);
         if (err == EGO_OK) err = write_tags(set, v, shots, n);
         if (err == EGO_OK) err = write_oracles(set, v, shots, n, chosen);
         if (err == EGO_OK) err = link_video(set, v);

@@ -6,7 +6,8 @@
 
 enum { ARM_LENGTH = 250 };
 
-static ego_ink ink3(const double rgb[3], double factor, double light, double shade_x, double shade_y) {
+static ego_ink ink3(const double rgb[3], double factor, double light, double shade_x,
+                    double shade_y) {
     double k = factor * light;
     return (ego_ink){rgb[0] * k, rgb[1] * k, rgb[2] * k, shade_x, shade_y, 1};
 }
@@ -37,7 +38,8 @@ static void paint_sleeve(ego_paint *paint, const ego_person *who, double light) 
 
 static void paint_finger(ego_paint *paint, const ego_person *who, double light, ego_point root,
                          ego_point tip, double thick) {
-    ego_paint_stroke(paint, root, tip, thick + 1.5, thick + 0.9, ink3(who->skin, 0.62, light, 0, 0));
+    ego_paint_stroke(paint, root, tip, thick + 1.5, thick + 0.9,
+                     ink3(who->skin, 0.62, light, 0, 0));
     ego_paint_stroke(paint, root, tip, thick + 0.4, thick, ink3(who->skin, 1, light, -0.12, -0.08));
 }
 

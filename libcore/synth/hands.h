@@ -6,10 +6,10 @@
 #include "synth/paint.h"
 
 typedef enum ego_hand_shape {
-    EGO_HAND_FLAT,  /* pushing, wiping, at rest */
+    EGO_HAND_FLAT,   /* pushing, wiping, at rest */
     EGO_HAND_CUPPED, /* behind what it holds; EGO_HAND_THUMB goes over it */
-    EGO_HAND_FIST,  /* closed over a handle */
-    EGO_HAND_THUMB, /* the thumb alone */
+    EGO_HAND_FIST,   /* closed over a handle */
+    EGO_HAND_THUMB,  /* the thumb alone */
     EGO_HAND_SHAPES
 } ego_hand_shape;
 

@@ -74,8 +74,10 @@ static void say_form(voice *v, const ego_action *a, const char *form) {
         }
         char what = form[1];
         form += 2; /* the closing brace */
-        if (what == 't') say_thing(v, a->thing, a->told & EGO_TOLD_HUE);
-        else if (what == 's') say_thing(v, a->second, a->told & EGO_TOLD_SECOND_HUE);
+        if (what == 't')
+            say_thing(v, a->thing, a->told & EGO_TOLD_HUE);
+        else if (what == 's')
+            say_thing(v, a->second, a->told & EGO_TOLD_SECOND_HUE);
         else
             ego_buf_printf(v->text, "the %s %c", s->other_is_woman ? "woman" : "man",
                            s->other_name);
@@ -102,8 +104,10 @@ static void say(voice *v, ego_action *a) {
     const char *form = forms[a->verb][choice(v, n)];
     a->told = choose_details(v, a);
     bool other = strncmp(form, "#O", 2) == 0;
-    if (other) a->told &= ~(unsigned)EGO_TOLD_HAND; /* another person's doing */
-    else ego_buf_text(v->text, "#C C ");
+    if (other)
+        a->told &= ~(unsigned)EGO_TOLD_HAND; /* another person's doing */
+    else
+        ego_buf_text(v->text, "#C C ");
     say_form(v, a, form);
     if (a->told & EGO_TOLD_SECOND) {
         if (is_tool(a)) say_form(v, a, " with {s}");
@@ -138,7 +142,8 @@ bool ego_narration_fits(const ego_script *script, const ego_action *told,
     }
     if (told->told & EGO_TOLD_SECOND) {
         ego_thing a = script->things[told->second], b = other_script->things[other->second];
-        if (a.kind != b.kind || ((told->told & EGO_TOLD_SECOND_HUE) && a.hue != b.hue)) return false;
+        if (a.kind != b.kind || ((told->told & EGO_TOLD_SECOND_HUE) && a.hue != b.hue))
+            return false;
     }
     return true;
 }

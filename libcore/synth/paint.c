@@ -34,7 +34,9 @@ typedef struct shape {
     int n;
 } shape;
 
-static double clamp(double v, double low, double high) { return v < low ? low : v > high ? high : v; }
+static double clamp(double v, double low, double high) {
+    return v < low ? low : v > high ? high : v;
+}
 
 /* Composes the ink over the sheet where the shape is, half a texture pixel of soft edge. */
 static void fill(ego_paint *paint, const shape *s, ego_ink ink) {
@@ -74,11 +76,11 @@ static double ring_distance(const shape *s, double x, double y) {
     return fabs(ellipse_distance(&middle, x, y)) - s->thickness;
 }
 
-void ego_paint_ring(ego_paint *paint, double x, double y, double rx, double ry, double half_thickness,
-                    ego_ink ink) {
+void ego_paint_ring(ego_paint *paint, double x, double y, double rx, double ry,
+                    double half_thickness, ego_ink ink) {
     fill(paint,
-         &(shape){ring_distance, .x = x, .y = y, .rx = rx + half_thickness, .ry = ry + half_thickness,
-                  .thickness = half_thickness},
+         &(shape){ring_distance, .x = x, .y = y, .rx = rx + half_thickness,
+                  .ry = ry + half_thickness, .thickness = half_thickness},
          ink);
 }
 
@@ -91,7 +93,8 @@ static double box_distance(const shape *s, double x, double y) {
 void ego_paint_box(ego_paint *paint, double x, double y, double half_width, double half_height,
                    double radius, ego_ink ink) {
     fill(paint,
-         &(shape){box_distance, .x = x, .y = y, .rx = half_width, .ry = half_height, .radius = radius},
+         &(shape){box_distance, .x = x, .y = y, .rx = half_width, .ry = half_height,
+                  .radius = radius},
          ink);
 }
 
@@ -102,12 +105,13 @@ static double stroke_distance(const shape *s, double x, double y) {
     return sqrt(u * u + v * v) - (s->ra + t * (s->rb - s->ra));
 }
 
-void ego_paint_stroke(ego_paint *paint, ego_point a, ego_point b, double ra, double rb, ego_ink ink) {
+void ego_paint_stroke(ego_paint *paint, ego_point a, ego_point b, double ra, double rb,
+                      ego_ink ink) {
     double thick = fmax(ra, rb);
     fill(paint,
          &(shape){stroke_distance, .x = (a.x + b.x) / 2, .y = (a.y + b.y) / 2,
-                  .rx = fabs(a.x - b.x) / 2 + thick, .ry = fabs(a.y - b.y) / 2 + thick, .a = a, .b = b,
-                  .ra = ra, .rb = rb},
+                  .rx = fabs(a.x - b.x) / 2 + thick, .ry = fabs(a.y - b.y) / 2 + thick, .a = a,
+                  .b = b, .ra = ra, .rb = rb},
          ink);
 }
 
@@ -132,12 +136,13 @@ void ego_paint_polygon(ego_paint *paint, const ego_point *points, int n, ego_ink
     }
     fill(paint,
          &(shape){polygon_distance, .x = (left + right) / 2, .y = (top + bottom) / 2,
-                  .rx = (right - left) / 2 + 0.01, .ry = (bottom - top) / 2 + 0.01, .points = points,
-                  .n = n},
+                  .rx = (right - left) / 2 + 0.01, .ry = (bottom - top) / 2 + 0.01,
+                  .points = points, .n = n},
          ink);
 }
 
-void ego_paint_half_ellipse(ego_paint *paint, double x, double y, double rx, double ry, ego_ink ink) {
+void ego_paint_half_ellipse(ego_paint *paint, double x, double y, double rx, double ry,
+                            ego_ink ink) {
     ego_point points[25];
     for (int i = 0; i < 25; i++)
         points[i] = (ego_point){x + rx * ego_turn_cos(i / 48.0), y + ry * ego_turn_sin(i / 48.0)};
@@ -170,14 +175,16 @@ ego_err ego_sprite_make(const ego_paint *paint, double outline, ego_sprite *spri
     int radius = (int)(outline * EGO_SPRITE_SCALE + 0.5);
     for (int row = 0; row < paint->height; row++)
         for (int column = 0; column < paint->width; column++) {
-            const double *p = paint->rgba + ((size_t)row * (size_t)paint->width + (size_t)column) * 4;
+            const double *p =
+                paint->rgba + ((size_t)row * (size_t)paint->width + (size_t)column) * 4;
             double under = radius ? dilated(paint, column, row, radius) * (1 - p[3] / 255) : 0;
             uint32_t packed = 0;
             for (int c = 0; c < 4; c++) {
                 double line = c == 3 ? under : under * 0.11; /* nearly black */
                 packed |= (uint32_t)clamp(p[c] + line + 0.5, 0, 255) << (8 * c);
             }
-            sprite->rgba[(size_t)(row + border) * (size_t)sprite->width + (size_t)(column + border)] =
+            sprite
+                ->rgba[(size_t)(row + border) * (size_t)sprite->width + (size_t)(column + border)] =
                 packed;
         }
     return EGO_OK;
@@ -238,9 +245,11 @@ void ego_sprite_draw(ego_image *image, const ego_sprite *s, const ego_pose *pose
         x *= pose->scale_x, y *= pose->scale_y;
         double fx = pose->x + x * pose->cosine - y * pose->sine;
         double fy = pose->y + x * pose->sine + y * pose->cosine;
-        left = fmin(left, fx), right = fmax(right, fx), top = fmin(top, fy), bottom = fmax(bottom, fy);
+        left = fmin(left, fx), right = fmax(right, fx), top = fmin(top, fy),
+        bottom = fmax(bottom, fy);
     }
-    int x0 = (int)clamp(floor(left), 0, image->width), x1 = (int)clamp(ceil(right), 0, image->width);
+    int x0 = (int)clamp(floor(left), 0, image->width),
+        x1 = (int)clamp(ceil(right), 0, image->width);
     int y0 = (int)clamp(floor(top), 0, image->height);
     int y1 = (int)clamp(ceil(bottom), 0, pose->above ? pose->above : image->height);
     if (y1 > image->height) y1 = image->height;

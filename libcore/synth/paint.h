@@ -16,9 +16,10 @@ enum { EGO_SPRITE_SCALE = 2 };
 
 /* What a shape is filled with: a colour, lighter or darker along x and y across the shape. */
 typedef struct ego_ink {
-    double r, g, b;          /* 0 … 255 */
-    double shade_x, shade_y; /* -0.3: 30 % lighter at the left (top), 30 % darker at the right (bottom) */
-    double alpha;            /* 0 … 1 */
+    double r, g, b; /* 0 … 255 */
+    double shade_x,
+        shade_y;  /* -0.3: 30 % lighter at the left (top), 30 % darker at the right (bottom) */
+    double alpha; /* 0 … 1 */
 } ego_ink;
 
 typedef struct ego_point {
@@ -37,15 +38,17 @@ ego_err ego_paint_init(ego_paint *paint, double left, double top, double right, 
 void ego_paint_release(ego_paint *paint); /* safe on {0} */
 
 void ego_paint_ellipse(ego_paint *paint, double x, double y, double rx, double ry, ego_ink ink);
-void ego_paint_ring(ego_paint *paint, double x, double y, double rx, double ry, double half_thickness,
-                    ego_ink ink);
+void ego_paint_ring(ego_paint *paint, double x, double y, double rx, double ry,
+                    double half_thickness, ego_ink ink);
 void ego_paint_box(ego_paint *paint, double x, double y, double half_width, double half_height,
                    double radius, ego_ink ink);
 /* A stroke from a to b with round ends, half as thick as ra at a and rb at b. */
-void ego_paint_stroke(ego_paint *paint, ego_point a, ego_point b, double ra, double rb, ego_ink ink);
+void ego_paint_stroke(ego_paint *paint, ego_point a, ego_point b, double ra, double rb,
+                      ego_ink ink);
 void ego_paint_polygon(ego_paint *paint, const ego_point *points, int n, ego_ink ink);
 /* The lower half of an ellipse: a bowl seen from the side. */
-void ego_paint_half_ellipse(ego_paint *paint, double x, double y, double rx, double ry, ego_ink ink);
+void ego_paint_half_ellipse(ego_paint *paint, double x, double y, double rx, double ry,
+                            ego_ink ink);
 
 typedef struct ego_sprite {
     int width, height;

@@ -32,9 +32,9 @@ typedef struct style {
     uint64_t noise;
     pattern wall, counter;
     rgb wall_a, wall_b, counter_a, counter_b;
-    double tile;                    /* size of the wall's pattern */
-    double lamp_x, lamp_y, bright;  /* where the light falls */
-    double warm;                    /* its tint, -1 … 1 */
+    double tile;                   /* size of the wall's pattern */
+    double lamp_x, lamp_y, bright; /* where the light falls */
+    double warm;                   /* its tint, -1 … 1 */
 } style;
 
 /* Muted, so that things stand out. The first four wall and counter pairs are for training. */
@@ -92,8 +92,7 @@ static double joint(double x, double y, double w, double h, double shift, double
     return dx < 2 || dy < 2 ? 1 : 0;
 }
 
-static rgb pattern_at(const style *s, pattern kind, rgb a, rgb b, double size, double x,
-                      double y) {
+static rgb pattern_at(const style *s, pattern kind, rgb a, rgb b, double size, double x, double y) {
     uint64_t seed = s->noise + (uint64_t)kind * 77;
     double cell, t = clouds(seed, x / 40, y / 40), grain = noise(seed + 9, x * 0.7, y * 0.7);
     switch (kind) {
@@ -101,7 +100,8 @@ static rgb pattern_at(const style *s, pattern kind, rgb a, rgb b, double size, d
         if (joint(x, y, size, size, 0, &cell) > 0) return blend(b, (rgb){90, 90, 90}, 0.3);
         return blend(a, b, cell * 0.35 + t * 0.2);
     case BRICKS:
-        if (joint(x, y, size * 1.4, size * 0.6, 0.5, &cell) > 0) return blend(a, (rgb){225, 222, 214}, 0.7);
+        if (joint(x, y, size * 1.4, size * 0.6, 0.5, &cell) > 0)
+            return blend(a, (rgb){225, 222, 214}, 0.7);
         return blend(a, b, cell * 0.7 + grain * 0.3);
     case PLANKS:
         if (joint(x, y, size, 4000, 0, &cell) > 0) return blend(b, (rgb){40, 30, 24}, 0.5);
@@ -157,9 +157,11 @@ static bool ornament_at(const ornament *o, double x, double y, rgb *colour) {
     bool rim = u < 5 || v < 5 || u >= o->w - 5 || v >= o->h - 5;
     if (o->kind == WINDOW) {
         bool cross = fabs(u - o->w / 2) < 2.5 || fabs(v - o->h / 2) < 2;
-        *colour = rim || cross ? (rgb){232, 230, 224} : blend((rgb){190, 214, 232}, (rgb){226, 234, 236}, v / o->h);
+        *colour = rim || cross ? (rgb){232, 230, 224}
+                               : blend((rgb){190, 214, 232}, (rgb){226, 234, 236}, v / o->h);
     } else if (o->kind == PICTURE) {
-        *colour = rim ? (rgb){74, 60, 48} : blend(o->colour, (rgb){228, 226, 218}, fraction(u / 37 + v / 53));
+        *colour = rim ? (rgb){74, 60, 48}
+                      : blend(o->colour, (rgb){228, 226, 218}, fraction(u / 37 + v / 53));
     } else {
         if (v < o->h - 8) return false;
         *colour = v < o->h - 3 ? (rgb){150, 118, 84} : (rgb){104, 80, 56};
@@ -172,13 +174,49 @@ static void choose_ornaments(uint64_t stream, ornament ornaments[ORNAMENTS]) {
         uint64_t s = ego_rng_stream(stream, (uint64_t)i);
         ornament *o = &ornaments[i];
         o->w = 60 + ego_rng_below(s, 0, 50);
-        o->h = 40 + ego_rng_below(s, 1, 50);
+        o->h = 40 + ego_rng_below(s, 1, 40);
         o->x = i * 165 + ego_rng_below(s, 2, 60);
-        o->y = 8 + ego_rng_below(s, 3, 40);
+        o->y = 34 + ego_rng_below(s, 3, 30);
         o->kind = (int)ego_rng_below(s, 4, 3);
         o->colour = (rgb){90 + ego_rng_below(s, 5, 110), 90 + ego_rng_below(s, 6, 110),
                           90 + ego_rng_below(s, 7, 110)};
     }
+}
+
+/* ---- what lies flat on the counter: mats and boards ------------------------------------------------ */
+
+typedef struct mat {
+    double x, y, w, h, slant; /* counter coordinates, before the slant of the view */
+    int stripes;
+    rgb a, b;
+} mat;
+
+enum { MATS = 3 };
+
+static void choose_mats(uint64_t stream, mat mats[MATS]) {
+    for (int i = 0; i < MATS; i++) {
+        uint64_t s = ego_rng_stream(stream, (uint64_t)i);
+        double grey = 90 + ego_rng_below(s, 0, 120), tint = ego_rng_below(s, 1, 44) - 22.0;
+        mats[i] = (mat){.x = -250 + i * 180 + ego_rng_below(s, 2, 60),
+                        .y = 20 + ego_rng_below(s, 3, 110),
+                        .w = 70 + ego_rng_below(s, 4, 60),
+                        .h = 40 + ego_rng_below(s, 5, 50),
+                        .slant = (ego_rng_below(s, 6, 41) - 20.0) / 80,
+                        .stripes = (int)ego_rng_below(s, 7, 3),
+                        .a = {grey + tint, grey, grey - tint},
+                        .b = {grey + tint - 30, grey - 30, grey - tint - 26}};
+        if (ego_rng_below(s, 8, 3) == 0) mats[i].w = 0; /* not there */
+    }
+}
+
+static void mat_at(const mat *m, double u, double v, rgb *colour) {
+    double x = u - m->x - m->slant * (v - m->y), y = v - m->y;
+    if (m->w <= 0 || x < 0 || y < 0 || x >= m->w || y >= m->h) return;
+    bool rim = x < 3 || y < 2 || x >= m->w - 3 || y >= m->h - 2;
+    double t = m->stripes == 1   ? fraction(x / 12) < 0.5
+               : m->stripes == 2 ? fraction(y / 9) < 0.5
+                                 : 0;
+    *colour = rim ? blend(m->b, (rgb){40, 36, 32}, 0.4) : blend(m->a, m->b, t);
 }
 
 /* ---- the room ------------------------------------------------------------------------------------- */
@@ -192,11 +230,13 @@ static style choose_style(uint64_t seed, ego_split split) {
     bool test = split == EGO_TEST;
     uint32_t first = test ? TRAIN_COLOURS : 0;
     uint32_t colours = test ? ALL_COLOURS - TRAIN_COLOURS : TRAIN_COLOURS;
-    uint32_t wall = first + ego_rng_below(r, 0, colours), counter = first + ego_rng_below(r, 1, colours);
+    uint32_t wall = first + ego_rng_below(r, 0, colours),
+             counter = first + ego_rng_below(r, 1, colours);
     return (style){
         .noise = ego_rng_stream(r, 1),
         .wall = test ? test_walls[ego_rng_below(r, 2, 2)] : train_walls[ego_rng_below(r, 2, 5)],
-        .counter = test ? test_counters[ego_rng_below(r, 3, 3)] : train_counters[ego_rng_below(r, 3, 5)],
+        .counter =
+            test ? test_counters[ego_rng_below(r, 3, 3)] : train_counters[ego_rng_below(r, 3, 5)],
         .wall_a = wall_colours[wall][0],
         .wall_b = wall_colours[wall][1],
         .counter_a = counter_colours[counter][0],
@@ -211,11 +251,16 @@ static style choose_style(uint64_t seed, ego_split split) {
 
 static uint8_t to_byte(double v) { return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v); }
 
-static rgb colour_at(const style *s, const ornament ornaments[ORNAMENTS], double x, double y) {
+typedef struct furniture {
+    ornament ornaments[ORNAMENTS];
+    mat mats[MATS];
+} furniture;
+
+static rgb colour_at(const style *s, const furniture *f, double x, double y) {
     rgb c;
     if (y < EGO_COUNTER_EDGE) {
         c = pattern_at(s, s->wall, s->wall_a, s->wall_b, s->tile, x, y);
-        for (int i = 0; i < ORNAMENTS; i++) ornament_at(&ornaments[i], x, y, &c);
+        for (int i = 0; i < ORNAMENTS; i++) ornament_at(&f->ornaments[i], x, y, &c);
         double shadow = fmax(0, 1 - (EGO_COUNTER_EDGE - y) / 30); /* where wall meets counter */
         return blend(c, (rgb){30, 28, 26}, 0.35 * shadow);
     }
@@ -223,20 +268,22 @@ static rgb colour_at(const style *s, const ornament ornaments[ORNAMENTS], double
     double depth = 1 + (y - EGO_COUNTER_EDGE) / 200.0;
     double u = (x - EGO_WORLD_WIDTH / 2.0) / depth, v = 260 * (depth - 1) / depth * 1.6;
     c = pattern_at(s, s->counter, s->counter_a, s->counter_b, 46, u + 1000, v);
+    for (int i = 0; i < MATS; i++) mat_at(&f->mats[i], u, v, &c);
     if (y < EGO_COUNTER_EDGE + 3) c = blend(c, (rgb){40, 36, 32}, 0.55);
     return c;
 }
 
 ego_err ego_room_paint(uint64_t seed, ego_split split, ego_room *room) {
     style s = choose_style(seed, split);
-    ornament ornaments[ORNAMENTS];
-    choose_ornaments(ego_rng_stream(seed, ego_fnv1a("ornaments")), ornaments);
+    furniture f;
+    choose_ornaments(ego_rng_stream(seed, ego_fnv1a("ornaments")), f.ornaments);
+    choose_mats(ego_rng_stream(seed, ego_fnv1a("mats")), f.mats);
     EGO_TRY(ego_image_new(EGO_WORLD_WIDTH, EGO_WORLD_HEIGHT, &room->picture));
     room->light = s.bright;
     uint8_t *p = room->picture.rgb;
     for (int y = 0; y < EGO_WORLD_HEIGHT; y++)
         for (int x = 0; x < EGO_WORLD_WIDTH; x++, p += 3) {
-            rgb c = colour_at(&s, ornaments, x, y);
+            rgb c = colour_at(&s, &f, x, y);
             double dx = (x - s.lamp_x) / 520, dy = (y - s.lamp_y) / 330;
             double light = s.bright * (1.1 - 0.3 * (dx * dx + dy * dy) / (0.6 + dx * dx + dy * dy));
             p[0] = to_byte(c.r * light * (1 + 0.05 * s.warm));

@@ -57,8 +57,11 @@ typedef struct outputs {
 
 static ego_err open_file(const ego_buf *path, ego_encoder **encoder) {
     EGO_TRY(ego_buf_err(path));
-    ego_encode_options options = {.width = EGO_VIEW_WIDTH, .height = EGO_VIEW_HEIGHT,
-                                  .fps_num = EGO_SYNTH_FPS, .fps_den = 1, .speed = EGO_ENCODE_FAST};
+    ego_encode_options options = {.width = EGO_VIEW_WIDTH,
+                                  .height = EGO_VIEW_HEIGHT,
+                                  .fps_num = EGO_SYNTH_FPS,
+                                  .fps_den = 1,
+                                  .speed = EGO_ENCODE_FAST};
     return ego_encode_open(path->data, &options, encoder);
 }
 
@@ -191,15 +194,18 @@ out:
 /* ---- one split ------------------------------------------------------------------------------------ */
 
 static ego_err annotate(const ego_synth_set *set) {
-    if (set->split == EGO_TRAIN) EGO_TRY(ego_annotate_egoclip(set));
-    else EGO_TRY(ego_annotate_egomcq(set));
+    if (set->split == EGO_TRAIN)
+        EGO_TRY(ego_annotate_egoclip(set));
+    else
+        EGO_TRY(ego_annotate_egomcq(set));
     EGO_TRY(ego_annotate_nlq(set));
     EGO_TRY(ego_annotate_taskqa(set));
     return set->split == EGO_TEST ? ego_annotate_qfvs(set) : EGO_OK;
 }
 
 /* The set's part of the manifest: {"videos":{UID:{…}},"annotations":{FILE:SHA-256}}. */
-static void describe(const ego_synth_set *set, const uint64_t *hashes, const ego_buf *files, ego_buf *json) {
+static void describe(const ego_synth_set *set, const uint64_t *hashes, const ego_buf *files,
+                     ego_buf *json) {
     ego_buf_printf(json, "{\"seed\":%llu,\"narrations\":", (unsigned long long)set->seed);
     int narrations = 0;
     for (int v = 0; v < set->count; v++) narrations += set->scripts[v].action_count;
@@ -212,17 +218,23 @@ static void describe(const ego_synth_set *set, const uint64_t *hashes, const ego
         ego_buf_json_key(json, set->scripts[v].uid);
         ego_buf_printf(json, "{\"frames\":%d,\"narrations\":%d", set->scripts[v].frames,
                        set->scripts[v].action_count);
-        if (hashes) ego_buf_printf(json, ",\"frames_fnv1a64\":\"%016llx\"", (unsigned long long)hashes[v]);
+        if (hashes)
+            ego_buf_printf(json, ",\"frames_fnv1a64\":\"%016llx\"", (unsigned long long)hashes[v]);
         ego_buf_char(json, '}');
     }
     ego_buf_text(json, "}}");
 }
 
-static ego_err make_split(const ego_synth_options *o, ego_split split, ego_script *scripts, int count,
-                          const uint64_t *hashes, ego_buf *json) {
+static ego_err make_split(const ego_synth_options *o, ego_split split, ego_script *scripts,
+                          int count, const uint64_t *hashes, ego_buf *json) {
     ego_buf files = {0};
-    ego_synth_set set = {.directory = o->directory, .split = split, .scripts = scripts, .count = count,
-                         .seed = o->seed, .questions = o->questions, .files = &files};
+    ego_synth_set set = {.directory = o->directory,
+                         .split = split,
+                         .scripts = scripts,
+                         .count = count,
+                         .seed = o->seed,
+                         .questions = o->questions,
+                         .files = &files};
     for (int v = 0; v < count; v++) set.alpha += ego_mean_gap(&scripts[v]) / count;
     ego_err err = annotate(&set);
     if (err == EGO_OK) err = ego_buf_err(&files);
@@ -256,19 +268,24 @@ static void keep_member(const char *path, const char *key, ego_buf *json) {
     ego_buf_release(&old);
 }
 
-static ego_err write_manifest(const ego_synth_options *o, const ego_buf *train, const ego_buf *test) {
+static ego_err write_manifest(const ego_synth_options *o, const ego_buf *train,
+                              const ego_buf *test) {
     ego_buf path = {0}, json = {0};
     ego_err err;
     ego_buf_printf(&path, "%s/manifest.json", o->directory);
     EGO_TRY_OUT(ego_buf_err(&path));
-    ego_buf_printf(&json, "{\"tool\":\"ego-synth\",\"version\":\"%s\",\"encoder\":\"%s\"", ego_version(),
-                   o->annotations_only ? "none" : ego_encode_name());
+    ego_buf_printf(&json, "{\"tool\":\"ego-synth\",\"version\":\"%s\",\"encoder\":\"%s\"",
+                   ego_version(), o->annotations_only ? "none" : ego_encode_name());
     ego_buf_printf(&json, ",\"fps\":%d,\"width\":%d,\"height\":%d", EGO_SYNTH_FPS, EGO_VIEW_WIDTH,
                    EGO_VIEW_HEIGHT);
-    if (train->data) ego_buf_printf(&json, ",\"train\":%s", train->data);
-    else keep_member(path.data, "train", &json);
-    if (test->data) ego_buf_printf(&json, ",\"test\":%s", test->data);
-    else keep_member(path.data, "test", &json);
+    if (train->data)
+        ego_buf_printf(&json, ",\"train\":%s", train->data);
+    else
+        keep_member(path.data, "train", &json);
+    if (test->data)
+        ego_buf_printf(&json, ",\"test\":%s", test->data);
+    else
+        keep_member(path.data, "test", &json);
     ego_buf_text(&json, "}\n");
     EGO_TRY_OUT(ego_buf_err(&json));
     err = ego_write_file(path.data, json.data, json.len);
@@ -289,7 +306,8 @@ typedef struct preview {
     int taken[EGO_VERB_COUNT];
 } preview;
 
-static ego_err preview_action(ego_scene *scene, const ego_action *a, ego_image frames[PREVIEW_FRAMES]) {
+static ego_err preview_action(ego_scene *scene, const ego_action *a,
+                              ego_image frames[PREVIEW_FRAMES]) {
     for (int k = 0; k < PREVIEW_FRAMES; k++) {
         int frame = a->start + (a->end - a->start) * (2 * k + 1) / (2 * PREVIEW_FRAMES);
         EGO_TRY(ego_scene_draw(scene, frame, &frames[k]));
@@ -341,7 +359,8 @@ static ego_err write_preview(const ego_synth_options *o, const ego_script *scrip
 static ego_err check_options(const ego_synth_options *o) {
     if (o->train_videos < 0 || o->test_videos < 0 || o->train_videos + o->test_videos < 1 ||
         o->train_videos > 10000 || o->test_videos > 10000)
-        return ego_fail(EGO_EINPUT, "%d training and %d test videos: expected 1 to 10000 of a split",
+        return ego_fail(EGO_EINPUT,
+                        "%d training and %d test videos: expected 1 to 10000 of a split",
                         o->train_videos, o->test_videos);
     if (!(o->minutes >= 0.5 && o->minutes <= 60))
         return ego_fail(EGO_EINPUT, "videos of %g minutes: expected 0.5 to 60", o->minutes);

@@ -29,9 +29,10 @@ static void choose_person(uint64_t r, ego_split split, ego_person *who) {
     static const double skins[][3] = {{236, 194, 164}, {222, 170, 134}, {190, 134, 98},
                                       {146, 98, 68},   {104, 68, 48},   {244, 208, 184}};
     /* The last four sleeves, dots and checks are worn in the test set only. */
-    static const double sleeves[][3] = {{70, 92, 130}, {120, 60, 66},   {84, 112, 84}, {198, 190, 176},
-                                        {64, 64, 72},  {150, 128, 96},  {108, 84, 126}, {176, 110, 70},
-                                        {52, 120, 124}, {188, 150, 160}, {116, 118, 60}, {222, 214, 150}};
+    static const double sleeves[][3] = {{70, 92, 130},   {120, 60, 66},  {84, 112, 84},
+                                        {198, 190, 176}, {64, 64, 72},   {150, 128, 96},
+                                        {108, 84, 126},  {176, 110, 70}, {52, 120, 124},
+                                        {188, 150, 160}, {116, 118, 60}, {222, 214, 150}};
     enum { TRAIN = 8, ALL = 12 };
     uint32_t first = split == EGO_TEST ? TRAIN : 0, n = split == EGO_TEST ? ALL - TRAIN : TRAIN;
     uint32_t cloth = first + ego_rng_below(r, 0, n);
@@ -50,8 +51,10 @@ static ego_err paint_people(ego_scene *scene) {
     choose_person(ego_rng_stream(s->seed, ego_fnv1a("self")), s->split, &self);
     choose_person(ego_rng_stream(s->seed, ego_fnv1a("other person")), s->split, &other);
     for (int shape = 0; shape < EGO_HAND_SHAPES; shape++) {
-        EGO_TRY(ego_hand_paint(&self, (ego_hand_shape)shape, scene->room.light, &scene->hands[shape]));
-        EGO_TRY(ego_hand_paint(&other, (ego_hand_shape)shape, scene->room.light, &scene->other[shape]));
+        EGO_TRY(
+            ego_hand_paint(&self, (ego_hand_shape)shape, scene->room.light, &scene->hands[shape]));
+        EGO_TRY(
+            ego_hand_paint(&other, (ego_hand_shape)shape, scene->room.light, &scene->other[shape]));
     }
     return EGO_OK;
 }
@@ -86,8 +89,10 @@ ego_err ego_scene_new(const ego_script *script, ego_scene **out) {
     if (err == EGO_OK) err = paint_people(scene);
     if (err == EGO_OK) err = paint_shadow(&scene->shadow);
     if (err == EGO_OK) err = paint_stream(&scene->stream);
-    if (err == EGO_OK) *out = scene;
-    else ego_scene_free(scene);
+    if (err == EGO_OK)
+        *out = scene;
+    else
+        ego_scene_free(scene);
     return err;
 }
 
@@ -118,14 +123,14 @@ static void draw(const canvas *c, const ego_sprite *sprite, ego_point at, double
     int cut = above ? above - c->stage->camera_y : 0;
     if (above && cut <= 0) return;
     ego_sprite_draw(c->image, sprite,
-                    &(ego_pose){at.x - c->stage->camera_x, at.y - c->stage->camera_y, scale_x, scale_y,
-                                cosine, sine, cut, alpha});
+                    &(ego_pose){at.x - c->stage->camera_x, at.y - c->stage->camera_y, scale_x,
+                                scale_y, cosine, sine, cut, alpha});
 }
 
 static ego_err thing_sprite(const canvas *c, int thing, const ego_sprite **sprite) {
     const ego_thing *t = &c->scene->script->things[thing];
-    ego_look look = {(int)(c->stage->open[thing] * (EGO_OPEN_STEPS - 1) + 0.5), c->stage->filled[thing],
-                     c->stage->cut[thing]};
+    ego_look look = {(int)(c->stage->open[thing] * (EGO_OPEN_STEPS - 1) + 0.5),
+                     c->stage->filled[thing], c->stage->cut[thing]};
     ego_sprite *s = &c->scene->things[thing][look.open * 4 + look.filled * 2 + look.cut];
     if (!s->rgba) EGO_TRY(ego_thing_paint(t->kind, t->hue, look, c->scene->room.light, s));
     *sprite = s;
@@ -148,7 +153,8 @@ static bool is_long(const canvas *c, int thing) {
 static ego_err draw_contents(const canvas *c, int container, ego_point base, double scale) {
     const ego_script *s = c->scene->script;
     ego_kind kind = s->things[container].kind;
-    if ((ego_kind_infos[kind].abilities & EGO_CAN_OPEN) && c->stage->open[container] < 0.4) return EGO_OK;
+    if ((ego_kind_infos[kind].abilities & EGO_CAN_OPEN) && c->stage->open[container] < 0.4)
+        return EGO_OK;
     for (int i = 0; i < s->thing_count; i++) {
         ego_place place = c->stage->state.place[i];
         if (place.where != EGO_INSIDE || place.index != container) continue;
@@ -209,7 +215,10 @@ static ego_err draw_actor(const canvas *c, const ego_actor *a, const ego_sprite 
     double flip = a->mirrored ? -size : size;
     bool over = a->thing >= 0 && a->shape == EGO_HAND_CUPPED;
     if (a->thing >= 0 && !over) EGO_TRY(draw_held(c, a));
-    draw(c, &shapes[a->shape], a->at, flip, size, cosine, sine, 0, 256);
+    ego_point at = a->at;
+    if (a->thing >= 0 && a->shape == EGO_HAND_FLAT)
+        at.y += 14; /* what it presses on shows above it */
+    draw(c, &shapes[a->shape], at, flip, size, cosine, sine, 0, 256);
     if (over) {
         EGO_TRY(draw_held(c, a));
         draw(c, &shapes[EGO_HAND_THUMB], a->at, flip, size, cosine, sine, 0, 256);

@@ -12,9 +12,7 @@ typedef struct dice {
     uint64_t stream, count;
 } dice;
 
-static int roll(dice *d, int n) {
-    return (int)ego_rng_below(d->stream, d->count++, (uint32_t)n);
-}
+static int roll(dice *d, int n) { return (int)ego_rng_below(d->stream, d->count++, (uint32_t)n); }
 
 static int between(dice *d, int low, int high) { return low + roll(d, high - low + 1); }
 
@@ -34,8 +32,7 @@ static bool add_thing(ego_script *s, dice *d, int kind, int hue) {
         int h = (start + i) % EGO_HUE_COUNT;
         if (ego_pair_split((ego_kind)kind, (ego_hue)h) != s->split) continue;
         if (has_pair(s, (ego_kind)kind, (ego_hue)h)) continue;
-        s->things[s->thing_count++] =
-            (ego_thing){(ego_kind)kind, (ego_hue)h, between(d, -40, 40)};
+        s->things[s->thing_count++] = (ego_thing){(ego_kind)kind, (ego_hue)h, between(d, -40, 40)};
         return true;
     }
     return false;
@@ -69,8 +66,10 @@ static void choose_things(ego_script *s, dice *d) {
     for (int tries = 0; s->thing_count < wanted && tries < 100; tries++) {
         ego_thing like = s->things[roll(d, s->thing_count)];
         int kind = roll(d, EGO_KIND_COUNT);
-        if (roll(d, 2)) add_thing(s, d, (int)like.kind, -1);
-        else add_thing(s, d, kind, (int)like.hue);
+        if (roll(d, 2))
+            add_thing(s, d, (int)like.kind, -1);
+        else
+            add_thing(s, d, kind, (int)like.hue);
     }
 }
 
@@ -158,7 +157,8 @@ static bool feasible(const ego_script *s, const ego_state *state, const ego_acti
         return false;
     if (thing >= 0 && thing == second) return false;
     bool free_hand = ego_held_by(state, s, hand) < 0;
-    bool reached = thing >= 0 && on_counter(state, thing) && reaches(hand, state->place[thing].index);
+    bool reached =
+        thing >= 0 && on_counter(state, thing) && reaches(hand, state->place[thing].index);
     switch (a->verb) {
     case EGO_PICK_UP:
         return free_hand && reached && !state->open[thing] && inside(state, s, thing) < 0 &&
@@ -235,8 +235,8 @@ static int ways(const ego_script *s, const ego_state *state, ego_verb verb, int 
             for (int second = -1; second < s->thing_count; second++)
                 for (int slot = -1; slot < EGO_SLOTS; slot++) {
                     if (slot >= 0 && verb != EGO_PUT_DOWN) break;
-                    ego_action a = {.verb = verb, .thing = thing, .second = second, .hand = hand,
-                                    .slot = slot};
+                    ego_action a = {
+                        .verb = verb, .thing = thing, .second = second, .hand = hand, .slot = slot};
                     if (!feasible(s, state, &a)) continue;
                     int more = appeal(s, &a);
                     if (want >= count && want < count + more) *found = a;
@@ -246,7 +246,8 @@ static int ways(const ego_script *s, const ego_state *state, ego_verb verb, int 
 }
 
 /* The undoing of what was just done to the same thing is rare, or half of a video would be that. */
-static int wish(const ego_script *s, const ego_state *state, ego_verb verb, const ego_action *last) {
+static int wish(const ego_script *s, const ego_state *state, ego_verb verb,
+                const ego_action *last) {
     int weight = ego_verb_infos[verb].weight * 4;
     if (last && verb == last->verb) weight /= 4;
     if (last && verb < EGO_SHAKE && last->verb < EGO_SHAKE && ((int)verb ^ 1) == (int)last->verb)

@@ -8,7 +8,9 @@
 
 /* ---- shapes of motion ----------------------------------------------------------------------------- */
 
-static double clamp(double v, double low, double high) { return v < low ? low : v > high ? high : v; }
+static double clamp(double v, double low, double high) {
+    return v < low ? low : v > high ? high : v;
+}
 
 /* 0 before `from`, 1 after `to`, smooth between. */
 static double ease(double p, double from, double to) {
@@ -34,7 +36,9 @@ static ego_point turned(ego_point a, double turns, double scale) {
     return (ego_point){a.x * c - a.y * s, a.x * s + a.y * c};
 }
 
-double ego_depth_scale(double world_y) { return clamp(0.9 + (world_y - 200) / 78 * 0.16, 0.85, 1.15); }
+double ego_depth_scale(double world_y) {
+    return clamp(0.9 + (world_y - 200) / 78 * 0.16, 0.85, 1.15);
+}
 
 /* ---- the camera ----------------------------------------------------------------------------------- */
 
@@ -52,7 +56,8 @@ static double tremor(uint64_t stream, double t) {
 }
 
 /* Where the eyes rest during an action: near what it is done to. `last` is where they were. */
-static ego_point gaze(const ego_script *s, const ego_action *a, const ego_state *state, ego_point last) {
+static ego_point gaze(const ego_script *s, const ego_action *a, const ego_state *state,
+                      ego_point last) {
     int thing = a->thing, slot = -1;
     if (thing >= 0 && state->place[thing].where == EGO_ON_COUNTER) slot = state->place[thing].index;
     if (a->second >= 0 && state->place[a->second].where == EGO_ON_COUNTER)
@@ -99,8 +104,10 @@ static ego_point gaze_at(const ego_script *s, int frame) {
 static void aim_camera(const ego_script *s, int frame, ego_stage *stage) {
     uint64_t r = ego_rng_stream(s->seed, ego_fnv1a("camera"));
     ego_point eye = gaze_at(s, frame);
-    double x = eye.x + 5 * wave(frame, 171, ego_rng_unit(r, 0)) + 3 * wave(frame, 67, ego_rng_unit(r, 1));
-    double y = eye.y + 3 * wave(frame, 139, ego_rng_unit(r, 2)) + 2 * wave(frame, 53, ego_rng_unit(r, 3));
+    double x =
+        eye.x + 5 * wave(frame, 171, ego_rng_unit(r, 0)) + 3 * wave(frame, 67, ego_rng_unit(r, 1));
+    double y =
+        eye.y + 3 * wave(frame, 139, ego_rng_unit(r, 2)) + 2 * wave(frame, 53, ego_rng_unit(r, 3));
     x += 1.3 * tremor(ego_rng_stream(r, 4), frame / 4.0);
     y += 1.3 * tremor(ego_rng_stream(r, 5), frame / 4.0);
     x = clamp(floor(x - EGO_VIEW_WIDTH / 2.0), 0, EGO_WORLD_WIDTH - EGO_VIEW_WIDTH);
@@ -124,9 +131,7 @@ static ego_point home(const ego_stage *stage, int hand, bool holding) {
 
 static bool is_long(ego_kind kind) { return ego_kind_infos[kind].abilities & EGO_LONG; }
 
-static double held_turns(ego_kind kind, int hand) {
-    return is_long(kind) ? (hand ? 0.2 : 0.3) : 0;
-}
+static double held_turns(ego_kind kind, int hand) { return is_long(kind) ? (hand ? 0.2 : 0.3) : 0; }
 
 static ego_hand_shape holding_shape(ego_kind kind) {
     return is_long(kind) || kind == EGO_KIND_KETTLE ? EGO_HAND_FIST : EGO_HAND_CUPPED;
@@ -146,18 +151,24 @@ static void rest_hands(const ego_script *s, ego_stage *stage, int frame) {
     for (int hand = 0; hand < 2; hand++) {
         int thing = ego_held_by(&stage->state, s, hand);
         ego_actor *actor = &stage->hands[hand];
-        *actor = (ego_actor){.at = home(stage, hand, thing >= 0), .shape = EGO_HAND_FLAT, .thing = -1,
-                             .shown = true, .mirrored = hand == 0};
-        actor->at = add(actor->at, 2 * wave(frame, 83, hand * 0.37), 3 * wave(frame, 61, hand * 0.61));
+        *actor = (ego_actor){.at = home(stage, hand, thing >= 0),
+                             .shape = EGO_HAND_FLAT,
+                             .thing = -1,
+                             .shown = true,
+                             .mirrored = hand == 0};
+        actor->at =
+            add(actor->at, 2 * wave(frame, 83, hand * 0.37), 3 * wave(frame, 61, hand * 0.61));
         if (thing >= 0) hold(actor, s, thing, hand);
-        actor->elbow = view(stage, EGO_VIEW_WIDTH / 2.0 + side_of(hand) * 70, EGO_VIEW_HEIGHT + 150);
+        actor->elbow =
+            view(stage, EGO_VIEW_WIDTH / 2.0 + side_of(hand) * 70, EGO_VIEW_HEIGHT + 150);
     }
 }
 
 /* Now and then the other person's hand lies on the far edge of the counter. */
 static void rest_other(const ego_script *s, ego_stage *stage, int frame) {
     enum { EPOCH = 240 };
-    uint64_t r = ego_rng_stream(ego_rng_stream(s->seed, ego_fnv1a("other")), (uint64_t)(frame / EPOCH));
+    uint64_t r =
+        ego_rng_stream(ego_rng_stream(s->seed, ego_fnv1a("other")), (uint64_t)(frame / EPOCH));
     if (ego_rng_unit(r, 0) > 0.3) return;
     double p = (double)(frame % EPOCH) / EPOCH;
     double out = ease(p, 0.05, 0.2) * (1 - ease(p, 0.8, 0.95));
@@ -169,7 +180,8 @@ static void rest_other(const ego_script *s, ego_stage *stage, int frame) {
 
 /* ---- actions -------------------------------------------------------------------------------------- */
 
-static ego_point grip_at(const ego_script *s, int thing, ego_point base, double turns, double scale) {
+static ego_point grip_at(const ego_script *s, int thing, ego_point base, double turns,
+                         double scale) {
     ego_point grip = turned(ego_touches[s->things[thing].kind].grip, turns, scale);
     return add(base, grip.x, grip.y);
 }
@@ -185,7 +197,8 @@ static ego_point opening_of(const ego_script *s, const ego_stage *stage, int thi
 }
 
 /* Picking something up from where it stands, at progress p; backwards it is putting it down. */
-static void lift(const ego_script *s, ego_stage *stage, const ego_action *a, ego_point base, double p) {
+static void lift(const ego_script *s, ego_stage *stage, const ego_action *a, ego_point base,
+                 double p) {
     ego_actor *hand = &stage->hands[a->hand];
     ego_kind kind = s->things[a->thing].kind;
     double scale = ego_depth_scale(base.y), lying = lying_turns(s, a->thing);
@@ -232,9 +245,12 @@ static void receive(const ego_script *s, ego_stage *stage, const ego_action *a, 
     ego_point meet = view(stage, EGO_VIEW_WIDTH / 2.0 + side_of(a->hand) * 12, 132);
     ego_point away = view(stage, EGO_VIEW_WIDTH / 2.0 + 40, -90);
     double here = ease(p, 0, 0.42) * (1 - ease(p, 0.56, 0.95));
-    *other = (ego_actor){.at = add(between(away, meet, here), -4, -8), .thing = -1, .shown = true,
+    *other = (ego_actor){.at = add(between(away, meet, here), -4, -8),
+                         .thing = -1,
+                         .shown = true,
                          .elbow = view(stage, EGO_VIEW_WIDTH / 2.0 + 60, -230),
-                         .shape = EGO_HAND_FLAT, .mirrored = true};
+                         .shape = EGO_HAND_FLAT,
+                         .mirrored = true};
     hand->thing = -1;
     hand->shape = EGO_HAND_FLAT;
     if (p < 0.5) {
@@ -255,7 +271,7 @@ static void open_lid(const ego_script *s, ego_stage *stage, const ego_action *a,
     ego_point base = stage->stand[a->thing];
     double scale = ego_depth_scale(base.y), open = ease(p, 0.3, 0.72);
     ego_point lid = ego_lid(s->things[a->thing].kind, open, a->hand ? 1 : -1);
-    ego_point grip = add(base, lid.x * scale, lid.y * scale);
+    ego_point grip = add(base, lid.x * scale + side_of(a->hand) * 5, lid.y * scale + 13);
     double there = ease(p, 0, 0.27) * (1 - ease(p, 0.75, 1));
     stage->open[a->thing] = open;
     hand->at = between(home(stage, a->hand, false), grip, there);
@@ -267,10 +283,9 @@ static void push(const ego_script *s, ego_stage *stage, const ego_action *a, dou
     ego_point from = stage->stand[a->thing];
     ego_point to = {s->slot_x[a->slot], s->slot_y[a->slot]};
     ego_point base = between(from, to, ease(p, 0.28, 0.74));
-    double scale = ego_depth_scale(base.y);
-    ego_point grip = grip_at(s, a->thing, base, lying_turns(s, a->thing), scale);
     stage->stand[a->thing] = base;
-    hand->at = between(home(stage, a->hand, false), add(grip, 0, 6),
+    /* The fingers at its foot: what is pushed stays in view. */
+    hand->at = between(home(stage, a->hand, false), add(base, 0, 10),
                        ease(p, 0, 0.26) * (1 - ease(p, 0.77, 1)));
 }
 
@@ -291,8 +306,8 @@ static void shake_or_wave(ego_stage *stage, const ego_action *a, double p) {
 }
 
 /* A tool's working end on `target`, turned by `turns`; dx, dy: its swing. */
-static void work(const ego_script *s, ego_stage *stage, const ego_action *a, double w, ego_point target,
-                 double turns, double dx, double dy) {
+static void work(const ego_script *s, ego_stage *stage, const ego_action *a, double w,
+                 ego_point target, double turns, double dx, double dy) {
     ego_actor *hand = &stage->hands[a->hand];
     int tool = a->verb == EGO_POUR ? a->thing : a->second;
     ego_kind kind = s->things[tool].kind;
@@ -317,7 +332,7 @@ static void use_tool(const ego_script *s, ego_stage *stage, const ego_action *a,
     ego_point target = opening_of(s, stage, a->thing);
     switch (a->verb) {
     case EGO_STIR:
-        work(s, stage, a, w, add(target, 0, 10), a->hand ? -0.19 : 0.69, 17 * c * w, 7 * d * w);
+        work(s, stage, a, w, add(target, 0, 10), a->hand ? -0.13 : 0.63, 17 * c * w, 7 * d * w);
         if (full > 0) hand->above = (int)target.y + 5;
         break;
     case EGO_CUT:
@@ -325,7 +340,10 @@ static void use_tool(const ego_script *s, ego_stage *stage, const ego_action *a,
         break;
     default: /* SCRUB */
         if (s->things[a->second].kind == EGO_KIND_SPONGE) hand->shape = EGO_HAND_FLAT;
-        work(s, stage, a, w, target, s->things[a->second].kind == EGO_KIND_SPONGE ? 0 : a->hand ? 0.03 : 0.47,
+        work(s, stage, a, w, target,
+             s->things[a->second].kind == EGO_KIND_SPONGE ? 0
+             : a->hand                                    ? 0.03
+                                                          : 0.47,
              15 * c * w, 8 * d * w);
         break;
     }
@@ -337,7 +355,8 @@ static void pour(const ego_script *s, ego_stage *stage, const ego_action *a, dou
     double tilt = (kettle ? -0.14 : -0.31) * side_of(a->hand);
     double there = ease(p, 0, 0.24) * (1 - ease(p, 0.82, 1));
     double tilted = ease(p, 0.2, 0.4) * (1 - ease(p, 0.72, 0.86));
-    ego_point target = opening_of(s, stage, a->second), spout = add(target, side_of(a->hand) * 6, -34);
+    ego_point target = opening_of(s, stage, a->second),
+              spout = add(target, side_of(a->hand) * 6, -34);
     work(s, stage, a, there, spout, tilt, 0, 0);
     hand->turns = tilt * tilted;
     stage->stream.shown = p > 0.36 && p < 0.76;
@@ -386,7 +405,8 @@ static void settle(const ego_script *s, ego_stage *stage, const ego_action *a) {
     bool held = stage->other.thing == thing;
     for (int hand = 0; hand < 2; hand++) held |= stage->hands[hand].thing == thing;
     ego_place *place = &stage->state.place[thing];
-    if (held) *place = (ego_place){EGO_IN_HAND, a->hand};
+    if (held)
+        *place = (ego_place){EGO_IN_HAND, a->hand};
     else if (place->where == EGO_IN_HAND && a->verb == EGO_PUT_DOWN)
         *place = (ego_place){EGO_ON_COUNTER, a->slot};
     else if (place->where == EGO_IN_HAND && a->verb == EGO_PUT_IN)

@@ -19,10 +19,10 @@ typedef struct ego_actor {
 } ego_actor;
 
 typedef struct ego_stage {
-    int camera_x, camera_y; /* the world position of the view's top left corner */
-    ego_state state;        /* before the action that is going on */
-    ego_actor hands[2];     /* left, right */
-    ego_actor other;        /* the other person's */
+    int camera_x, camera_y;          /* the world position of the view's top left corner */
+    ego_state state;                 /* before the action that is going on */
+    ego_actor hands[2];              /* left, right */
+    ego_actor other;                 /* the other person's */
     ego_point stand[EGO_THINGS_MAX]; /* of what is on the counter */
     double open[EGO_THINGS_MAX];
     bool cut[EGO_THINGS_MAX], filled[EGO_THINGS_MAX];

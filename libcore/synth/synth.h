@@ -29,12 +29,12 @@ typedef struct ego_synth_options {
     int train_videos, test_videos; /* 0: leave that split alone */
     double minutes;                /* a video's length, 0.5 to 60 */
     uint64_t seed;
-    unsigned threads;        /* videos made at once; 0: one per core */
-    int questions;           /* in egomcq.json at most; 0: twice as many as there are test clips */
-    bool annotations_only;   /* draw nothing */
-    bool no_qa_videos;       /* leave DIR/qa_videos out */
-    const char *preview;     /* write a contact sheet of every action here (PNG); NULL: none */
-    bool preview_only;       /* and nothing else */
+    unsigned threads;      /* videos made at once; 0: one per core */
+    int questions;         /* in egomcq.json at most; 0: twice as many as there are test clips */
+    bool annotations_only; /* draw nothing */
+    bool no_qa_videos;     /* leave DIR/qa_videos out */
+    const char *preview;   /* write a contact sheet of every action here (PNG); NULL: none */
+    bool preview_only;     /* and nothing else */
 } ego_synth_options;
 
 /* Reports progress in "frames". EGO_EINPUT for options out of range; EGO_ECANCELLED when told to stop. */

@@ -23,8 +23,8 @@ const ego_touch ego_touches[EGO_KIND_COUNT] = {
 
 void ego_hue_rgb(ego_hue hue, double rgb[3]) {
     static const double table[EGO_HUE_COUNT][3] = {
-        [EGO_RED] = {212, 28, 30},   [EGO_ORANGE] = {245, 132, 14}, [EGO_YELLOW] = {250, 222, 44},
-        [EGO_GREEN] = {34, 152, 58}, [EGO_BLUE] = {30, 84, 214},    [EGO_PURPLE] = {146, 54, 178},
+        [EGO_RED] = {212, 28, 30},     [EGO_ORANGE] = {245, 132, 14}, [EGO_YELLOW] = {250, 222, 44},
+        [EGO_GREEN] = {34, 152, 58},   [EGO_BLUE] = {30, 84, 214},    [EGO_PURPLE] = {146, 54, 178},
         [EGO_WHITE] = {244, 244, 240}, [EGO_BLACK] = {40, 40, 46},
     };
     for (int c = 0; c < 3; c++) rgb[c] = table[hue][c];
@@ -35,7 +35,8 @@ typedef struct palette {
     double body[3], light;
 } palette;
 
-static ego_ink ink_of(const palette *p, double r, double g, double b, double shade_x, double shade_y) {
+static ego_ink ink_of(const palette *p, double r, double g, double b, double shade_x,
+                      double shade_y) {
     return (ego_ink){r * p->light, g * p->light, b * p->light, shade_x, shade_y, 1};
 }
 
@@ -109,10 +110,11 @@ static void paint_pan(ego_paint *paint, const palette *p, ego_look look) {
 
 static void paint_knife(ego_paint *paint, const palette *p, ego_look look) {
     (void)look;
+    /* A coated blade: the hand that holds the handle hides its colour. */
     ego_point blade[] = {{-48, 1}, {-36, -11}, {6, -11}, {6, 4}, {-38, 4}};
-    ego_paint_polygon(paint, blade, 5, grey(p, 208, 0, 0.14));
-    ego_point edge[] = {{-48, 1}, {6, 1}, {6, 5}, {-38, 5}};
-    ego_paint_polygon(paint, edge, 4, grey(p, 240, 0, 0));
+    ego_paint_polygon(paint, blade, 5, own(p, 0.95, 0.16, 0, 0.1));
+    ego_point edge[] = {{-48, 1}, {-44, -3}, {6, -2}, {6, 5}, {-38, 5}};
+    ego_paint_polygon(paint, edge, 5, grey(p, 226, 0, 0.1));
     ego_paint_box(paint, 27, -4, 23, 8, 5, own(p, 1, 0, 0, 0.25));
     ego_paint_ellipse(paint, 17, -4, 1.8, 1.8, grey(p, 220, 0, 0));
     ego_paint_ellipse(paint, 35, -4, 1.8, 1.8, grey(p, 220, 0, 0));
@@ -120,7 +122,8 @@ static void paint_knife(ego_paint *paint, const palette *p, ego_look look) {
 
 static void paint_spoon(ego_paint *paint, const palette *p, ego_look look) {
     (void)look;
-    ego_paint_stroke(paint, (ego_point){-20, -5}, (ego_point){46, -5}, 3.6, 5.4, own(p, 1, 0, 0, 0.2));
+    ego_paint_stroke(paint, (ego_point){-20, -5}, (ego_point){46, -5}, 3.6, 5.4,
+                     own(p, 1, 0, 0, 0.2));
     ego_paint_ellipse(paint, -32, -5, 17, 13, own(p, 1, 0, -0.1, 0.2));
     ego_paint_ellipse(paint, -32, -5, 12, 8.5, own(p, 0.66, 0, 0.2, -0.2));
 }
@@ -132,15 +135,18 @@ static void paint_sponge(ego_paint *paint, const palette *p, ego_look look) {
         ego_paint_ellipse(paint, -24 + i * 37 % 49, -26 + i * 23 % 15, 2 + i % 3 * 0.6, 1.6,
                           own(p, 0.68, 0, 0, 0));
     if (look.cut)
-        ego_paint_stroke(paint, (ego_point){4, -34}, (ego_point){-2, 0}, 2.2, 2.2, grey(p, 30, 0, 0));
+        ego_paint_stroke(paint, (ego_point){4, -34}, (ego_point){-2, 0}, 2.2, 2.2,
+                         grey(p, 30, 0, 0));
 }
 
 /* A box seen from its front left: front, right side, top with two flaps. */
 static void paint_box(ego_paint *paint, const palette *p, ego_look look) {
     double open = look.open / (double)(EGO_OPEN_STEPS - 1);
     double c = ego_turn_cos(open * 0.4), s = ego_turn_sin(open * 0.4);
-    ego_point left_flap[] = {{-29, -40}, {-19, -56}, {-19 + 29 * c, -56 - 26 * s}, {-29 + 29 * c, -40 - 26 * s}};
-    ego_point right_flap[] = {{29, -40}, {39, -56}, {39 - 29 * c, -56 - 26 * s}, {29 - 29 * c, -40 - 26 * s}};
+    ego_point left_flap[] = {
+        {-29, -40}, {-19, -56}, {-19 + 29 * c, -56 - 26 * s}, {-29 + 29 * c, -40 - 26 * s}};
+    ego_point right_flap[] = {
+        {29, -40}, {39, -56}, {39 - 29 * c, -56 - 26 * s}, {29 - 29 * c, -40 - 26 * s}};
     ego_point side[] = {{29, -40}, {39, -56}, {39, -15}, {29, 0}};
     ego_point top[] = {{-29, -40}, {29, -40}, {39, -56}, {-19, -56}};
     ego_point hole[] = {{-26, -41}, {27, -41}, {36, -54}, {-18, -54}};
@@ -169,15 +175,16 @@ static void paint_lines(ego_paint *paint, const palette *p, double from, double 
 static void paint_book(ego_paint *paint, const palette *p, ego_look look) {
     double open = look.open / (double)(EGO_OPEN_STEPS - 1);
     double c = ego_turn_cos(open * 0.5), s = ego_turn_sin(open * 0.5);
-    ego_paint_box(paint, 0, -20, 31, 24, 2, own(p, 0.6, 0, 0, 0)); /* the back cover */
-    ego_paint_box(paint, 1, -21, 28, 22, 1, grey(p, 238, 0, 0.08));
+    ego_paint_box(paint, 0, -20, 34, 27, 2, own(p, 0.9, 0, 0, 0.1)); /* the back cover */
+    ego_paint_box(paint, 0, -21, 27, 21, 1, grey(p, 238, 0, 0.08));
     paint_lines(paint, p, -20, 24);
     ego_paint_box(paint, 0, 3, 30, 3, 1, grey(p, 225, 0, 0));
-    ego_point cover[] = {{-31, 0}, {-31, -44}, {-31 + 62 * c, -44 - 34 * s}, {-31 + 62 * c, -34 * s}};
+    ego_point cover[] = {
+        {-31, 2}, {-31, -46}, {-31 + 64 * c, -46 - 34 * s}, {-31 + 64 * c, 2 - 34 * s}};
     bool inside = c < 0;
     ego_paint_polygon(paint, cover, 4, inside ? own(p, 0.8, 0.1, 0, 0) : own(p, 1, 0, -0.1, 0.1));
     if (inside && open > 0.9) {
-        ego_paint_box(paint, -61, -22, 27, 19, 1, grey(p, 232, 0, 0.08));
+        ego_paint_box(paint, -60, -22, 25, 17, 1, grey(p, 232, 0, 0.08));
         paint_lines(paint, p, -84, -40);
     }
     if (open == 0) {
@@ -238,7 +245,8 @@ static void paint_kettle(ego_paint *paint, const palette *p, ego_look look) {
     ego_paint_ring(paint, 2, -46, 21, 20, 3.4, grey(p, 46, -0.2, 0));
     ego_paint_stroke(paint, (ego_point){-22, -20}, (ego_point){-46, -46}, 8.5, 4.5,
                      own(p, 0.85, 0, -0.2, 0.1));
-    ego_point body[] = {{-16, -46}, {16, -46}, {26, -36}, {31, -8}, {27, 0}, {-27, 0}, {-31, -8}, {-26, -36}};
+    ego_point body[] = {{-16, -46}, {16, -46}, {26, -36}, {31, -8},
+                        {27, 0},    {-27, 0},  {-31, -8}, {-26, -36}};
     ego_paint_polygon(paint, body, 8, own(p, 1, 0, -0.3, 0.15));
     ego_paint_ellipse(paint, 0, -46, 16, 4.5, own(p, 0.75, 0.1, 0, 0));
     ego_paint_ellipse(paint, 0, -50, 4.5, 4, grey(p, 46, 0, 0));
@@ -248,8 +256,14 @@ static void paint_kettle(ego_paint *paint, const palette *p, ego_look look) {
 
 static void paint_scissors(ego_paint *paint, const palette *p, ego_look look) {
     (void)look;
-    ego_paint_stroke(paint, (ego_point){-46, -13}, (ego_point){8, -1}, 2.2, 4.6, grey(p, 196, 0, -0.2));
-    ego_paint_stroke(paint, (ego_point){-46, 1}, (ego_point){8, -11}, 2.2, 4.6, grey(p, 222, 0, 0.2));
+    ego_paint_stroke(paint, (ego_point){-46, -13}, (ego_point){8, -1}, 2.2, 4.6,
+                     grey(p, 196, 0, -0.2));
+    ego_paint_stroke(paint, (ego_point){-46, 1}, (ego_point){8, -11}, 2.2, 4.6,
+                     grey(p, 222, 0, 0.2));
+    ego_paint_stroke(paint, (ego_point){-24, -8}, (ego_point){8, -1}, 4.6, 5.4,
+                     own(p, 1, 0, 0, -0.1));
+    ego_paint_stroke(paint, (ego_point){-24, -4}, (ego_point){8, -11}, 4.6, 5.4,
+                     own(p, 1, 0, 0, 0.1));
     ego_paint_stroke(paint, (ego_point){2, -4}, (ego_point){14, 2}, 4, 4, own(p, 1, 0, 0, 0));
     ego_paint_stroke(paint, (ego_point){2, -8}, (ego_point){14, -14}, 4, 4, own(p, 1, 0, 0, 0));
     ego_paint_ring(paint, 28, -18, 15, 9, 4.4, own(p, 1, 0, -0.1, 0.15));
@@ -261,9 +275,10 @@ static void paint_brush(ego_paint *paint, const palette *p, ego_look look) {
     (void)look;
     ego_paint_box(paint, -23, 6, 22, 9, 2, ink_of(p, 232, 214, 168, 0, 0.1));
     for (int i = 0; i < 8; i++)
-        ego_paint_stroke(paint, (ego_point){-42 + i * 5.5, 0}, (ego_point){-42 + i * 5.5, 14}, 0.8, 0.8,
-                         ink_of(p, 150, 124, 80, 0, 0));
-    ego_paint_stroke(paint, (ego_point){-6, -8}, (ego_point){46, -8}, 5.2, 6.4, own(p, 1, 0, 0, 0.2));
+        ego_paint_stroke(paint, (ego_point){-42 + i * 5.5, 0}, (ego_point){-42 + i * 5.5, 14}, 0.8,
+                         0.8, ink_of(p, 150, 124, 80, 0, 0));
+    ego_paint_stroke(paint, (ego_point){-6, -8}, (ego_point){46, -8}, 5.2, 6.4,
+                     own(p, 1, 0, 0, 0.2));
     ego_paint_box(paint, -23, -7, 24, 8, 4, own(p, 1, 0, -0.1, 0.25));
 }
 
@@ -271,22 +286,25 @@ ego_point ego_lid(ego_kind kind, double open, int side) {
     if (kind == EGO_KIND_BOX) {
         double c = ego_turn_cos(open * 0.4), s = ego_turn_sin(open * 0.4);
         double reach = (29 + 0 * open) * c;
-        return side < 0 ? (ego_point){-24 + reach, -48 - 26 * s} : (ego_point){34 - reach, -48 - 26 * s};
+        return side < 0 ? (ego_point){-24 + reach, -48 - 26 * s}
+                        : (ego_point){34 - reach, -48 - 26 * s};
     }
     if (kind == EGO_KIND_BOOK)
-        return (ego_point){-31 + 58 * ego_turn_cos(open * 0.5), -20 - 34 * ego_turn_sin(open * 0.5)};
+        return (ego_point){-31 + 58 * ego_turn_cos(open * 0.5),
+                           -20 - 34 * ego_turn_sin(open * 0.5)};
     return jar_lid(open);
 }
 
-ego_err ego_thing_paint(ego_kind kind, ego_hue hue, ego_look look, double light, ego_sprite *sprite) {
+ego_err ego_thing_paint(ego_kind kind, ego_hue hue, ego_look look, double light,
+                        ego_sprite *sprite) {
     static void (*const painters[EGO_KIND_COUNT])(ego_paint *, const palette *, ego_look) = {
-        [EGO_KIND_CUP] = paint_cup,       [EGO_KIND_BOTTLE] = paint_bottle,
-        [EGO_KIND_BOWL] = paint_bowl,     [EGO_KIND_PLATE] = paint_plate,
-        [EGO_KIND_PAN] = paint_pan,       [EGO_KIND_KNIFE] = paint_knife,
-        [EGO_KIND_SPOON] = paint_spoon,   [EGO_KIND_SPONGE] = paint_sponge,
-        [EGO_KIND_BOX] = paint_box,       [EGO_KIND_BOOK] = paint_book,
-        [EGO_KIND_PHONE] = paint_phone,   [EGO_KIND_APPLE] = paint_apple,
-        [EGO_KIND_JAR] = paint_jar,       [EGO_KIND_KETTLE] = paint_kettle,
+        [EGO_KIND_CUP] = paint_cup,           [EGO_KIND_BOTTLE] = paint_bottle,
+        [EGO_KIND_BOWL] = paint_bowl,         [EGO_KIND_PLATE] = paint_plate,
+        [EGO_KIND_PAN] = paint_pan,           [EGO_KIND_KNIFE] = paint_knife,
+        [EGO_KIND_SPOON] = paint_spoon,       [EGO_KIND_SPONGE] = paint_sponge,
+        [EGO_KIND_BOX] = paint_box,           [EGO_KIND_BOOK] = paint_book,
+        [EGO_KIND_PHONE] = paint_phone,       [EGO_KIND_APPLE] = paint_apple,
+        [EGO_KIND_JAR] = paint_jar,           [EGO_KIND_KETTLE] = paint_kettle,
         [EGO_KIND_SCISSORS] = paint_scissors, [EGO_KIND_BRUSH] = paint_brush,
     };
     ego_paint paint = {0};

@@ -29,6 +29,7 @@ ego_point ego_lid(ego_kind kind, double open, int side);
 void ego_hue_rgb(ego_hue hue, double rgb[3]);
 
 /* light: 1 is neutral daylight. */
-ego_err ego_thing_paint(ego_kind kind, ego_hue hue, ego_look look, double light, ego_sprite *sprite);
+ego_err ego_thing_paint(ego_kind kind, ego_hue hue, ego_look look, double light,
+                        ego_sprite *sprite);
 
 #endif

@@ -1,5 +1,5 @@
-#include "synth/exact.h"
 #include "synth/world.h"
+#include "synth/exact.h"
 
 #include <math.h>
 

@@ -90,18 +90,18 @@ enum { EGO_NOUN_COUNTER = 174, EGO_NOUN_ROOM = 433 }; /* tags of what is no thin
 /* What a kind is good for. */
 enum {
     EGO_CAN_OPEN = 1,
-    EGO_CAN_HOLD = 2,    /* small things can be put in it (a box only when open) */
-    EGO_CAN_GO_IN = 4,   /* is such a small thing */
-    EGO_CAN_POUR = 8,    /* can be poured from */
+    EGO_CAN_HOLD = 2,     /* small things can be put in it (a box only when open) */
+    EGO_CAN_GO_IN = 4,    /* is such a small thing */
+    EGO_CAN_POUR = 8,     /* can be poured from */
     EGO_CAN_RECEIVE = 16, /* can be poured into, or stirred */
-    EGO_CAN_CUT = 32,    /* can be cut */
-    EGO_CAN_SCRUB = 64,  /* can be scrubbed */
-    EGO_LONG = 128       /* lies flat, is held by its handle */
+    EGO_CAN_CUT = 32,     /* can be cut */
+    EGO_CAN_SCRUB = 64,   /* can be scrubbed */
+    EGO_LONG = 128        /* lies flat, is held by its handle */
 };
 
 typedef struct ego_kind_info {
-    const char *word;         /* "cup" */
-    const char *synonyms[3];  /* "mug"; NULL-terminated within three */
+    const char *word;        /* "cup" */
+    const char *synonyms[3]; /* "mug"; NULL-terminated within three */
     unsigned abilities;
     int tag; /* noun, in EgoClip's range below 582 */
 } ego_kind_info;
@@ -196,8 +196,8 @@ double ego_action_time(const ego_action *action);
 ego_err ego_narrate(ego_script *script);
 
 /* Do the facts told by one narration hold for another action too? Each in its own script. */
-bool ego_narration_fits(const ego_script *script, const ego_action *told, const ego_script *other_script,
-                        const ego_action *other);
+bool ego_narration_fits(const ego_script *script, const ego_action *told,
+                        const ego_script *other_script, const ego_action *other);
 
 /* Fixed-order sine of `turns` whole turns: the same bits on every machine. */
 double ego_turn_sin(double turns);
