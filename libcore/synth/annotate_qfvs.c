@@ -197,7 +197,7 @@ ego_err ego_annotate_qfvs(const ego_synth_set *set) {
             note_shot(&shots[i], s, i * length, (i + 1) * length);
         if (err == EGO_OK) err = write_tags(set, v, shots, n);
         if (err == EGO_OK) err = write_oracles(set, v, shots, n, chosen);
-        if (err == EGO_OK) err = link_video(set, v);
+        if (err == EGO_OK && set->drawn) err = link_video(set, v);
         free(shots);
         free(chosen);
     }
