@@ -1,6 +1,10 @@
 #include "model/compare.h"
 
+#include "model/identity.h"
+#include "tensor/panel.h"
+
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { BLOCK = 4096 };
@@ -32,6 +36,36 @@ static void measure(ego_difference *d) {
     d->relative = norm > 0 ? sqrt(difference / norm) : sqrt(difference);
 }
 
+/* A weight that its file keeps in panels, laid out as the other side has it: *plain, of which data is the
+ * caller's to free, takes the place of *panels. Anything else is left alone. */
+static ego_err unpack_like(const ego_weights *weights, const ego_tensor **panels,
+                           const ego_tensor *other, ego_tensor *plain) {
+    const ego_tensor *t = *panels;
+    int64_t outputs = other->ndim > 1 ? other->shape[0] : 0;
+    if (outputs < 1 || !ego_weights_panelled(weights) || t->dtype != EGO_F32 || t->ndim != 3)
+        return EGO_OK;
+    int64_t inputs = ego_tensor_count(other) / outputs;
+    if (t->shape[0] != ego_panel_count(outputs) || t->shape[1] != inputs || t->shape[2] != EGO_PANEL)
+        return EGO_OK;
+    *plain = *other;
+    plain->dtype = EGO_F32;
+    plain->data = malloc((size_t)(outputs * inputs + 1) * sizeof(float));
+    if (!plain->data) return ego_fail(EGO_ENOMEM, "out of memory");
+    ego_panel_unpack(t->data, outputs, inputs, plain->data);
+    *panels = plain;
+    return EGO_OK;
+}
+
+static ego_err compare(const ego_weights *a, const ego_weights *b, ego_difference *d,
+                       ego_tensor *plain) {
+    if (!d->a || !d->b) return EGO_OK;
+    if (!ego_tensor_same_shape(d->a, d->b)) EGO_TRY(unpack_like(a, &d->a, d->b, plain));
+    if (!ego_tensor_same_shape(d->a, d->b)) EGO_TRY(unpack_like(b, &d->b, d->a, plain));
+    d->comparable = ego_tensor_same_shape(d->a, d->b);
+    if (d->comparable) measure(d);
+    return EGO_OK;
+}
+
 ego_err ego_weights_compare(const ego_weights *a, const ego_weights *b,
                             bool (*visit)(void *, const ego_difference *), void *context) {
     size_t i = 0, j = 0, n = ego_weights_count(a), m = ego_weights_count(b);
@@ -43,9 +77,11 @@ ego_err ego_weights_compare(const ego_weights *a, const ego_weights *b,
         if (order <= 0) d.a = ego_weights_tensor(a, i++);
         if (order >= 0) d.b = ego_weights_tensor(b, j++);
         if (strncmp(d.name, "tokenizer.", 10) == 0) continue;
-        d.comparable = d.a && d.b && ego_tensor_same_shape(d.a, d.b);
-        if (d.comparable) measure(&d);
-        if (!visit(context, &d)) break;
+        ego_tensor plain = {0};
+        EGO_TRY(compare(a, b, &d, &plain));
+        bool go_on = visit(context, &d);
+        free(plain.data);
+        if (!go_on) break;
     }
     return EGO_OK;
 }
