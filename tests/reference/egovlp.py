@@ -146,6 +146,16 @@ class DividedAttention(nn.Module):
         return self.proj_i2t(merge_heads(self.attend(q, k, v, text_bias)))
 
 
+class Mlp(nn.Module):
+    def __init__(self, dim, wide):
+        super().__init__()
+        self.fc1 = nn.Linear(dim, wide)
+        self.fc2 = nn.Linear(wide, dim)
+
+    def forward(self, x):
+        return self.fc2(tnf.gelu(self.fc1(x)))
+
+
 class VideoBlock(nn.Module):
     def __init__(self, config, fused):
         super().__init__()
@@ -154,16 +164,14 @@ class VideoBlock(nn.Module):
         self.attn = DividedAttention(config, "space", fused)
         self.timeattn = DividedAttention(config, "time")
         self.norm2 = nn.LayerNorm(dim)
-        self.mlp = Part(
-            fc1=nn.Linear(dim, config.mlp * dim), fc2=nn.Linear(config.mlp * dim, dim)
-        )
+        self.mlp = Mlp(dim, config.mlp * dim)
         self.norm3 = nn.LayerNorm(dim)
 
     def forward(self, x, frames, text=None, text_bias=None):
         in_time = x + self.timeattn(self.norm3(x), frames)
         # The residual starts from x again, not from in_time.
         x = x + self.attn(self.norm1(in_time), frames, text, text_bias)
-        return x + self.mlp.fc2(tnf.gelu(self.mlp.fc1(self.norm2(x))))
+        return x + self.mlp(self.norm2(x))
 
 
 class VideoModel(nn.Module):
