@@ -15,8 +15,8 @@ enum { USUAL_WINDOW = 32, MAX_WINDOW = 1024 };
 static const size_t USUAL_MEMORY = (size_t)256 << 20;
 static const double FOREVER = 1e8; /* seconds */
 
-/* A request on its way. The caller's thread owns it until it is handed over in a batch, then the reading
- * thread, until it comes back through `finished`. */
+/* A request on its way. The caller's thread owns it until it is handed over in a batch, then the
+ * reading thread, until it comes back through `finished`. */
 typedef struct job {
     ego_clip clip; /* first: what the caller gets is the job */
     struct job *next;
@@ -25,7 +25,7 @@ typedef struct job {
     char *video;
 } job;
 
-/* What the reading thread knows of a job; it outlives the job, which the caller may free at once. */
+/* What the reading thread knows of a job; it outlives the job, which the caller may free. */
 typedef struct seat {
     job *job;
     bool back; /* handed back: the job must not be touched any more */
@@ -42,7 +42,7 @@ typedef struct batch {
     seat seats[];
 } batch;
 
-/* One frame that a clip needs, or (frame -1) a look at whether a pipe goes on until the clip's end. */
+/* One frame that a clip needs; or (frame -1) whether a pipe goes on until the clip's end. */
 typedef struct need {
     int file;
     double at; /* seconds in the file, or the frame's number with the numbered samplings */
@@ -91,7 +91,7 @@ struct ego_clips {
     open_file file, pipe; /* stdin cannot be opened twice: it stays open in a place of its own */
 };
 
-/* ---- jobs ----------------------------------------------------------------------------------------- */
+/* ---- jobs ------------------------------------------------------------------------------------ */
 
 void ego_clip_free(ego_clip *clip) {
     if (!clip) return;
@@ -122,7 +122,7 @@ static void fail_job(ego_clips *clips, seat *s, ego_err err) {
     hand_back(clips, s);
 }
 
-/* ---- files ---------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 static void close_file(ego_clips *clips, open_file *file) {
     if (file->video) {
@@ -143,7 +143,8 @@ static open_file *use_file(ego_clips *clips, const char *path) {
     if (file->path && strcmp(file->path, path) == 0) return file;
     close_file(clips, file);
     ego_video_options options = {.threads = clips->options.decoder_threads,
-                                 .reference_colour = clips->options.sampling == EGO_SAMPLING_REFERENCE,
+                                 .reference_colour =
+                                     clips->options.sampling == EGO_SAMPLING_REFERENCE,
                                  .stop = &clips->stop};
     file->path = strdup(path);
     file->err = file->path ? ego_video_open(path, &options, &file->video)
@@ -165,7 +166,7 @@ static int add_file(plan *p, char *path) {
     return p->n_files++;
 }
 
-/* ---- which frames --------------------------------------------------------------------------------- */
+/* ---- which frames ---------------------------------------------------------------------------- */
 
 static int64_t chunk_of(double t) { return t > 0 ? (int64_t)floor(t / EGO_CHUNK_SECONDS) : 0; }
 
@@ -173,14 +174,16 @@ static ego_err locate_chunks(const ego_clips *clips, seat *s) {
     const job *j = s->job;
     if (clips->options.sampling == EGO_SAMPLING_REFERENCE) {
         if (j->whole)
-            return ego_fail(EGO_EINPUT, "%s: reference sampling of a chunked video needs start and end",
+            return ego_fail(EGO_EINPUT,
+                            "%s: reference sampling of a chunked video needs start and end",
                             j->video);
         s->first_chunk = chunk_of(j->clip.start);
         s->last_chunk = chunk_of(j->clip.end);
         return EGO_OK;
     }
     if (clips->options.sampling == EGO_SAMPLING_EPIC)
-        return ego_fail(EGO_EINPUT, "%s: EK-100 sampling of a chunked video is not defined", j->video);
+        return ego_fail(EGO_EINPUT, "%s: EK-100 sampling of a chunked video is not defined",
+                        j->video);
     double last = ceil(j->clip.end / EGO_CHUNK_SECONDS) - 1;
     s->first_chunk = j->whole ? 0 : chunk_of(j->clip.start);
     if (!ego_place_has_chunk(&s->place, s->first_chunk))
@@ -198,8 +201,8 @@ static ego_err locate_job(const ego_clips *clips, plan *p, seat *s) {
     job *j = s->job;
     s->open_end = true;
     if (!j->whole && !(j->clip.start < j->clip.end && j->clip.start > -1e9 && j->clip.end < 1e9))
-        return ego_fail(EGO_EINPUT, "expected a start before the end, found [%g, %g)", j->clip.start,
-                        j->clip.end);
+        return ego_fail(EGO_EINPUT, "expected a start before the end, found [%g, %g)",
+                        j->clip.start, j->clip.end);
     if (clips->options.sampling != EGO_SAMPLING_REFERENCE && j->clip.start < 0) j->clip.start = 0;
     EGO_TRY(ego_locate(clips->root, j->video, &s->place));
     if (s->place.chunked) EGO_TRY(locate_chunks(clips, s));
@@ -219,8 +222,8 @@ static ego_err add_need(plan *p, seat *s, int64_t chunk, double at, int frame) {
 
 static ego_err starts_too_late(const job *j, double end, bool pipe) {
     return ego_fail(pipe ? EGO_EEND : EGO_EINPUT,
-                    "%s: the clip starts at %.3f s, the video ends at %.3f s", j->video, j->clip.start,
-                    end);
+                    "%s: the clip starts at %.3f s, the video ends at %.3f s", j->video,
+                    j->clip.start, end);
 }
 
 static ego_err plan_times(const ego_clips *clips, plan *p, seat *s, const ego_video_info *info) {
@@ -245,11 +248,13 @@ static ego_err plan_times(const ego_clips *clips, plan *p, seat *s, const ego_vi
     return EGO_OK;
 }
 
-static ego_err plan_reference(const ego_clips *clips, plan *p, seat *s, const ego_video_info *info) {
+static ego_err plan_reference(const ego_clips *clips, plan *p, seat *s,
+                              const ego_video_info *info) {
     int64_t index[EGO_SAMPLE_MAX_FRAMES];
     job *j = s->job;
-    int n = j->whole ? ego_sample_reference_whole(info->frames, clips->options.frames, index)
-                     : ego_sample_reference(j->clip.start, j->clip.end, clips->options.frames, index);
+    int n = j->whole
+                ? ego_sample_reference_whole(info->frames, clips->options.frames, index)
+                : ego_sample_reference(j->clip.start, j->clip.end, clips->options.frames, index);
     if (j->whole) j->clip.end = info->duration;
     for (int f = 0; f < n; f++) {
         bool in_end = true;
@@ -267,13 +272,12 @@ static ego_err plan_epic(const ego_clips *clips, plan *p, seat *s, const ego_vid
         return ego_fail(EGO_EINPUT, "%s: EK-100 sampling needs a frame rate, found none", j->video);
     if (j->whole) j->clip.end = info->duration;
     ego_sample_epic(info->fps, j->clip.start, j->clip.end, clips->options.frames, index);
-    for (int f = 0; f < clips->options.frames; f++)
-        EGO_TRY(add_need(p, s, 0, (double)index[f], f));
+    for (int f = 0; f < clips->options.frames; f++) EGO_TRY(add_need(p, s, 0, (double)index[f], f));
     return EGO_OK;
 }
 
-/* Turns a clip whose last file is open into needs. A file that cannot be opened is the clip's error,
- * except for the reference, which goes on with black. */
+/* Turns a clip whose last file is open into needs. A file that cannot be opened is the clip's
+ * error, except for the reference, which goes on with black. */
 static ego_err plan_job(const ego_clips *clips, plan *p, seat *s, const open_file *file) {
     ego_sampling sampling = clips->options.sampling;
     int before = p->n_needs;
@@ -292,9 +296,9 @@ static ego_err plan_job(const ego_clips *clips, plan *p, seat *s, const open_fil
     return EGO_OK;
 }
 
-/* ---- reading -------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
-/* Fills the gaps as the published reader does: bad frames are dropped, the last good one repeated. */
+/* As the published reader fills gaps: bad frames are dropped, the last good one repeated. */
 static void close_gaps(ego_clips *clips, seat *s) {
     size_t floats = clips->frame_floats, bytes = floats * sizeof(float);
     float *pixels = s->job->clip.pixels;
@@ -321,7 +325,8 @@ static void finish_job(ego_clips *clips, seat *s) {
 }
 
 /* Makes the frame that `want` asks for current; *found is false when the video ends before it. */
-static ego_err seek_need(const ego_clips *clips, const open_file *file, const need *want, bool *found) {
+static ego_err seek_need(const ego_clips *clips, const open_file *file, const need *want,
+                         bool *found) {
     *found = true;
     if (clips->options.sampling == EGO_SAMPLING_TIME) return ego_video_seek(file->video, want->at);
     int64_t number = (int64_t)want->at;
@@ -349,8 +354,8 @@ static ego_err take_frame(ego_clips *clips, const open_file *file, seat *s, int 
     return EGO_OK;
 }
 
-/* Reads a pipe until the clip's end has passed. If the pipe ended before, the clip is cut there, and read
- * again. */
+/* Reads a pipe until the clip's end has passed. If the pipe ended before, the clip is cut there,
+ * and read again. */
 static ego_err look_for_end(ego_clips *clips, open_file *file, seat *s, ego_image *image,
                             double *shown) {
     double times[EGO_SAMPLE_MAX_FRAMES];
@@ -425,8 +430,8 @@ static bool file_is_wanted(const plan *p, int file, bool to_plan) {
     return false;
 }
 
-/* A clip is planned when the file it ends in is open, for its end may be the file's. What it needs of
- * chunks that were read before then is read in a second round. */
+/* A clip is planned when the file it ends in is open, for its end may be the file's. What it needs
+ * of chunks that were read before then is read in a second round. */
 static void work_on(ego_clips *clips, plan *p, need **order) {
     for (int i = 0; i < p->batch->n; i++) {
         ego_err err = locate_job(clips, p, &p->batch->seats[i]);
@@ -486,7 +491,7 @@ static void *reading_thread(void *context) {
     return NULL;
 }
 
-/* ---- the caller's side ---------------------------------------------------------------------------- */
+/* ---- the caller's side ----------------------------------------------------------------------- */
 
 static ego_err check_options(const ego_clips_options *options) {
     if (options->frames < 1 || options->frames > EGO_SAMPLE_MAX_FRAMES)
@@ -583,7 +588,7 @@ ego_err ego_clips_flush(ego_clips *clips) {
     if (!clips->filling || clips->filling->n == 0) return EGO_OK;
     batch *b = clips->filling;
     clips->filling = NULL;
-    ego_queue_push(clips->todo, b); /* never full: each batch holds one request of `room` at least */
+    ego_queue_push(clips->todo, b); /* never full: each batch holds a request, `room` at most */
     return EGO_OK;
 }
 

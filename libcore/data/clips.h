@@ -1,22 +1,24 @@
 /* Clips by the hundred: requests in, prepared frames out, in the same order.
  *
- * A reader looks ahead over a window of requests, sorts what they need by file and time, and reads each
- * file once, forward, on a thread of its own, while the caller computes. A decoder stays open from one
- * window to the next. What comes out depends on the request alone, never on what stood beside it in the
- * window, on timing or on how often the input paused. A request that fails comes back in its place with
- * its error; the others go on.
+ * A reader looks ahead over a window of requests, sorts what they need by file and time, and reads
+ * each file once, forward, on a thread of its own, while the caller computes. A decoder stays open
+ * from one window to the next. What comes out depends on the request alone, never on what stood
+ * beside it in the window, on timing or on how often the input paused. A request that fails comes
+ * back in its place with its error; the others go on.
  *
  *     while (more) {
- *         while (ego_clips_room(clips) && (more = read a record)) ego_clips_submit(clips, &request);
+ *         while (ego_clips_room(clips) && (more = read a record)) 
+ *             ego_clips_submit(clips, &request);
  *         if (the input pauses) ego_clips_flush(clips);   // do not wait for a full window
  *         EGO_TRY(ego_clips_next(clips, &clip));          // EGO_EEND: nothing is outstanding
  *         ...compute...
  *         ego_clip_free(clip);
  *     }
  *
- * How long a pipe (video "-") lasts is known only when it ends. Its clips are read until their end has
- * passed; one that the pipe's end cuts is then read again at the right places, from what decode.h keeps
- * of the pipe. A clip that starts behind the end of a pipe has the error EGO_EEND: no more will come.
+ * How long a pipe (video "-") lasts is known only when it ends. Its clips are read until their end
+ * has passed; one that the pipe's end cuts is then read again at the right places, from what
+ * decode.h keeps of the pipe. A clip that starts behind the end of a pipe has the error EGO_EEND:
+ * no more will come.
  *
  * A reader is used by one thread. */
 #ifndef EGO_DATA_CLIPS_H
@@ -30,8 +32,8 @@
 #include <stdint.h>
 
 typedef enum ego_sampling {
-    EGO_SAMPLING_TIME,      /* the frames on display at the middles of equal parts of [start, end) */
-    EGO_SAMPLING_REFERENCE, /* as the published EgoMCQ reader, faults included (spec: media/sample.h) */
+    EGO_SAMPLING_TIME, /* the frames on display at the middles of equal parts of [start, end) */
+    EGO_SAMPLING_REFERENCE, /* as the published EgoMCQ reader (media/sample.h), its faults too */
     EGO_SAMPLING_EPIC       /* as the published EK-100 reader */
 } ego_sampling;
 
@@ -42,7 +44,7 @@ typedef struct ego_clips_options {
     int frames, size;         /* F and S of a clip, (F, 3, S, S) */
     unsigned decoder_threads; /* 0: one */
     int window;               /* requests looked at together; 0: 32 */
-    size_t memory;            /* bytes of prepared clips held at a time; 0: 256 MiB. At least two clips. */
+    size_t memory; /* bytes of prepared clips held at a time; 0: 256 MiB. At least two clips. */
 } ego_clips_options;
 
 typedef struct ego_clip_request {
@@ -58,7 +60,7 @@ typedef struct ego_clip {
     char *message;     /* with err: what went wrong */
     double start, end; /* seconds, after cutting to the file */
     float *pixels;     /* (F, 3, S, S) */
-    int substituted;   /* frames that stand in for ones that could not be read (reference sampling) */
+    int substituted; /* frames that stand in for ones that could not be read (reference sampling) */
 } ego_clip;
 
 /* What was put in the place of something else, since the reader was opened. */
@@ -87,8 +89,8 @@ int ego_clips_outstanding(const ego_clips *clips);
 ego_err ego_clips_submit(ego_clips *clips, const ego_clip_request *request);
 /* Reading starts on what was submitted, though the window is not full. */
 ego_err ego_clips_flush(ego_clips *clips);
-/* The next clip in the order of requests; waits for it. EGO_EEND when none is outstanding. The clip is the
- * caller's. A failure of the clip itself is in clip->err, not returned. */
+/* The next clip in the order of requests; waits for it. EGO_EEND when none is outstanding. The clip
+ * is the caller's. A failure of the clip itself is in clip->err, not returned. */
 ego_err ego_clips_next(ego_clips *clips, ego_clip **clip);
 void ego_clip_free(ego_clip *clip); /* takes NULL */
 

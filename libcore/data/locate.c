@@ -36,11 +36,12 @@ ego_err ego_locate(const char *root, const char *video, ego_place *place) {
         try_path(join(root, "/", video, suffix[i]), &found);
     if (!found.path && strchr(video, '%')) found.path = strdup(video);
     if (!found.path && !root)
-        return ego_fail(EGO_EIO, "%s: no such file (--video-root names a folder to look in)", video);
+        return ego_fail(EGO_EIO, "%s: no such file (--video-root names a folder to look in)",
+                        video);
     if (!found.path)
         return ego_fail(EGO_EIO,
-                        "%s: not found as it is, nor in %s under this name or with .mp4, .MP4, .mkv "
-                        "or .webm, nor as a folder of chunks there",
+                        "%s: not found as it is, nor in %s under this name or with .mp4, .MP4, "
+                        ".mkv or .webm, nor as a folder of chunks there",
                         video, root);
     *place = found;
     return EGO_OK;

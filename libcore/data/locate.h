@@ -1,7 +1,8 @@
-/* Where a record's video is: a file, or a chunked set (a directory UID with 0.mp4, 1.mp4, ... of 600 s).
+/* Where a record's video is: a file, or a chunked set (a directory UID with 0.mp4,
+ * 1.mp4, ... of 600 s each).
  *
- * Looked for in this order: the name as it is; under the video root; there with .mp4, .MP4, .mkv or .webm
- * added. Whichever is found first and is a directory is taken for a chunked set.
+ * Looked for in this order: the name as it is; under the video root; there with .mp4, .MP4, .mkv or
+ * .webm added. Whichever is found first and is a directory is taken for a chunked set.
  */
 #ifndef EGO_DATA_LOCATE_H
 #define EGO_DATA_LOCATE_H
@@ -12,9 +13,9 @@
 #include <stdint.h>
 
 typedef struct ego_place {
-    char *path;   /* the file, or the directory of the chunks; heap */
+    char *path; /* the file, or the directory of the chunks; heap */
     bool chunked;
-} ego_place;      /* {0} is none */
+} ego_place; /* {0} is none */
 
 /* root may be NULL. "-" (stdin) and patterns of numbered pictures are taken as they are. Not found:
  * EGO_EIO, with what was tried. */

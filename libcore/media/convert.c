@@ -30,7 +30,7 @@ void ego__converter_free(ego__converter *c) {
     free(c);
 }
 
-/* ---- orientation ---------------------------------------------------------------------------------- */
+/* ---- orientation ----------------------------------------------------------------------------- */
 
 ego__orientation ego__orientation_of(const int32_t *m) {
     if (!m) return (ego__orientation){1, 0, 0, 1};
@@ -48,8 +48,8 @@ static void copy_upright(const uint8_t *rows, size_t pitch, ego_image *image) {
         memcpy(image->rgb + y * bytes, rows + y * pitch, bytes);
 }
 
-static void copy_turned(ego__orientation o, const uint8_t *rows, size_t pitch, int width, int height,
-                        ego_image *image) {
+static void copy_turned(ego__orientation o, const uint8_t *rows, size_t pitch, int width,
+                        int height, ego_image *image) {
     int x0 = o.xx + o.xy < 0 ? image->width - 1 : 0, y0 = o.yx + o.yy < 0 ? image->height - 1 : 0;
     for (int y = 0; y < height; y++) {
         const uint8_t *from = rows + (size_t)y * pitch;
@@ -61,7 +61,7 @@ static void copy_turned(ego__orientation o, const uint8_t *rows, size_t pitch, i
     }
 }
 
-/* ---- colour --------------------------------------------------------------------------------------- */
+/* ---- colour ---------------------------------------------------------------------------------- */
 
 static int matrix_of(const AVFrame *frame) {
     switch (frame->colorspace) {
@@ -90,8 +90,8 @@ static ego_err prepare_sws(ego__converter *c, const AVFrame *frame, const char *
     c->sws = sws_getContext(frame->width, frame->height, frame->format, frame->width, frame->height,
                             AV_PIX_FMT_RGB24, flags, NULL, NULL, NULL);
     if (!c->sws)
-        return ego_fail(EGO_EUNSUPPORTED, "%s: cannot convert %d x %d %s to RGB", path, frame->width,
-                        frame->height, name);
+        return ego_fail(EGO_EUNSUPPORTED, "%s: cannot convert %d x %d %s to RGB", path,
+                        frame->width, frame->height, name);
     if (!c->reference && kind && !(kind->flags & AV_PIX_FMT_FLAG_RGB)) {
         const int *matrix = sws_getCoefficients(space);
         sws_setColorspaceDetails(c->sws, matrix, full, matrix, 1, 0, 1 << 16, 1 << 16);
@@ -111,10 +111,11 @@ ego_err ego__convert(ego__converter *c, const AVFrame *frame, ego__orientation o
         o = ego__orientation_of((const int32_t *)(const void *)side->data);
     bool turns = ego__orientation_turns(o);
     EGO_TRY(prepare_sws(c, frame, path));
-    EGO_TRY(ego_image_new(turns ? frame->height : frame->width, turns ? frame->width : frame->height,
-                          image));
+    EGO_TRY(ego_image_new(turns ? frame->height : frame->width,
+                          turns ? frame->width : frame->height, image));
     /* swscale may write whole vectors: its rows are padded, the image's are not. */
-    size_t pitch = ((size_t)frame->width * 3 + 127) / 64 * 64, bytes = pitch * (size_t)frame->height;
+    size_t pitch = ((size_t)frame->width * 3 + 127) / 64 * 64,
+           bytes = pitch * (size_t)frame->height;
     if (bytes > c->rows_bytes) {
         av_freep(&c->rows);
         c->rows_bytes = 0;

@@ -1,9 +1,9 @@
 /* Decoded frames to RGB images; private to media (decode.c is the way in).
  *
- * The accurate conversion takes the frame's own matrix and range (a matrix that is not stated: BT.601
- * below 720 lines, else BT.709), full chroma resolution and correct rounding. The reference one is
- * swscale's defaults, as OpenCV uses it: BT.601 whatever the file says, chroma not interpolated, and
- * 1.0 to 1.4 of 255 too dark on average (tests/golden/test_clip.c).
+ * The accurate conversion takes the frame's own matrix and range (a matrix that is not stated:
+ * BT.601 below 720 lines, else BT.709), full chroma resolution and correct rounding. The reference
+ * one is swscale's defaults, as OpenCV uses it: BT.601 whatever the file says, chroma not
+ * interpolated, and 1.0 to 1.4 of 255 too dark on average (tests/golden/test_clip.c).
  */
 #ifndef EGO_MEDIA_CONVERT_H
 #define EGO_MEDIA_CONVERT_H
@@ -19,8 +19,8 @@ typedef struct ego__orientation {
     int xx, xy, yx, yy;
 } ego__orientation;
 
-/* From a display matrix (9 numbers, or NULL: upright). What is no multiple of 90 degrees, with or without
- * a mirror, goes to the nearest. */
+/* From a display matrix (9 numbers, or NULL: upright). What is no multiple of 90 degrees, with or
+ * without a mirror, goes to the nearest. */
 ego__orientation ego__orientation_of(const int32_t *matrix);
 bool ego__orientation_turns(ego__orientation o); /* width and height change places */
 

@@ -59,9 +59,10 @@ static void note_damage(ego_video *v, int code, const char *what) {
     if (!v->damage.what[0]) ego__describe_av(v->damage.what, sizeof v->damage.what, code, what);
 }
 
-/* ---- a pipe's past -------------------------------------------------------------------------------- */
+/* ---- a pipe's past --------------------------------------------------------------------------- */
 
 static void forget_history(history *h, size_t n) {
+    if (n == 0) return;
     for (size_t i = 0; i < n; i++) {
         h->bytes -= (size_t)h->packets[i]->size;
         av_packet_free(&h->packets[i]);
@@ -99,7 +100,7 @@ static int next_packet(ego_video *v) {
     return rc == 0 && is_pipe(v) ? remember(h, v->packet) : rc;
 }
 
-/* ---- frames in order ------------------------------------------------------------------------------ */
+/* ---- frames in order ------------------------------------------------------------------------- */
 
 static double seconds(const ego_video *v, int64_t stamp) {
     AVRational base = v->in.stream->time_base;
@@ -191,7 +192,7 @@ static void forget_frames(ego_video *v) {
     v->fruitless = v->read_errors = 0;
 }
 
-/* From the beginning: everything is opened anew, so that nothing depends on what was done before. */
+/* From the beginning: all is opened anew, so that nothing depends on what was done before. */
 static ego_err start(ego_video *v) {
     forget_frames(v);
     avcodec_free_context(&v->codec);
@@ -218,10 +219,10 @@ static ego_err start(ego_video *v) {
                     v->damage.what[0] ? ": " : "", v->damage.what);
 }
 
-/* ---- going elsewhere ------------------------------------------------------------------------------ */
+/* ---- going elsewhere ------------------------------------------------------------------------- */
 
-/* Decodes from the key frame in v->packet on. *done: what is on display at `target` will be seen. Frames
- * shown before the key frame may refer to what was not decoded: they are not trusted. */
+/* Decodes from the key frame in v->packet on. *done: what is on display at `target` will be seen.
+ * Frames shown before the key frame may refer to what was not decoded: they are not trusted. */
 static ego_err start_at_key(ego_video *v, int64_t target, bool *done) {
     v->trust_from = v->packet->pts;
     if (avcodec_send_packet(v->codec, v->packet) < 0) return EGO_OK;
@@ -254,7 +255,8 @@ static ego_err replay(ego_video *v, int64_t target, double t) {
     for (size_t i = h->n; i-- > 0;) {
         const AVPacket *packet = h->packets[i];
         bool done = false;
-        if (!(packet->flags & AV_PKT_FLAG_KEY) || packet->pts == AV_NOPTS_VALUE || packet->pts > target)
+        if (!(packet->flags & AV_PKT_FLAG_KEY) || packet->pts == AV_NOPTS_VALUE ||
+            packet->pts > target)
             continue;
         h->next = i;
         avcodec_flush_buffers(v->codec);
@@ -291,8 +293,8 @@ static int64_t trouble(ego_video *v) {
     return v->damage.errors + v->damage.damaged + atomic_load(&v->complaints.count);
 }
 
-/* By the index, or else from the beginning. How a decoder hides damage may depend on frames before the
- * key frame: a jump that met any is taken back, and the file read in order from then on. */
+/* By the index, or else from the beginning. How a decoder hides damage may depend on frames before
+ * the key frame: a jump that met any is taken back, and the file read in order from then on. */
 static ego_err go_to(ego_video *v, int64_t target, double t) {
     int64_t before = trouble(v);
     bool done = false;
@@ -312,8 +314,10 @@ ego_err ego_video_seek(ego_video *v, double t) {
     int64_t target = v->origin + (int64_t)floor(from_origin * base.den / base.num);
     bool lost = !v->has_now && !v->has_next; /* an earlier request failed on the way */
     bool back = lost || (v->has_now && v->now_time > 0 && from_origin < v->now_time);
-    if (back && is_pipe(v)) EGO_TRY(replay(v, target, t));
-    else if (back || jump_pays(v, target)) return go_to(v, target, t);
+    if (back && is_pipe(v))
+        EGO_TRY(replay(v, target, t));
+    else if (back || jump_pays(v, target))
+        return go_to(v, target, t);
     return show_until(v, t);
 }
 
@@ -331,7 +335,7 @@ ego_err ego_video_frame_at(ego_video *v, double t, ego_image *image) {
     return ego_video_image(v, image);
 }
 
-/* ---- what there is -------------------------------------------------------------------------------- */
+/* ---- what there is --------------------------------------------------------------------------- */
 
 static ego_err measure(ego_video *v) {
     ego_video_info *info = &v->info;
@@ -389,7 +393,7 @@ ego_err ego_video_seek_number(ego_video *v, int64_t number, bool *found) {
     return EGO_OK;
 }
 
-/* ---- open and close ------------------------------------------------------------------------------- */
+/* ---- open and close -------------------------------------------------------------------------- */
 
 static ego_err open_bytes(ego_video *v) {
     struct stat st;
@@ -419,8 +423,8 @@ static ego_err open_video(const char *path, const void *memory, size_t n,
     v->packet = av_packet_alloc();
     v->now = av_frame_alloc();
     v->next = av_frame_alloc();
-    v->bytes = (ego__bytes){.path = v->path, .fd = -1, .data = memory, .size = (int64_t)n,
-                            .stop = v->options.stop};
+    v->bytes = (ego__bytes){
+        .path = v->path, .fd = -1, .data = memory, .size = (int64_t)n, .stop = v->options.stop};
     v->bytes.picture_rate = v->options.picture_rate > 0 ? v->options.picture_rate : 25;
     if (!v->path || !v->packet || !v->now || !v->next) {
         err = ego_fail(EGO_ENOMEM, "%s: out of memory", path);

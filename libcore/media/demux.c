@@ -13,7 +13,7 @@ enum {
     MAX_READ_ERRORS = 64, /* packets in a row that cannot be read before measuring gives up */
 };
 
-/* ---- what libav says ------------------------------------------------------------------------------ */
+/* ---- what libav says ------------------------------------------------------------------------- */
 
 static void (*log_sink)(const char *line);
 static _Thread_local char log_last[256]; /* its latest complaint on this thread, for messages */
@@ -66,7 +66,7 @@ ego_err ego__fail_av(const char *path, int code, const char *doing) {
     return ego_fail(EGO_EFORMAT, "%s: %s", path, text);
 }
 
-/* ---- bytes ---------------------------------------------------------------------------------------- */
+/* ---- bytes ----------------------------------------------------------------------------------- */
 
 static int read_pipe(ego__bytes *s, uint8_t *out, int n) {
     for (;;) {
@@ -106,7 +106,7 @@ static int64_t seek_bytes(void *opaque, int64_t offset, int whence) {
     return offset < 0 ? AVERROR(EINVAL) : (s->at = offset);
 }
 
-/* ---- packets -------------------------------------------------------------------------------------- */
+/* ---- packets --------------------------------------------------------------------------------- */
 
 void ego__demux_close(ego__demuxer *in) {
     avformat_close_input(&in->format);
@@ -156,7 +156,8 @@ ego_err ego__demux_open(const ego__bytes *bytes, bool probe, ego__demuxer *in) {
     if (rc < 0) return ego__fail_av(bytes->path, rc, "cannot be read as media");
     const char *name = in->format->iformat->name;
     bool matroska = strncmp(name, "matroska", 8) == 0;
-    in->indexed = bytes->size >= 0 && !bytes->pattern && (matroska || strncmp(name, "mov,", 4) == 0);
+    in->indexed =
+        bytes->size >= 0 && !bytes->pattern && (matroska || strncmp(name, "mov,", 4) == 0);
     if ((probe || !in->indexed) && (rc = avformat_find_stream_info(in->format, NULL)) < 0)
         return ego__fail_av(bytes->path, rc, "no stream can be read");
     int best = av_find_best_stream(in->format, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
@@ -187,7 +188,9 @@ int ego__demux_read(ego__demuxer *in, AVPacket *packet) {
         int rc = av_read_frame(in->format, packet);
         if (rc < 0) return rc;
         if (packet->stream_index != in->stream->index) continue;
-        if (in->indexed && (packet->flags & AV_PKT_FLAG_CORRUPT)) continue; /* the file ends in it */
+        bool cut =
+            packet->flags & AV_PKT_FLAG_CORRUPT; /* in an indexed format: by the file's end */
+        if (in->indexed && cut) continue;
         if (!in->indexed) mend_clock(in, packet);
         return 0;
     }
@@ -226,7 +229,7 @@ const int32_t *ego__demux_matrix(const ego__demuxer *in) {
     return data;
 }
 
-/* ---- where the stream ends ------------------------------------------------------------------------ */
+/* ---- where the stream ends ------------------------------------------------------------------- */
 
 typedef struct extent {
     bool any;
@@ -253,15 +256,15 @@ static extent scan(ego__demuxer *in, AVPacket *packet, int64_t usual) {
 /* Reads on from the last key frame whose bytes the file really has. */
 static extent scan_tail(ego__demuxer *in, AVPacket *packet, int64_t usual) {
     extent e = {0};
+    int stream = in->stream->index;
     int i = av_index_search_timestamp(in->stream, INT64_MAX, AVSEEK_FLAG_BACKWARD);
     for (; i > 0 && !e.any; i = i * 7 / 8) {
         const AVIndexEntry *entry = index_entry(in->stream, i);
         if (!entry || entry->pos >= in->bytes.size || !(entry->flags & AVINDEX_KEYFRAME)) continue;
-        if (av_seek_frame(in->format, in->stream->index, entry->timestamp, AVSEEK_FLAG_BACKWARD) >= 0)
-            e = scan(in, packet, usual);
+        int rc = av_seek_frame(in->format, stream, entry->timestamp, AVSEEK_FLAG_BACKWARD);
+        if (rc >= 0) e = scan(in, packet, usual);
     }
-    if (!e.any && av_seek_frame(in->format, in->stream->index, INT64_MIN, 0) >= 0)
-        e = scan(in, packet, usual);
+    if (!e.any && av_seek_frame(in->format, stream, INT64_MIN, 0) >= 0) e = scan(in, packet, usual);
     return e;
 }
 

@@ -1,8 +1,8 @@
 /* Packets of a video stream, in file order; private to media (decode.c is the way in).
  *
- * The bytes come from a file, memory or a pipe through one small layer of our own, so that a name is
- * never taken for a network address and a playlist can open nothing else. Functions return libav's
- * codes (0, or negative) unless they say ego_err.
+ * The bytes come from a file, memory or a pipe through one small layer of our own, so that a name
+ * is never taken for a network address and a playlist can open nothing else. Functions return
+ * libav's codes (0, or negative) unless they say ego_err.
  */
 #ifndef EGO_MEDIA_DEMUX_H
 #define EGO_MEDIA_DEMUX_H
@@ -32,22 +32,23 @@ typedef struct ego__demuxer {
     AVStream *stream;
     bool indexed;      /* an index names key frames, and time stamps hold after a seek */
     int64_t last, add; /* mends clocks that start again, in formats without an index */
-} ego__demuxer; /* {0} is closed */
+} ego__demuxer;        /* {0} is closed */
 
-/* `probe`: look into the stream as well as the header, as decoding needs. The demuxer must be closed; on
- * failure close it all the same. */
+/* `probe`: look into the stream as well as the header, as decoding needs. The demuxer must be
+ * closed; on failure close it all the same. */
 ego_err ego__demux_open(const ego__bytes *bytes, bool probe, ego__demuxer *in);
 void ego__demux_close(ego__demuxer *in);
 
 /* The stream's next packet; AVERROR_EOF at the end. */
 int ego__demux_read(ego__demuxer *in, AVPacket *packet);
 
-/* The time stamp in the index of the last key frame not after `goal`, if there is an index and one. */
+/* The time stamp in the index of the last key frame not after `goal`; false: there is none. */
 bool ego__demux_key_before(const ego__demuxer *in, int64_t goal, int64_t *key);
 
-/* Reads the file through a demuxer of its own for what its packets say, whatever the header says: where
- * the stream ends, counted from `origin` in an indexed format, from its first packet in others. `usual`: the
- * duration, in time stamps, of packets that do not state theirs. *found is false when none could be read. */
+/* Reads the file through a demuxer of its own for what its packets say, whatever the header says:
+ * where the stream ends, counted from `origin` in an indexed format, from its first packet in
+ * others. `usual`: the duration, in time stamps, of packets that do not state theirs. *found is
+ * false when none could be read. */
 ego_err ego__demux_measure(const ego__bytes *bytes, int64_t origin, int64_t usual, double *seconds,
                            bool *found);
 
@@ -59,8 +60,9 @@ ego_err ego__fail_av(const char *path, int code, const char *doing);
 /* The same as text: "what: meaning: words". */
 void ego__describe_av(char *text, size_t n, int code, const char *what);
 
-/* Where a decoder's complaints are counted: its context's `opaque` points here. Many decoders hide damage
- * and only mention it. While `excused` they may complain: frames that will not be shown are decoded. */
+/* Where a decoder's complaints are counted: its context's `opaque` points here. Many decoders hide
+ * damage and only mention it. While `excused` they may complain: frames that will not be shown are
+ * decoded. */
 typedef struct ego__complaints {
     atomic_llong count;
     atomic_bool excused;

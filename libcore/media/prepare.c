@@ -54,9 +54,11 @@ void ego_preparer_free(ego_preparer *p) {
     free(p);
 }
 
-size_t ego_prepared_floats(const ego_preparer *p) { return (size_t)3 * (size_t)p->size * (size_t)p->size; }
+size_t ego_prepared_floats(const ego_preparer *p) {
+    return (size_t)3 * (size_t)p->size * (size_t)p->size;
+}
 
-/* ---- weights -------------------------------------------------------------------------------------- */
+/* ---- weights --------------------------------------------------------------------------------- */
 
 /* Position i of `to` samples laid over `from`: in float32, as torch computes it. */
 static tap_list bilinear(int i, int from, int to) {
@@ -82,7 +84,8 @@ static void add_tap(tap_list *list, int at, float weight) {
     list->weight[list->n++] = weight;
 }
 
-/* One axis: `from` pixels resized to `middle`, `crop` of these from `offset` on, and these to `to`. */
+/* One axis: `from` pixels resized to `middle`, `crop` of these from `offset` on, and these to
+ * `to`. */
 static void compose(int from, int middle, int offset, int crop, int to, tap_list *list) {
     for (int i = 0; i < to; i++) {
         tap_list outer = bilinear(i, crop, to), sum = {0};
@@ -143,10 +146,11 @@ static ego_err plan(ego_preparer *p, const ego_image *image, ego_box box) {
     return ego_fail(EGO_ENOMEM, "out of memory for preparing frames");
 }
 
-/* ---- pixels --------------------------------------------------------------------------------------- */
+/* ---- pixels ---------------------------------------------------------------------------------- */
 
 /* row[i] = the weighted sum of up to four picture rows; blocks of fixed length become vectors. */
-static void mix_rows(const uint8_t *const from[TAPS], const float weight[TAPS], size_t n, float *row) {
+static void mix_rows(const uint8_t *const from[TAPS], const float weight[TAPS], size_t n,
+                     float *row) {
     const uint8_t *a = from[0], *b = from[1], *c = from[2], *d = from[3];
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
@@ -198,7 +202,8 @@ ego_err ego_prepare(ego_preparer *p, const ego_image *image, float *out) {
     return render(p, image, (ego_box){0}, false, out);
 }
 
-ego_err ego_prepare_box(ego_preparer *p, const ego_image *image, ego_box box, bool flip, float *out) {
+ego_err ego_prepare_box(ego_preparer *p, const ego_image *image, ego_box box, bool flip,
+                        float *out) {
     if (box.left < 0 || box.top < 0 || box.width < 1 || box.height < 1 ||
         box.width > image->width - box.left || box.height > image->height - box.top)
         return ego_fail(EGO_EINPUT, "a crop of %d x %d at (%d, %d) is not inside a %d x %d picture",

@@ -1,14 +1,16 @@
-/* From a picture to what the network sees: resize, crop, normalise; (3, S, S) float32, channel by channel.
+/* From a picture to what the network sees: resized, cropped, normalised; (3, S, S) float32.
  *
- * EGO_PREPARE_STANDARD, all tasks but two: RGB / 255; bilinear resize of the short side to R = round(S *
- * 256 / 224) (256 for the published 224; skipped when it has that size already; the long side is trunc(R
- * * long / short)); the R x R centre; bilinear resize of that to S; ImageNet's mean and deviation.
- * EGO_PREPARE_EPIC, for EK-100: RGB 0 to 255; short side to S; the S x S centre; its own mean and deviation.
- * Resizing is torch's: half-pixel centres, no antialiasing, weights in float32.
+ * EGO_PREPARE_STANDARD: RGB / 255; the short side resized to R = round(S * 256 / 224) (256 for the
+ * published 224; skipped when it has that size already), the long side to trunc(R * long / short);
+ * the R x R centre; that resized to S; ImageNet's mean and deviation.
  *
- * Resizing twice is linear and separable, so each output sample is taken straight from at most 4 x 4
- * pixels of the picture, with weights that are computed once for each size of picture: equal to the
- * reference's steps to float32 rounding, and only pixels that matter are touched.
+ * EGO_PREPARE_EPIC, for EK-100: RGB from 0 to 255; the short side resized to S; the S x S centre; a
+ * mean and deviation of its own.
+ *
+ * Resizing is torch's bilinear: half-pixel centres, no antialiasing, positions in float32. Resizing
+ * twice is linear and separable, so each output sample is taken straight from at most 4 x 4 pixels
+ * of the picture, with weights computed once for each size of picture: equal to the reference's
+ * steps to float32 rounding, and only pixels that matter are touched.
  */
 #ifndef EGO_MEDIA_PREPARE_H
 #define EGO_MEDIA_PREPARE_H
@@ -33,8 +35,8 @@ size_t ego_prepared_floats(const ego_preparer *preparer);
 
 ego_err ego_prepare(ego_preparer *preparer, const ego_image *image, float *out);
 
-/* Training's crop instead: the box, in pixels of the picture, resized to S x S in one step, mirrored
- * left to right when `flip`; then normalised. */
+/* Training's crop instead: the box, in pixels of the picture, resized to S x S in one step,
+ * mirrored left to right when `flip`; then normalised. */
 typedef struct ego_box {
     int left, top, width, height;
 } ego_box;

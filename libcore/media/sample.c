@@ -4,8 +4,8 @@
 
 #include <math.h>
 
-/* Products and sums stand in statements of their own: a compiler that fuses them would round once where
- * numpy rounds twice. */
+/* Products and sums stand in statements of their own: a compiler that fuses them would round once
+ * where numpy rounds twice. */
 
 void ego_sample_times(double start, double end, int n, double *times) {
     double part = (end - start) / n;
@@ -35,7 +35,8 @@ ego_err ego_sample_random(const int64_t *edges, int n, uint64_t stream, int64_t 
     for (int k = 0; k < n; k++) {
         int64_t width = edges[k + 1] - edges[k];
         if (width < 2 || width > UINT32_MAX)
-            return ego_fail(EGO_EINPUT, "part %d of %d of the clip holds %lld frames: expected 2 or more",
+            return ego_fail(EGO_EINPUT,
+                            "part %d of %d of the clip holds %lld frames: expected 2 or more",
                             k + 1, n, (long long)width);
         index[k] = edges[k] + ego_rng_below(stream, (uint64_t)k, (uint32_t)(width - 1));
     }

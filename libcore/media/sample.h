@@ -1,7 +1,7 @@
 /* Which frames of a clip are looked at: times, or the frame numbers of the published readers.
  *
- * Everything here is arithmetic in double, in the order of operations that the reference's numpy code
- * has, so that the same frames come out; rounding to even means C's rint in its default mode.
+ * Everything here is arithmetic in double, in the order of operations that the reference's numpy
+ * code has, so that the same frames come out; rounding to even means C's rint in its default mode.
  */
 #ifndef EGO_MEDIA_SAMPLE_H
 #define EGO_MEDIA_SAMPLE_H
@@ -12,8 +12,8 @@
 #include <stdint.h>
 
 enum {
-    EGO_REFERENCE_FPS = 30,      /* what the published EgoMCQ and NLQ readers assume of every video */
-    EGO_CHUNK_SECONDS = 600,     /* chunked sets: UID/0.mp4, UID/1.mp4, ... of this length */
+    EGO_REFERENCE_FPS = 30,  /* what the published EgoMCQ and NLQ readers assume of every video */
+    EGO_CHUNK_SECONDS = 600, /* chunked sets: UID/0.mp4, UID/1.mp4, ... of this length */
     EGO_SAMPLE_MAX_FRAMES = 1024 /* more frames in one clip are an error */
 };
 
@@ -24,22 +24,23 @@ void ego_sample_times(double start, double end, int n, double *times);
 void ego_sample_edges(double lo, double hi, int n, int64_t *edges);
 /* The middle of each bin: floor((e_k + e_k+1 - 1) / 2); index[n]. */
 void ego_sample_middle(const int64_t *edges, int n, int64_t *index);
-/* One frame from [e_k, e_k+1 - 2] of each bin, drawn from the stream's numbers 0 to n-1 (base/rng.h). A
- * bin narrower than 2 is EGO_EINPUT: the reference fails there. */
+/* One frame from [e_k, e_k+1 - 2] of each bin, drawn from the stream's numbers 0 to n-1
+ * (base/rng.h). A bin narrower than 2 is EGO_EINPUT: the reference fails there. */
 ego_err ego_sample_random(const int64_t *edges, int n, uint64_t stream, int64_t *index);
 
-/* EgoMCQ's reader: the middles over frames [trunc(30 start), trunc(30 end)); at most n, and no more than
- * the last frame's number (so, as in the reference, not what the range holds). Writes index[n];
- * returns how many, 0 when the range ends at 0. */
+/* EgoMCQ's reader: the middles over frames [trunc(30 start), trunc(30 end)); at most n, and no more
+ * than the last frame's number (so, as in the reference, not what the range holds). Writes
+ * index[n]; returns how many, 0 when the range ends at 0. */
 int ego_sample_reference(double start, double end, int n, int64_t *index);
 /* The same over a whole video of `frames` frames. */
 int ego_sample_reference_whole(int64_t frames, int n, int64_t *index);
-/* Where that reader looks for index i of a clip that starts at `start` in a chunked set: in the chunk of
- * the clip's end (*in_end true) or its start, frame number i mod 18000 there. An index on the border
- * itself asks the start's chunk for its frame 0, as the reference does. */
+/* Where that reader looks for index i of a clip that starts at `start` in a chunked set: in the
+ * chunk of the clip's end (*in_end true) or its start, frame number i mod 18000 there. An index on
+ * the border itself asks the start's chunk for its frame 0, as the reference does. */
 int64_t ego_sample_reference_chunk(double start, int64_t i, bool *in_end);
 
-/* EK-100's reader (decord): the middles of n parts of [round(fps start), ceil(fps end)). index[n]. */
+/* EK-100's reader (decord): the middles of n parts of [round(fps start), ceil(fps end)).
+ * index[n]. */
 void ego_sample_epic(double fps, double start, double end, int n, int64_t *index);
 
 #endif

@@ -1,5 +1,6 @@
-/* A real first-person clip, from the file to what the network sees, held against the published reader
- * (golden/README.md, clip/). The video and its pixels are somebody else's and not in this repository. */
+/* A real first-person clip, from the file to what the network sees, held against the published
+ * reader (golden/README.md, clip/). The video and its pixels are somebody else's and not in this
+ * repository. */
 #include "check.h"
 
 #include "base/file.h"
@@ -47,8 +48,8 @@ static void test_prepare(const uint8_t *pixels, const float *want, float *got) {
     }
     double mean = mean_difference(got, want, FRAMES * PLANES, &worst);
     printf("prepared from its pixels: mean difference %.2g, greatest %.2g\n", mean, worst);
-    /* Positions are float32 in the reference, and rounded differently from one torch to the next: torch
-     * 2.13 on the same pixels is 3.1e-5 from this file too. */
+    /* Positions are float32 in the reference, and rounded differently from one torch to the next:
+     * torch 2.15 on the same pixels is 3.1e-5 from this file too. */
     CHECK(worst < 5e-5 && mean < 1e-6);
     ego_preparer_free(preparer);
 }
@@ -80,10 +81,11 @@ static void test_decode(const uint8_t *pixels, const float *want, float *got, bo
         CHECK_OK(ego_prepare(preparer, &image, got + f * PLANES));
     }
     double mean = mean_difference(got, want, FRAMES * PLANES, &worst);
-    printf("decoded, %s colour: mean difference %.4f, greatest %.3f; %.4f of 255 before preparation\n",
-           reference ? "reference" : "accurate", mean, worst, off / (FRAMES * 288 * 384 * 3));
-    /* swscale's default conversion is 1.0 to 1.4 of 255 too dark (measured against exact arithmetic); the
-     * accurate one is not, and so lies that much further from OpenCV's frames. */
+    printf(
+        "decoded, %s colour: mean difference %.4f, greatest %.3f; %.4f of 255 before preparation\n",
+        reference ? "reference" : "accurate", mean, worst, off / (FRAMES * 288 * 384 * 3));
+    /* swscale's default conversion is 1.0 to 1.4 of 255 too dark (measured against exact
+     * arithmetic); the accurate one is not, and so lies that much further from OpenCV's frames. */
     CHECK(mean < (reference ? 0.02 : 0.03));
     ego_image_free(&image);
     ego_preparer_free(preparer);
@@ -91,7 +93,8 @@ static void test_decode(const uint8_t *pixels, const float *want, float *got, bo
 }
 
 int main(void) {
-    if (!find_files()) return check_skip("needs ../shared (or $EGO_SHARED) with video/ and golden/clip/");
+    if (!find_files())
+        return check_skip("needs ../shared (or $EGO_SHARED) with video/ and golden/clip/");
     ego_npy frames = {0}, tensor = {0};
     float *got = malloc(FRAMES * PLANES * sizeof *got);
     if (CHECK(got != NULL) && CHECK_OK(ego_npy_open(path[1], &frames)) &&

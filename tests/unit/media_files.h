@@ -17,7 +17,8 @@ static inline const char *media_path(const char *file) {
     return path;
 }
 
-/* The files named ("a.mp4 b.mkv"; "": all). False when there is no ffmpeg command to make them with. */
+/* The files named ("a.mp4 b.mkv"; "": all). False when there is no ffmpeg command to make them
+ * with. */
 static inline int media_make(const char *files) {
     const char *given = getenv("EGO_TEST_MEDIA");
     char command[1024];
@@ -37,7 +38,8 @@ static inline int media_make(const char *files) {
 static inline void media_remove(void) {
     char command[640];
     snprintf(command, sizeof command, "rm -rf '%s'", media_folder);
-    if (media_is_ours && system(command) != 0) fprintf(stderr, "%s was not removed\n", media_folder);
+    if (media_is_ours && system(command) != 0)
+        fprintf(stderr, "%s was not removed\n", media_folder);
 }
 
 #endif

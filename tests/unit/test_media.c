@@ -1,5 +1,5 @@
-/* Frames by time in every container, codec and trouble that tests/cli/make_media.sh can make: any order
- * of requests must show what playing from the start shows. */
+/* Frames by time in every container, codec and trouble that tests/cli/make_media.sh can make: any
+ * order of requests must show what playing from the start shows. */
 #include "check.h"
 #include "media_files.h"
 
@@ -56,8 +56,8 @@ static int number_at(const shown *list, int n, double t) {
 }
 
 /* Times in no order, and nearly in order, against what playing showed. */
-static void check_any_order(const char *file, const ego_video_options *options, const shown *list, int n,
-                            int requests) {
+static void check_any_order(const char *file, const ego_video_options *options, const shown *list,
+                            int n, int requests) {
     ego_video *video = NULL;
     ego_image image = {0};
     if (n < 1 || !CHECK_OK(ego_video_open(media_path(file), options, &video))) return;
@@ -82,13 +82,13 @@ static void check_any_order(const char *file, const ego_video_options *options, 
 
 typedef struct media_case {
     const char *file;
-    int frames;         /* in the file */
-    int first, step;    /* numbers that must be shown: first, first + step, ... */
-    double rate;        /* frames a second; 0: given by `when` */
+    int frames;      /* in the file */
+    int first, step; /* numbers that must be shown: first, first + step, ... */
+    double rate;     /* frames a second; 0: given by `when` */
     double duration;
     double (*when)(int i);
     int requests;
-    double slack;       /* of time stamps: containers round */
+    double slack; /* of time stamps: containers round */
 } media_case;
 
 static double when_uneven(int i) { return (i + 2 * (i / 3)) / 30.0; }
@@ -132,13 +132,14 @@ static void check_case(const media_case *c) {
         return;
     }
     int n = play(c->file, NULL, list), wrong = 0;
-    if (!CHECK(n == c->frames)) fprintf(stderr, "    %s: %d frames, expected %d\n", c->file, n, c->frames);
+    if (!CHECK(n == c->frames))
+        fprintf(stderr, "    %s: %d frames, expected %d\n", c->file, n, c->frames);
     for (int i = 0; i < n; i++) {
         double time = c->when ? c->when(i) : i / c->rate;
         int number = c->first + i * c->step;
         if ((list[i].number != number || fabs(list[i].time - time) > c->slack) && wrong++ < 3)
-            fprintf(stderr, "%s: frame %d at %.6f s, expected %d at %.6f s\n", c->file, list[i].number,
-                    list[i].time, number, time);
+            fprintf(stderr, "%s: frame %d at %.6f s, expected %d at %.6f s\n", c->file,
+                    list[i].number, list[i].time, number, time);
     }
     if (!CHECK(wrong == 0)) fprintf(stderr, "    in %s: %d\n", c->file, wrong);
     check_any_order(c->file, NULL, list, n, c->requests);
@@ -148,7 +149,8 @@ static void check_case(const media_case *c) {
     if (!CHECK_OK(ego_video_open(media_path(c->file), NULL, &video))) return;
     CHECK_OK(ego_video_get_info(video, &info));
     if (c->duration > 0 && !CHECK(info.exact && fabs(info.duration - c->duration) < 2e-3))
-        fprintf(stderr, "    %s: lasts %.6f s, expected %.6f s\n", c->file, info.duration, c->duration);
+        fprintf(stderr, "    %s: lasts %.6f s, expected %.6f s\n", c->file, info.duration,
+                c->duration);
     ego_video_close(video);
 }
 
@@ -162,7 +164,8 @@ static void test_threads(void) {
 
 /* What can be decoded of a file that was cut short is shown; beyond it, its last frame. */
 static void test_cut(void) {
-    static const char *const files[] = {"cut_h264.mp4", "cut_opengop.mkv", "cut_h264.ts", "cut_mpeg4.avi"};
+    static const char *const files[] = {"cut_h264.mp4", "cut_opengop.mkv", "cut_h264.ts",
+                                        "cut_mpeg4.avi"};
     static shown list[MAX_FRAMES];
     for (size_t i = 0; i < 4; i++) {
         if (access(media_path(files[i]), R_OK) != 0) continue;
@@ -184,7 +187,8 @@ static void test_cut(void) {
 }
 
 static void test_numbers(void) {
-    static const char *const files[] = {"h264.mp4", "opengop.mkv", "vp9.webm", "h264.ts", "edit.mp4"};
+    static const char *const files[] = {"h264.mp4", "opengop.mkv", "vp9.webm", "h264.ts",
+                                        "edit.mp4"};
     for (size_t i = 0; i < 5; i++) {
         ego_video *video = NULL;
         ego_image image = {0};
@@ -207,7 +211,8 @@ static void test_numbers(void) {
 }
 
 static void test_colours(void) {
-    static const char *const files[] = {"unsaid_480", "unsaid_720", "601_720", "709_480", "2020_480", "full_480"};
+    static const char *const files[] = {"unsaid_480", "unsaid_720", "601_720",
+                                        "709_480",    "2020_480",   "full_480"};
     for (size_t i = 0; i < 6; i++) {
         char name[64];
         ego_video *video = NULL;
@@ -218,7 +223,8 @@ static void test_colours(void) {
         CHECK_OK(ego_video_frame_at(video, 0, &image));
         const uint8_t *p = image.rgb + 3 * (20 * 64 + 20);
         if (!CHECK(abs(p[0] - 200) < 4 && abs(p[1] - 60) < 4 && abs(p[2] - 30) < 4))
-            fprintf(stderr, "    %s: (%d, %d, %d), expected (200, 60, 30)\n", name, p[0], p[1], p[2]);
+            fprintf(stderr, "    %s: (%d, %d, %d), expected (200, 60, 30)\n", name, p[0], p[1],
+                    p[2]);
         ego_image_free(&image);
         ego_video_close(video);
     }
@@ -258,7 +264,7 @@ static void test_pipe(void) {
     pclose(pipe);
 }
 
-/* ---- headers that are patched ---------------------------------------------------------------------- */
+/* ---- headers that are patched ---------------------------------------------------------------- */
 
 static uint8_t *load(const char *file, size_t *n) {
     FILE *in = fopen(media_path(file), "rb");
@@ -300,11 +306,13 @@ static void test_orientation(void) {
         ego_image *got = w == 0 ? &upright : &image;
         CHECK(info.width == got->width && info.height == got->height);
         CHECK(got->width == (m[0] ? upright.width : upright.height));
-        int wrong = 0, x0 = m[0] + m[2] < 0 ? got->width - 1 : 0, y0 = m[1] + m[3] < 0 ? got->height - 1 : 0;
+        int wrong = 0, x0 = m[0] + m[2] < 0 ? got->width - 1 : 0,
+            y0 = m[1] + m[3] < 0 ? got->height - 1 : 0;
         for (int y = 0; y < upright.height; y++)
             for (int x = 0; x < upright.width; x++) {
                 int to = (y0 + m[1] * x + m[3] * y) * got->width + x0 + m[0] * x + m[2] * y;
-                wrong += memcmp(got->rgb + 3 * to, upright.rgb + 3 * (y * upright.width + x), 3) != 0;
+                wrong +=
+                    memcmp(got->rgb + 3 * to, upright.rgb + 3 * (y * upright.width + x), 3) != 0;
             }
         CHECK(wrong == 0);
         ego_video_close(video);
@@ -328,7 +336,8 @@ static void test_lies(void) {
         for (int b = 0; b < 3; b++) {
             uint8_t *at = find_box(bytes, n, boxes[b]);
             if (!CHECK(at != NULL)) return;
-            int64_t scale = b == 1 ? (int64_t)at[16] << 24 | at[17] << 16 | at[18] << 8 | at[19] : 1000;
+            int64_t scale =
+                b == 1 ? (int64_t)at[16] << 24 | at[17] << 16 | at[18] << 8 | at[19] : 1000;
             put32(at + (b == 2 ? 24 : 20), claims[i] * scale);
         }
         if (!CHECK_OK(ego_video_open_memory(bytes, n, "lying", NULL, &video))) break;
@@ -344,7 +353,7 @@ static void test_lies(void) {
     free(bytes);
 }
 
-/* ---- the same pixels, also of damaged files --------------------------------------------------------- */
+/* ---- the same pixels, also of damaged files -------------------------------------------------- */
 
 static uint64_t hash_image(const ego_image *image) {
     uint64_t hash = 0xcbf29ce484222325u;
@@ -374,13 +383,16 @@ static void check_pixels(const char *file, const uint8_t *bytes, size_t n, int r
         wrong += hash_image(&image) != played[i];
     }
     if (!CHECK(wrong == 0))
-        fprintf(stderr, "    %s, damage %d: %d of %d frames differ from playing\n", file, round, wrong, REQUESTS);
+        fprintf(stderr, "    %s, damage %d: %d of %d frames differ from playing\n", file, round,
+                wrong, REQUESTS);
     ego_image_free(&image);
     ego_video_close(video);
 }
 
 static void test_pixels(void) {
-    static const char *const files[] = {"h264.mp4", "in_opengop.mp4", "in_hevc.mp4", "in_vp9.mp4", "in_refresh.mp4", "in_ten.mp4", "opengop.mkv", "vp9.webm"};
+    static const char *const files[] = {"h264.mp4",    "in_opengop.mp4", "in_hevc.mp4",
+                                        "in_vp9.mp4",  "in_refresh.mp4", "in_ten.mp4",
+                                        "opengop.mkv", "vp9.webm"};
     for (size_t f = 0; f < sizeof files / sizeof *files; f++) {
         if (access(media_path(files[f]), R_OK) != 0) continue;
         size_t n;
@@ -391,7 +403,8 @@ static void test_pixels(void) {
         size_t first = (size_t)(data - bytes) + 100;
         for (int round = 0; round < (mp4 ? 4 : 1); round++) { /* each round adds damage */
             for (int k = 0; k < 4 * round; k++)
-                bytes[first + ego_rng_below(9, (uint64_t)(round * 100 + k), (uint32_t)(n - first))] ^= 0x55;
+                bytes[first +
+                      ego_rng_below(9, (uint64_t)(round * 100 + k), (uint32_t)(n - first))] ^= 0x55;
             check_pixels(files[f], bytes, n, round);
         }
         free(bytes);
@@ -407,7 +420,8 @@ static void test_refused(void) {
     CHECK_ERR(EGO_EFORMAT, ego_video_open_memory("", 0, "empty", NULL, &video));
     /* A list of other files is not followed. */
     char list[1400];
-    int bytes = snprintf(list, sizeof list, "ffconcat version 1.0\nfile '%s'\n", media_path("h264.mp4"));
+    int bytes =
+        snprintf(list, sizeof list, "ffconcat version 1.0\nfile '%s'\n", media_path("h264.mp4"));
     CHECK(ego_video_open_memory(list, (size_t)bytes, "list", NULL, &video) != EGO_OK);
     CHECK(video == NULL);
 }

@@ -1,5 +1,5 @@
-/* Clips in the order of requests, whatever the window, the pauses and the neighbours; their frames held
- * against frames fetched one by one. */
+/* Clips in the order of requests, whatever the window, the pauses and the neighbours; their frames
+ * held against frames fetched one by one. */
 #include "check.h"
 #include "media_files.h"
 
@@ -24,7 +24,8 @@ static const float *direct(const char *path, double t, int64_t number, bool refe
     bool found;
     CHECK_OK(ego_preparer_new(EGO_PREPARE_STANDARD, S, &preparer));
     if (CHECK_OK(ego_video_open(path, &options, &video))) {
-        CHECK_OK(number < 0 ? ego_video_seek(video, t) : ego_video_seek_number(video, number, &found));
+        CHECK_OK(number < 0 ? ego_video_seek(video, t)
+                            : ego_video_seek_number(video, number, &found));
         CHECK_OK(ego_video_image(video, &image));
         CHECK_OK(ego_prepare(preparer, &image, frame));
     }
@@ -40,15 +41,16 @@ static bool same_frame(const ego_clip *clip, int f, const float *want) {
 
 static ego_clips *open_clips(ego_sampling sampling, int window) {
     ego_clips *clips = NULL;
-    ego_clips_options options = {.video_root = media_folder, .sampling = sampling, .frames = F,
-                                 .size = S, .window = window};
+    ego_clips_options options = {
+        .video_root = media_folder, .sampling = sampling, .frames = F, .size = S, .window = window};
     CHECK_OK(ego_clips_open(&options, &clips));
     return clips;
 }
 
 /* One request alone; the caller frees the clip. */
 static ego_clip *one(ego_clips *clips, const char *video, double start, double end) {
-    ego_clip_request request = {.video = video, .start = start, .end = end, .whole = end < 0, .tag = 7};
+    ego_clip_request request = {
+        .video = video, .start = start, .end = end, .whole = end < 0, .tag = 7};
     ego_clip *clip = NULL;
     CHECK_OK(ego_clips_submit(clips, &request));
     CHECK_OK(ego_clips_next(clips, &clip));
@@ -60,8 +62,8 @@ static ego_clip_request request_number(int i) {
     static const char *const videos[] = {"h264.mp4", "opengop", "missing.mp4", "edit.mp4", "h264"};
     uint64_t stream = ego_rng_stream(5, (uint64_t)i);
     double start = 9 * ego_rng_unit(stream, 0), length = 0.05 + 3 * ego_rng_unit(stream, 1);
-    ego_clip_request r = {.video = videos[i / 3 % 5], .start = start, .end = start + length,
-                          .tag = (uint64_t)i};
+    ego_clip_request r = {
+        .video = videos[i / 3 % 5], .start = start, .end = start + length, .tag = (uint64_t)i};
     if (i % 11 == 10) r.whole = true;
     if (i % 13 == 12) r.end = r.start; /* refused */
     return r;
@@ -117,8 +119,11 @@ static void test_order(void) {
             const char *path = media_path(r.video);
             char name[1100];
             snprintf(name, sizeof name, "%s%s", path,
-                     strchr(r.video, '.') ? "" : strcmp(r.video, "h264") == 0 ? ".mp4" : ".mkv");
-            for (int f = 0; f < F; f++) CHECK(same_frame(first[i], f, direct(name, times[f], -1, false)));
+                     strchr(r.video, '.')           ? ""
+                     : strcmp(r.video, "h264") == 0 ? ".mp4"
+                                                    : ".mkv");
+            for (int f = 0; f < F; f++)
+                CHECK(same_frame(first[i], f, direct(name, times[f], -1, false)));
         }
         ego_clip_free(first[i]);
     }
@@ -180,8 +185,8 @@ static void test_reference(void) {
     CHECK(clip->err == EGO_OK && clip->substituted == 0);
     CHECK(same_frame(clip, 1, direct(second, 0, 299, true)));
     ego_clip_free(clip);
-    /* [17940, 18060) gives 17954, 17984, 18014, 18044: two in the first chunk (600 frames there, so its
-     * last one) and 14 - 1 and 44 - 1 in the second. */
+    /* [17940, 18060) gives 17954, 17984, 18014, 18044: two in the first chunk (600 frames there, so
+     * its last one) and 14 - 1 and 44 - 1 in the second. */
     clip = one(clips, "uid", 598, 602);
     CHECK(clip->err == EGO_OK && clip->substituted == 0);
     CHECK(same_frame(clip, 0, direct(first, 0, 599, true)));
@@ -243,23 +248,26 @@ static void test_close_early(void) {
     }
 }
 
-/* The same clips from a file and from a pipe, ones cut by its end among them; asked for one by one, or
- * all at once. */
+/* The same clips from a file and from a pipe, ones cut by its end among them; asked for one by one,
+ * or all at once. */
 static void test_pipe(int window) {
-    static const double starts[] = {0, 2, 1.5, 8, 9.9, 9.2, 10.5, 0}, ends[] = {2, 4, 3.5, 10.1, 14, 10, 12, 0};
+    static const double starts[] = {0, 2, 1.5, 8, 9.9, 9.2, 10.5, 0},
+                        ends[] = {2, 4, 3.5, 10.1, 14, 10, 12, 0};
     char command[1200];
     int saved = dup(STDIN_FILENO);
     snprintf(command, sizeof command, "cat '%s'", media_path("opengop.mkv"));
     FILE *pipe = popen(command, "r");
     if (!CHECK(pipe && saved >= 0 && dup2(fileno(pipe), STDIN_FILENO) >= 0)) return;
-    ego_clips *file = open_clips(EGO_SAMPLING_TIME, 8), *piped = open_clips(EGO_SAMPLING_TIME, window);
+    ego_clips *file = open_clips(EGO_SAMPLING_TIME, 8),
+              *piped = open_clips(EGO_SAMPLING_TIME, window);
     for (int asked = 0, taken = 0; taken < 8; taken++) {
         for (; asked < 8 && ego_clips_room(piped) > 0; asked++) {
-            ego_clip_request r = {.video = "-", .start = starts[asked], .end = ends[asked],
-                                  .whole = asked == 7};
+            ego_clip_request r = {
+                .video = "-", .start = starts[asked], .end = ends[asked], .whole = asked == 7};
             CHECK_OK(ego_clips_submit(piped, &r));
         }
-        ego_clip *a = one(file, "opengop.mkv", starts[taken], taken == 7 ? -1 : ends[taken]), *b = NULL;
+        ego_clip *a = one(file, "opengop.mkv", starts[taken], taken == 7 ? -1 : ends[taken]),
+                 *b = NULL;
         if (!CHECK_OK(ego_clips_next(piped, &b))) break;
         if (taken == 6) {
             CHECK(a->err == EGO_EINPUT && b->err == EGO_EEND);
@@ -279,8 +287,10 @@ static void test_pipe(int window) {
 
 static void test_options(void) {
     ego_clips *clips = NULL;
-    ego_clips_options bad[] = {{.frames = 0, .size = S}, {.frames = F, .size = 0},
-                               {.frames = F, .size = S, .window = -1}, {.frames = 1 << 20, .size = S}};
+    ego_clips_options bad[] = {{.frames = 0, .size = S},
+                               {.frames = F, .size = 0},
+                               {.frames = F, .size = S, .window = -1},
+                               {.frames = 1 << 20, .size = S}};
     for (int i = 0; i < 4; i++) CHECK_ERR(EGO_EINPUT, ego_clips_open(&bad[i], &clips));
     clips = open_clips(EGO_SAMPLING_TIME, 2);
     ego_clip_request r = request_number(0);

@@ -1,5 +1,5 @@
-/* Small videos with one byte changed, or cut anywhere: an error or a picture, never a crash or a hang.
- * A sample of places; with EGO_NIGHTLY in the environment every byte. */
+/* Small videos with one byte changed, or cut anywhere: an error or a picture, never a crash or a
+ * hang. A sample of places; with EGO_NIGHTLY in the environment every byte. */
 #include "check.h"
 
 #include "base/buf.h"

@@ -1,12 +1,12 @@
-/* Preparation in one pass against its definition step by step, and the sampling rules against values
- * worked out by hand or with numpy. */
+/* Preparation in one pass against its definition step by step, and the sampling rules against
+ * values worked out by hand or with numpy. */
 #include "check.h"
 
 #include "base/rng.h"
 #include "media/prepare.h"
 #include "media/sample.h"
 
-/* ---- preparation, step by step, in double ---------------------------------------------------------- */
+/* ---- preparation, step by step, in double ---------------------------------------------------- */
 
 typedef struct plane3 {
     int width, height;
@@ -73,8 +73,9 @@ static void normalise(plane3 p, ego_preparation kind) {
     size_t n = (size_t)p.width * (size_t)p.height;
     for (size_t c = 0; c < 3; c++)
         for (size_t i = 0; i < n; i++)
-            p.at[c * n + i] = (p.at[c * n + i] / (kind == EGO_PREPARE_EPIC ? 1 : 255) - mean[kind][c]) /
-                              deviation[kind][c];
+            p.at[c * n + i] =
+                (p.at[c * n + i] / (kind == EGO_PREPARE_EPIC ? 1 : 255) - mean[kind][c]) /
+                deviation[kind][c];
 }
 
 static plane3 by_steps(const ego_image *image, ego_preparation kind, int size) {
@@ -86,7 +87,8 @@ static plane3 by_steps(const ego_image *image, ego_preparation kind, int size) {
         int h = p.height < p.width ? first : (int)((long)first * p.height / p.width);
         p = resize(p, w, h);
     }
-    p = crop(p, (int)rint((p.width - first) / 2.0), (int)rint((p.height - first) / 2.0), first, first);
+    p = crop(p, (int)rint((p.width - first) / 2.0), (int)rint((p.height - first) / 2.0), first,
+             first);
     if (first != size) p = resize(p, size, size);
     normalise(p, kind);
     return p;
@@ -109,11 +111,11 @@ static double worst_difference(const float *got, plane3 want) {
 }
 
 static void test_prepare(void) {
-    static const int sizes[][3] = {/* width, height, S */
-                                   {384, 288, 224},  {455, 256, 224}, {1920, 1080, 224}, {1080, 1920, 224},
-                                   {224, 224, 224},  {256, 256, 224}, {341, 256, 64},    {640, 480, 112},
-                                   {3, 2, 64},       {1, 1, 16},      {161, 97, 224},    {7680, 24, 64},
-                                   {4096, 2160, 64}, {73, 64, 56}};
+    static const int sizes[][3] = {
+        /* width, height, S */
+        {384, 288, 224}, {455, 256, 224}, {1920, 1080, 224}, {1080, 1920, 224}, {224, 224, 224},
+        {256, 256, 224}, {341, 256, 64},  {640, 480, 112},   {3, 2, 64},        {1, 1, 16},
+        {161, 97, 224},  {7680, 24, 64},  {4096, 2160, 64},  {73, 64, 56}};
     static float out[3 * 224 * 224];
     for (int kind = 0; kind < 2; kind++)
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -122,9 +124,11 @@ static void test_prepare(void) {
             CHECK_OK(ego_preparer_new((ego_preparation)kind, sizes[i][2], &preparer));
             CHECK(ego_prepared_floats(preparer) == 3 * (size_t)sizes[i][2] * (size_t)sizes[i][2]);
             CHECK_OK(ego_prepare(preparer, &image, out));
-            double worst = worst_difference(out, by_steps(&image, (ego_preparation)kind, sizes[i][2]));
+            double worst =
+                worst_difference(out, by_steps(&image, (ego_preparation)kind, sizes[i][2]));
             if (!CHECK(worst < 1e-5))
-                fprintf(stderr, "    %d x %d to %d: %.3g\n", sizes[i][0], sizes[i][1], sizes[i][2], worst);
+                fprintf(stderr, "    %d x %d to %d: %.3g\n", sizes[i][0], sizes[i][1], sizes[i][2],
+                        worst);
             ego_preparer_free(preparer);
             ego_image_free(&image);
         }
@@ -151,7 +155,8 @@ static void test_boxes(void) {
     CHECK_OK(ego_prepare(preparer, &other, mirrored));
     CHECK_OK(ego_prepare(preparer, &image, mirrored));
     CHECK(memcmp(again, mirrored, sizeof again) == 0);
-    ego_box bad[] = {{-1, 0, 10, 10}, {0, 0, 201, 10}, {0, 0, 0, 10}, {199, 0, 2, 2}, {0, 2147483647, 1, 1}};
+    ego_box bad[] = {
+        {-1, 0, 10, 10}, {0, 0, 201, 10}, {0, 0, 0, 10}, {199, 0, 2, 2}, {0, 2147483647, 1, 1}};
     for (int i = 0; i < 5; i++)
         CHECK_ERR(EGO_EINPUT, ego_prepare_box(preparer, &image, bad[i], false, out));
     CHECK_ERR(EGO_EINPUT, ego_prepare(preparer, &(ego_image){0}, out));
@@ -168,7 +173,7 @@ static void test_boxes(void) {
     CHECK_ERR(EGO_EINPUT, ego_image_new(4, 1 << 20, &image));
 }
 
-/* ---- sampling -------------------------------------------------------------------------------------- */
+/* ---- sampling -------------------------------------------------------------------------------- */
 
 static void check_index(const int64_t *got, const int64_t *want, int n, const char *what) {
     for (int i = 0; i < n; i++)
@@ -193,7 +198,8 @@ static void test_sample(void) {
 
     CHECK(ego_sample_reference(0, 2, 4, index) == 4);
     check_index(index, (const int64_t[]){7, 22, 37, 52}, 4, "reference");
-    CHECK(ego_sample_reference(10, 10.1, 4, index) == 4); /* [300, 303): edges 300 300 301 302 303 */
+    CHECK(ego_sample_reference(10, 10.1, 4, index) ==
+          4); /* [300, 303): edges 300 300 301 302 303 */
     check_index(index, (const int64_t[]){299, 300, 301, 302}, 4, "narrow reference");
     CHECK(ego_sample_reference(0, 0.07, 4, index) == 2); /* [0, 2): no more frames than the end */
     check_index(index, (const int64_t[]){0, 1}, 2, "two frames");
@@ -207,7 +213,8 @@ static void test_sample(void) {
 
     bool in_end;
     CHECK(ego_sample_reference_chunk(590, 17999, &in_end) == 17999 && !in_end);
-    CHECK(ego_sample_reference_chunk(590, 18000, &in_end) == 0 && !in_end); /* the border: the start's 0 */
+    CHECK(ego_sample_reference_chunk(590, 18000, &in_end) == 0 &&
+          !in_end); /* the border: the start's 0 */
     CHECK(ego_sample_reference_chunk(590, 18001, &in_end) == 1 && in_end);
     CHECK(ego_sample_reference_chunk(1250, 40000, &in_end) == 4000 && !in_end);
     CHECK(ego_sample_reference_chunk(-1, -8, &in_end) == 17992 && !in_end);
@@ -224,7 +231,8 @@ static void test_sample(void) {
      * a = 225 247 269 290 (43.5 rounds to 44, 65.25 to 65), b = 247 269 290 312. */
     ego_sample_epic(50, 4.5, 6.25, 4, index);
     check_index(index, (const int64_t[]){236, 258, 279, 301}, 4, "EK-100");
-    /* fps 60000 / 1001, 0 to 0.05 s: s = 0, e = 3, g = 0.5; a = 0 0 1 2 (0.5 and 1.5 to even), b = 0 1 2 2. */
+    /* fps 60000 / 1001, 0 to 0.05 s: s = 0, e = 3, g = 0.5; a = 0 0 1 2 (0.5 and 1.5 to even), b =
+     * 0 1 2 2. */
     ego_sample_epic(60000 / 1001.0, 0, 0.05, 4, index);
     check_index(index, (const int64_t[]){0, 0, 1, 2}, 4, "EK-100, few frames");
 }
