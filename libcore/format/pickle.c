@@ -496,7 +496,7 @@ static ego_err step_container(machine *m, int op) {
     case TUPLE2: return push_last(m, EGO_PICKLE_TUPLE, 2);
     case TUPLE3: return push_last(m, EGO_PICKLE_TUPLE, 3);
     case FROZENSET: {
-        slot members;
+        slot members = NULL;
         EGO_TRY(push_from_mark(m, EGO_PICKLE_TUPLE));
         EGO_TRY(pop(m, &members));
         return push_named_object(m, "builtins", "frozenset", members);

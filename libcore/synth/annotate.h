@@ -43,6 +43,8 @@ ego_err ego_annotate_egomcq(const ego_synth_set *set);
 ego_err ego_annotate_nlq(const ego_synth_set *set);
 ego_err ego_annotate_taskqa(const ego_synth_set *set);
 ego_err ego_annotate_qfvs(const ego_synth_set *set);
+/* SPLIT_clips.jsonl and SPLIT_narrations.jsonl: records for our own tools, ids UID/N in both. */
+ego_err ego_annotate_records(const ego_synth_set *set);
 
 /* Writes one file (directories are made) and notes its hash; what the writers share. */
 ego_err ego_annotation_write(const ego_synth_set *set, const char *name, const ego_buf *text);

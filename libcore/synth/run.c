@@ -194,6 +194,7 @@ out:
 /* ---- one split ------------------------------------------------------------------------------------ */
 
 static ego_err annotate(const ego_synth_set *set) {
+    EGO_TRY(ego_annotate_records(set));
     if (set->split == EGO_TRAIN)
         EGO_TRY(ego_annotate_egoclip(set));
     else
