@@ -188,9 +188,8 @@ int ego__demux_read(ego__demuxer *in, AVPacket *packet) {
         int rc = av_read_frame(in->format, packet);
         if (rc < 0) return rc;
         if (packet->stream_index != in->stream->index) continue;
-        bool cut =
-            packet->flags & AV_PKT_FLAG_CORRUPT; /* in an indexed format: by the file's end */
-        if (in->indexed && cut) continue;
+        /* In an indexed format a packet is called corrupt when the file ends in it. */
+        if (in->indexed && (packet->flags & AV_PKT_FLAG_CORRUPT)) continue;
         if (!in->indexed) mend_clock(in, packet);
         return 0;
     }
