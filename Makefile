@@ -148,8 +148,11 @@ check:
 asan: deps-test
 	@EGO_SKIP_FULL_SIZE=1 ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 \
 	    $(MAKE) BUILD=build/asan SAN=address,undefined CFLAGS='-O1 -g' test-run
+# What runs threads: the pool, the operations on it, reading beside computing, search, and a tool.
+TSAN_TESTS := test_base test_ops test_model test_media_clips test_match
 tsan: deps-test
-	@EGO_SKIP_FULL_SIZE=1 $(MAKE) BUILD=build/tsan SAN=thread CFLAGS='-O1 -g' test-run
+	@$(MAKE) BUILD=build/tsan SAN=thread CFLAGS='-O1 -g' all $(TSAN_TESTS:%=build/tsan/tests/unit/%)
+	@EGO_BIN=build/tsan/bin EGO_BUILD=build/tsan EGO_TSAN=1 sh tests/run $(TSAN_TESTS:%=build/tsan/tests/unit/%) tests/cli/determinism.sh
 # Every byte of every structure instead of a sample.
 nightly: deps-test
 	@EGO_NIGHTLY=1 $(MAKE) BUILD=build/asan SAN=address,undefined CFLAGS='-O1 -g' test-run
