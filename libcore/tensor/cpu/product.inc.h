@@ -11,7 +11,7 @@
 #include "tensor/cpu/vector.inc.h"
 #include "tensor/panel.h"
 
-enum { K_BLOCK = 768, PANEL_VECS = EGO_PANEL / LANES, PANELS_MAX = 4 };
+enum { K_BLOCK = 384, PANEL_VECS = EGO_PANEL / LANES, PANELS_MAX = 4 };
 
 /* The tallest tile, and all (rows, panels) that leave room for the operands in the registers. Eight rows
  * by three panels load 11 vectors for 24 multiply-adds; taller, narrower tiles load more. */
