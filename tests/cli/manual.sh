@@ -2,14 +2,15 @@
 # The manual's examples, run as they stand. In the literal displays of man/*.[157] a line that begins with
 # "$ " is a command (a trailing backslash or an open here-document continues it); the lines up to the next
 # command are what it prints. Lines that begin with "% " need files that are not here: nothing of such a
-# display's command is run. Each page has a folder of its own, with a tiny model as $EGO_MODEL, a
-# kitchen.mp4, narrations.jsonl and world/ (ego-synth's, where that is built); commands of a page see each other's files.
+# display's command is run. Each page has a folder of its own, with a tiny model as $EGO_MODEL,
+# kitchen.mp4, narrations.jsonl and world/ (ego-synth's, where that is built); commands of a page see each
+# other's files.
 #
 # Every command must end with status 0 (a page that means another one prints it: "; echo $?") and print
 # what the page shows, up to numbers: JSON must have the same members in the same order with values of the
 # same kind and the same strings; digits in strings and text count as alike; "..." stands for any rest; a
 # shown line that begins with a blank continues the one before. Commands without shown lines may print what
-# they like.
+# they like. Beside that a page refers to pages that exist, and knows the options that its tool's help names.
 . "$(dirname "$0")/lib.sh"
 need ego-embed ego-model jq
 pages=${*:-$(ls "$repo"/man/*.[157])}
@@ -97,6 +98,14 @@ commands=0
 for page in $pages; do
     name=${page##*/}
     command -v mandoc >/dev/null && { mandoc -T lint -W warning "$page" >"$out" 2>&1 || fail "$name" "$(cat "$out")"; }
+    for other in $(sed -n 's/^\.Xr \(ego-[a-z]*\) \([157]\).*/\1.\2/p' "$page"); do
+        [ -e "$repo/man/$other" ] || fail "$name" "expected man/$other, which it refers to" "found    no such page"
+    done
+    # Each option of the tool's own that its help knows.
+    tool=${name%.1}
+    [ ! -x "$bin/$tool" ] || for option in $("$tool" -h | sed '/^common options/,$d' | sed -n 's/^  .*--\([a-z-]*\).*/\1/p'); do
+        grep -q -- "^\.It Fl .*-$option\>" "$page" || fail "$name" "expected --$option, which $tool -h names" "found    nothing of it"
+    done
     mkdir -p "pages/$name" "steps/$name"
     ln tiny.safetensors kitchen.mp4 narrations.jsonl "pages/$name/" && mv "pages/$name/tiny.safetensors" "pages/$name/.tiny.safetensors"
     [ ! -d world ] || cp -R world "pages/$name/world"
