@@ -158,6 +158,7 @@ typedef struct run {
     input input;
     bool more;
     uint64_t skip, done, cut_texts;
+    ego_buf provenance; /* JSON text */
     ego_sample samples[MAX_BATCH];
     ego_embed_item items[MAX_BATCH];
 } run;
@@ -278,14 +279,15 @@ static ego_err describe_run(run *r, ego_buf *json) {
     ego_buf config = {0};
     ego_config_write(&r->engine.model->config, &config);
     ego_provenance p = ego_cli_provenance(r->cli, r->engine.model_id, config.data);
-    ego_buf_text(json, "{\"provenance\":");
-    ego_provenance_write(&p, json);
+    ego_provenance_write(&p, &r->provenance);
     ego_buf_printf(json,
-                   ",\"layer\":%d,\"fused\":%s,\"normalize\":%s,\"sampling\":%d,\"shard\":\"%lld/%lld\","
-                   "\"window\":%.9g,\"stride\":%.9g}",
-                   layer, fused ? "true" : "false", normalize ? "true" : "false", r->cli->sampling,
-                   (long long)r->cli->shard.index, (long long)r->cli->shard.count, window, stride);
+                   "{\"provenance\":%s,\"layer\":%d,\"fused\":%s,\"normalize\":%s,\"sampling\":%d,\"shard\":\"%lld/%lld\","
+                   "\"window\":%.9g,\"stride\":%.9g,\"traced\":%s}",
+                   r->provenance.data ? r->provenance.data : "null", layer, fused ? "true" : "false", normalize ? "true" : "false", r->cli->sampling,
+                   (long long)r->cli->shard.index, (long long)r->cli->shard.count, window, stride,
+                   r->cli->provenance ? "true" : "false");
     ego_buf_release(&config);
+    EGO_TRY(ego_buf_err(&r->provenance));
     return ego_buf_err(json);
 }
 
@@ -328,6 +330,7 @@ static ego_err open_output(run *r, ego_buf *description) {
                                                               .standard = stdout,
                                                               .model = r->engine.model_id,
                                                               .layer = layers[layer],
+                                                              .provenance = r->cli->provenance ? r->provenance.data : NULL,
                                                               .run = description->data,
                                                               .resume = resume},
                                   &r->output));
@@ -416,6 +419,7 @@ int main(int argc, char **argv) {
         ego_embed_output_close(r->output);
         ego_engine_close(&r->engine);
     }
+    ego_buf_release(&r->provenance);
     free(r->input.media);
     ego_option_list_release(&standard_media);
     ego_buf_release(&description);

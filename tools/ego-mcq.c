@@ -233,14 +233,18 @@ static ego_err answer_benchmark(run *r, const char *path) {
     return err;
 }
 
-static ego_err answer_records(run *r) {
+static ego_err next_question(ego_cli *cli, ego_record *record) {
     static const char *const reads[] = {"choices", "answer", "type", NULL};
     static const char *const writes[] = {"truth", "predicted", "dual", "fused", "ensemble", NULL};
     static const ego_record_rules rules = {reads, writes};
+    return ego_cli_next_record(cli, &rules, record);
+}
+
+static ego_err answer_records(run *r) {
     for (;;) {
         if (r->n && ego_cli_input_paused(r->cli)) EGO_TRY(answer(r));
         ego_record record;
-        ego_err err = ego_cli_next_record(r->cli, &rules, &record);
+        ego_err err = next_question(r->cli, &record);
         if (err == EGO_EEND) break;
         bool own = err == EGO_OK || ((err == EGO_EINPUT || err == EGO_EFORMAT) && record.id);
         if (!own) return err;
@@ -307,6 +311,56 @@ static ego_err answer_all(run *r) {
     return none || lines ? answer_records(r) : EGO_OK;
 }
 
+typedef struct census {
+    uint64_t questions, choices, unreadable;
+} census;
+
+static ego_err count_benchmark(ego_cli *cli, const char *path, census *c) {
+    ego_arena arena;
+    ego_mcq all;
+    ego_arena_init(&arena, 1 << 16);
+    ego_err err = ego_mcq_read(path, &arena, &all);
+    for (size_t i = 0; err == EGO_OK && i < all.count; i++) {
+        const ego_mcq_question *q = &all.questions[i];
+        if (!ego_cli_name_in_shard(cli, q->query.video ? q->query.video : q->id)) continue;
+        c->questions++;
+        c->choices += q->count;
+    }
+    ego_arena_release(&arena);
+    return err;
+}
+
+static ego_err count_records(ego_cli *cli, census *c) {
+    ego_record record;
+    for (ego_err err; (err = next_question(cli, &record)) != EGO_EEND;) {
+        if (!record.id) return err;
+        c->questions++;
+        c->unreadable += err != EGO_OK;
+        if (err == EGO_OK) c->choices += ego_json_count(ego_json_get(record.json, "choices"));
+        ego_record_release(&record);
+    }
+    return EGO_OK;
+}
+
+/* --dry-run: counts the questions instead of answering them. */
+static ego_err plan(ego_cli *cli) {
+    census c = {0};
+    bool records = cli->n_files == 0;
+    size_t lines = 0;
+    for (size_t i = 0; i < cli->n_files; i++) {
+        if (ego_has_suffix(cli->files[i], ".json"))
+            EGO_TRY(count_benchmark(cli, cli->files[i], &c));
+        else
+            cli->files[lines++] = cli->files[i], records = true;
+    }
+    cli->n_files = lines;
+    if (records) EGO_TRY(count_records(cli, &c));
+    printf("{\"questions\":%llu,\"choices\":%llu,\"unreadable\":%llu}\n",
+           (unsigned long long)c.questions, (unsigned long long)c.choices,
+           (unsigned long long)c.unreadable);
+    return EGO_OK;
+}
+
 int main(int argc, char **argv) {
     ego_cli cli;
     if (!ego_cli_begin(&cli, &tool, argc, argv)) return ego_cli_end(&cli);
@@ -316,6 +370,9 @@ int main(int argc, char **argv) {
         ego_cli_usage(&cli, "%s: expected EgoMCQ's .json, records in .jsonl, or -", cli.media[0]);
     } else if (!r) {
         ego_cli_fatal(&cli, ego_fail(EGO_ENOMEM, "out of memory"));
+    } else if (cli.dry_run) {
+        ego_err err = plan(&cli);
+        if (err != EGO_OK) ego_cli_fatal(&cli, err);
     } else if (r->cli = &cli, ego_engine_open(&r->engine, &cli, ego_mcq_needs(&o))) {
         ego_err err = answer_all(r);
         if (err != EGO_OK) ego_cli_fatal(&cli, err);

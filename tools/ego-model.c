@@ -108,6 +108,7 @@ static void note_unused(void *context, const char *name) {
 static ego_err open_model(ego_cli *cli, const char *path, unsigned needs, ego_model **model) {
     EGO_TRY(ego_model_open(path,
                            &(ego_model_options){.tokenizer = cli->tokenizer,
+                                                .config = cli->config,
                                                 .overrides = cli->set.items,
                                                 .n_overrides = cli->set.n,
                                                 .frames = cli->frames,
@@ -196,14 +197,7 @@ static ego_err convert_command(ego_cli *cli, const char **args) {
 
 static ego_err init_config(ego_cli *cli, ego_config *config) {
     *config = ego_config_default();
-    if (cli->config) {
-        ego_json *root;
-        EGO_TRY(ego_json_read(cli->config, 1 << 20, &root));
-        const ego_json *model = ego_json_get(root, "model");
-        ego_err err = ego_config_read(model ? model : root, config);
-        ego_json_free(root);
-        if (err != EGO_OK) return ego_fail_context(err, "%s", cli->config);
-    }
+    if (cli->config) EGO_TRY(ego_config_read_file(cli->config, config));
     for (size_t i = 0; i < cli->set.n; i++) {
         char key[64];
         const char *equals = strchr(cli->set.items[i], '=');

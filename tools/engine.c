@@ -21,6 +21,7 @@ bool ego_engine_open(ego_engine *engine, ego_cli *cli, unsigned needs) {
     const char *path = ego_engine_model_path(cli);
     if (!path) return false;
     ego_model_options options = {.tokenizer = cli->tokenizer,
+                                 .config = cli->config,
                                  .overrides = cli->set.items,
                                  .n_overrides = cli->set.n,
                                  .frames = cli->frames,

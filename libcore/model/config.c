@@ -106,6 +106,16 @@ ego_err ego_config_read(const ego_json *object, ego_config *config) {
     return EGO_OK;
 }
 
+ego_err ego_config_read_file(const char *path, ego_config *config) {
+    enum { LIMIT = 1 << 20 };
+    ego_json *root;
+    EGO_TRY(ego_json_read(path, LIMIT, &root));
+    const ego_json *model = ego_json_get(root, "model");
+    ego_err err = ego_config_read(model ? model : root, config);
+    ego_json_free(root);
+    return err == EGO_OK ? EGO_OK : ego_fail_context(err, "%s", path);
+}
+
 ego_err ego_config_set(ego_config *config, const char *key, const char *value) {
     if (strncmp(key, "model.", 6) == 0) key += 6;
     ego_json *node = NULL;

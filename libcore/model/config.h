@@ -43,6 +43,8 @@ ego_config ego_config_default(void);
 
 /* Sets what the object's members say, on top of what `config` holds. An unknown key is an error. */
 ego_err ego_config_read(const ego_json *object, ego_config *config);
+/* The same of a JSON file: its member "model", or the whole object where there is none. */
+ego_err ego_config_read_file(const char *path, ego_config *config);
 /* One value by its key, as `--set KEY=VALUE` gives it ("fuse_layers", "3"; a leading "model." is allowed). */
 ego_err ego_config_set(ego_config *config, const char *key, const char *value);
 /* Appends {"dim":…,…}. */

@@ -10,8 +10,6 @@
 
 /* ---- configuration ------------------------------------------------------------------------------------ */
 
-enum { SIDECAR_LIMIT = 1 << 20 };
-
 /* The configuration the file carries in its metadata; false when it carries none. */
 static ego_err config_of_file(const ego_weights *weights, ego_config *config) {
     const char *text = ego_weights_metadata(weights, EGO_META_CONFIG);
@@ -32,19 +30,12 @@ static ego_err config_of_sidecar(const char *path, ego_config *config) {
     const char *dot = strrchr(ego_basename(path), '.');
     ego_buf_append(&name, path, dot ? (size_t)(dot - path) : strlen(path));
     ego_buf_text(&name, ".json");
-    ego_json *root = NULL;
     ego_map probe = {0};
     ego_err err = ego_buf_err(&name);
     if (err == EGO_OK && strcmp(name.data, path) != 0 && ego_map_open(name.data, &probe) == EGO_OK) {
         ego_map_close(&probe);
-        err = ego_json_read(name.data, SIDECAR_LIMIT, &root);
-        const ego_json *model = root ? ego_json_get(root, "model") : NULL;
-        if (err == EGO_OK) {
-            err = ego_config_read(model ? model : root, config);
-            if (err != EGO_OK) ego_fail_context(err, "%s", name.data);
-        }
+        err = ego_config_read_file(name.data, config);
     }
-    ego_json_free(root);
     ego_buf_release(&name);
     return err;
 }
@@ -62,6 +53,7 @@ static ego_err apply_override(const char *text, ego_config *config) {
 static ego_err make_config(ego_model *m, const ego_model_options *options) {
     EGO_TRY(config_of_file(m->weights, &m->config));
     EGO_TRY(config_of_sidecar(m->path, &m->config));
+    if (options->config) EGO_TRY(ego_config_read_file(options->config, &m->config));
     for (size_t i = 0; i < options->n_overrides; i++)
         EGO_TRY(apply_override(options->overrides[i], &m->config));
     return ego_config_check(&m->config);

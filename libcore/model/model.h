@@ -16,6 +16,7 @@
 
 typedef struct ego_model_options {
     const char *tokenizer;        /* directory of vocab.json and merges.txt; NULL: the file's own, or bytes */
+    const char *config;           /* a JSON file laid over the configuration; NULL: none */
     const char *const *overrides; /* "KEY=VALUE" on the configuration, n of them */
     size_t n_overrides;
     int64_t frames; /* frames of a clip; 0: as many as the temporal embedding has rows */
@@ -39,8 +40,8 @@ typedef struct ego_model {
 } ego_model;
 
 /* Opens a checkpoint of any format that ego_weights_open reads. A configuration comes from the file's
- * `ego.config`, else from the tensors; a sidecar NAME.json beside NAME.pth and then the overrides have
- * the last word. EGO_EMODEL lists what is missing of the paths in `needs`. */
+ * `ego.config`, else from the tensors; a sidecar NAME.json beside NAME.pth, then options.config and then
+ * the overrides have the last word. EGO_EMODEL lists what is missing of the paths in `needs`. */
 ego_err ego_model_open(const char *path, const ego_model_options *options, ego_model **model);
 /* A model in memory whose weights come from nothing: drawn from a seed as training starts them, or by the
  * rule of golden/README.md (seed unused). */

@@ -199,7 +199,8 @@ static ego_err write_line(ego_embed_output *o, FILE *out) {
     return good ? EGO_OK : write_failed(o);
 }
 
-/* What tells embeddings of one model apart: the layer, or the fused part's probability. */
+/* What tells embeddings of one model apart (the layer, or the fused part's probability), and with
+ * --provenance where they come from. */
 static void add_origin(ego_embed_output *o, const char *part, float match) {
     if (strcmp(part, "fused") == 0) {
         ego_buf_json_key(&o->line, "vtm");
@@ -207,6 +208,10 @@ static void add_origin(ego_embed_output *o, const char *part, float match) {
     } else {
         ego_buf_json_key(&o->line, "layer");
         ego_buf_printf(&o->line, "\"%s\"", o->options.layer);
+    }
+    if (o->options.provenance) {
+        ego_buf_json_key(&o->line, "provenance");
+        ego_buf_text(&o->line, o->options.provenance);
     }
 }
 

@@ -28,6 +28,7 @@ typedef struct ego_embed_output_options {
     FILE *standard;    /* that output */
     const char *model; /* the model's name */
     const char *layer; /* of the parts video and text; the fused part has but one */
+    const char *provenance; /* JSON text for every record's header; NULL: none */
     const char *run;   /* JSON text: what made this output (provenance and options) */
     bool resume;
 } ego_embed_output_options;

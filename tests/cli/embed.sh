@@ -63,6 +63,17 @@ run 0 ego-embed --format fvecs -o t records.jsonl
 od -An -v -t d4 -w388 t.fvecs | awk '{ print $1 }' | sort | uniq -c | xargs >"$out"
 is "fvecs" "5 96" "$(cat "$out")"
 same "ids beside the .fvecs" t.jsonl t.jsonl
+run 0 ego-embed --provenance --format jsonl records.jsonl
+holds_json "--provenance" "$out" 'all(.provenance | .tool == "ego-embed" and .version and .config.dim == 64)'
+run 0 ego-embed --provenance records.jsonl
+is "--provenance in the stream" 5 "$(headers "$out" | jq -r .provenance.tool | grep -c ego-embed)"
+printf '{"model":{"gate":"zero"}}' >config.json
+run 0 ego-embed --config config.json --provenance --text x --format jsonl
+holds_json "--config" "$out" '.[0].provenance.config.gate == 0'
+run 0 ego-embed --config config.json --set gate=one --provenance --text x --format jsonl
+holds_json "--set after --config" "$out" '.[0].provenance.config.gate == 1'
+run 3 ego-embed --config missing.json --text x
+holds "$err" missing.json
 run 0 ego-embed --text 'two words' --format jsonl
 holds_json "--text" "$out" '.[0].id == "text" and .[0].text == "two words"'
 run 0 ego-embed --no-normalize --format npy -o long records.jsonl

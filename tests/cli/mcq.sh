@@ -76,6 +76,11 @@ is "records and benchmark agree" "$(jq -c 'select(.id == "12") | [.dual,.fused,.
 ego-mcq --video-root videos <records.jsonl >piped 2>"$err"
 same "records from stdin" "$out" piped
 
+run 0 ego-mcq --dry-run egomcq.json
+is "--dry-run" '{"questions":3,"choices":7,"unreadable":0}' "$(cat "$out")"
+run 0 ego-mcq --dry-run records.jsonl
+holds_json "--dry-run of records" "$out" '.[0].questions == 9'
+
 # ---- the same bytes ---------------------------------------------------------------------------------
 
 for how in '-t 1' '-t 3' '--batch 1' '--batch 7'; do
