@@ -6,8 +6,7 @@
  * ego_encode_close has returned EGO_OK nothing of that name is there or an older file still is.
  *
  * libx264 does the work; a build of FFmpeg without it gives MPEG-4 part 2 (`ego_encode_name` says which).
- * The encoder's output is the same for the same frames and options, whatever `threads` is, but not from
- * one encoder version to another.
+ * The same frames and options give the same bytes, but not from one encoder version to another.
  */
 #ifndef EGO_MEDIA_ENCODE_H
 #define EGO_MEDIA_ENCODE_H

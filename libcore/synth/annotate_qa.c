@@ -146,11 +146,12 @@ static const question_sort about_state = {"predictive", "world", "state", "verif
 static const question_sort about_goal = {"explanatory", "intent", "action", "query"};
 static const question_sort about_person = {"descriptive", "multi-agent", "object", "query"};
 static const question_sort whether_action = {"descriptive", "world", "action", "verify"};
+static const question_sort whether_object = {"descriptive", "world", "object", "verify"};
 static const question_sort whether_order = {"descriptive", "world", "change", "verify"};
 
-static const question_sort *const sorts[] = {&about_action, &about_object, &about_state,
-                                             &about_goal,   &about_person, &whether_action,
-                                             &whether_order};
+static const question_sort *const sorts[] = {&about_action,   &about_object, &about_state,
+                                             &about_goal,     &about_person, &whether_action,
+                                             &whether_object, &whether_order};
 
 /* Writes the question gathered in w->question and empties it. */
 static void ask(writer *w, const question_sort *sort, question_file file, int answer) {
@@ -292,18 +293,16 @@ static void ask_count(writer *w) {
     ask(w, &about_action, DIRECT, FIRST_COUNT + (n < COUNTS ? n : COUNTS - 1));
 }
 
-/* Is it open in the end? Of things that were opened or closed, and of those that were not. */
+/* Is it open in the end? Of what was opened or closed, so that both answers are as likely. */
 static void ask_state(writer *w, const ego_state *after) {
-    const ego_script *s = w->script;
-    for (int tries = 0; tries < 6; tries++) {
-        int i = draw(w, s->thing_count);
-        if (!(ego_kind_infos[s->things[i].kind].abilities & EGO_CAN_OPEN)) continue;
-        if (after->place[i].where != EGO_ON_COUNTER) continue;
+    for (int i = w->to - 1; i >= w->from; i--) {
+        const ego_action *a = action(w, i);
+        if (a->verb != EGO_OPEN && a->verb != EGO_CLOSE) continue;
         bool asked_open = draw(w, 2);
         ego_buf_text(&w->question, "Is the ");
-        ego_annotation_thing(s, i, &w->question);
+        ego_annotation_thing(w->script, a->thing, &w->question);
         ego_buf_printf(&w->question, " %s at the end?", asked_open ? "open" : "closed");
-        ask(w, &about_state, DIRECT, after->open[i] == asked_open ? YES : NO);
+        ask(w, &about_state, DIRECT, after->open[a->thing] == asked_open ? YES : NO);
         return;
     }
 }
@@ -358,14 +357,13 @@ static void ask_indirect(writer *w) {
     ask(w, &about_object, INDIRECT, FIRST_HUE + (int)thing.hue);
     ego_buf_printf(&w->question, "What did I do with the %s thing that I touched?", which);
     ask(w, &about_action, INDIRECT, FIRST_VERB + (int)a->verb);
-    const ego_action *other = action(w, order[!last]);
-    if (other->thing == a->thing) return;
-    bool same = w->script->things[other->thing].hue == thing.hue;
-    ego_buf_text(&w->question, "Have the first and the last thing that I touched the same colour?");
-    if (same || draw(w, 4) == 0)
-        ask(w, &whether_action, INDIRECT, same ? YES : NO);
-    else
-        ego_buf_clear(&w->question);
+    /* Its own colour or another thing's, with equal chances. */
+    ego_hue hue = thing.hue;
+    bool yes = draw(w, 2);
+    for (int tries = 0; !yes && hue == thing.hue && tries < 20; tries++)
+        hue = w->script->things[draw(w, w->script->thing_count)].hue;
+    ego_buf_printf(&w->question, "Is the %s thing that I touched %s?", which, ego_hue_words[hue]);
+    ask(w, &whether_object, INDIRECT, hue == thing.hue ? YES : NO);
 }
 
 static void ask_all(writer *w) {
@@ -440,15 +438,17 @@ static ego_err write_questions(const ego_synth_set *set, const char *part, const
                                const char *indirect) {
     ego_buf name = {0}, all = {0};
     ego_buf_printf(&name, "qa/direct/formatted_%s_qas_encode.json", part);
-    /* The direct set has every question; the indirect set trains on direct ones and tests on the others. */
+    /* The direct set has every question in every part; the indirect set tests on indirect ones alone. */
     bool both = *direct && *indirect;
     ego_buf_printf(&all, "[%s%s%s\n]\n", direct, both ? "," : "", indirect);
     ego_err err = ego_buf_err(&name);
     if (err == EGO_OK) err = ego_annotation_write(set, name.data, &all);
     ego_buf_clear(&name);
-    ego_buf_clear(&all);
     ego_buf_printf(&name, "qa/indirect/formatted_%s_qas_encode.json", part);
-    ego_buf_printf(&all, "[%s\n]\n", strcmp(part, "test") == 0 ? indirect : direct);
+    if (strcmp(part, "test") == 0) {
+        ego_buf_clear(&all);
+        ego_buf_printf(&all, "[%s\n]\n", indirect);
+    }
     if (err == EGO_OK) err = ego_annotation_write(set, name.data, &all);
     ego_buf_release(&name);
     ego_buf_release(&all);

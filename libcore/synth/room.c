@@ -132,8 +132,8 @@ static rgb pattern_at(const style *s, pattern kind, rgb a, rgb b, double size, d
     case STEEL: return blend(a, b, noise(seed, x / 90, y / 1.2) * 0.8 + t * 0.2);
     case TERRAZZO: {
         double chip = noise(seed, x / 7, y / 7);
-        if (chip > 0.72) return blend(a, (rgb){230, 226, 220}, 0.8);
-        return blend(a, b, chip < 0.25 ? 1 : grain * 0.25);
+        if (chip > 0.72) return blend(a, (rgb){230, 226, 220}, 0.45);
+        return blend(a, b, chip < 0.25 ? 0.6 : grain * 0.25);
     }
     case PLASTER:
     case LAMINATE: break;

@@ -202,6 +202,7 @@ static bool feasible(const ego_script *s, const ego_state *state, const ego_acti
     case EGO_POUR:
         return in_hand(state, thing, hand) && (abilities(s, thing) & EGO_CAN_POUR) &&
                (!(abilities(s, thing) & EGO_CAN_RECEIVE) || state->filled[thing]) &&
+               (hand || !is_kind(s, thing, EGO_KIND_KETTLE)) && /* its spout is at the left */
                gets(state, s, second, EGO_CAN_RECEIVE) && reaches(hand, state->place[second].index);
     case EGO_LOOK: return true;
     case EGO_VERB_COUNT: break;

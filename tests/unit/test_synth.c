@@ -141,8 +141,8 @@ static const struct {
 } golden[] = {
     {EGO_TRAIN, 0, 0x48a89bf7f90dd928},
     {EGO_TRAIN, 700, 0x17b717933a5cd392},
-    {EGO_TEST, 333, 0x595746ab08aa34d4},
-    {EGO_TEST, 1500, 0x57085254f2351c6d},
+    {EGO_TEST, 333, 0x206503523c9e8e49},
+    {EGO_TEST, 1500, 0xd5c4af11eeafabaf},
 };
 
 static void test_frames(void) {
