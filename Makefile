@@ -217,3 +217,5 @@ clean:
 	@rm -rf build
 
 -include $(shell find $(BUILD)/libcore $(BUILD)/tools $(BUILD)/tests -name '*.d' 2>/dev/null)
+
+include weights/get.mk
