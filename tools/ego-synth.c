@@ -1,7 +1,10 @@
 /* ego-synth: a small first-person data set of one's own, drawn from a seed. */
 #include "cli.h"
 
+#include "media/encode.h"
 #include "synth/synth.h"
+
+#include <string.h>
 
 enum { BOTH = 2 };
 
@@ -87,6 +90,10 @@ int main(int argc, char **argv) {
                            .preview_only = cli.n_args == 0};
     ego_progress progress = ego_cli_progress(&cli);
     ego_err err = ego_synth_run(&o, &progress);
-    if (err != EGO_OK) ego_cli_fatal(&cli, err);
+    if (err != EGO_OK)
+        ego_cli_fatal(&cli, err);
+    else if (!o.preview_only && !annotations_only && strncmp(ego_encode_name(), "libx264", 7) != 0)
+        ego_cli_note(&cli, "FFmpeg here has no libx264: the videos are not H.264 but %s",
+                     ego_encode_name());
     return ego_cli_end(&cli);
 }
