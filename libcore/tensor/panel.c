@@ -6,8 +6,8 @@
 enum { CHUNK = 128 };
 
 /* inputs [start, start + n) of up to 16 rows, transposed */
-static void pack_chunk(const char *rows, size_t row_bytes, ego_dtype dtype, int64_t count, int64_t n,
-                       float *out) {
+static void pack_chunk(const char *rows, size_t row_bytes, ego_dtype dtype, int64_t count,
+                       int64_t n, float *out) {
     float in[EGO_PANEL][CHUNK];
     for (int64_t j = 0; j < EGO_PANEL; j++) {
         if (j < count)

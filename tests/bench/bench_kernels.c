@@ -157,17 +157,17 @@ static const struct {
     ego_act act;
     bool residual;
 } products[] = {
-    {785, 2304, 768, EGO_ACT_NONE, false},  {785, 768, 768, EGO_ACT_NONE, true},
-    {785, 3072, 768, EGO_ACT_GELU, false},  {785, 768, 3072, EGO_ACT_NONE, true},
-    {784, 768, 768, EGO_ACT_NONE, false},   {3140, 2304, 768, EGO_ACT_NONE, false},
-    {3140, 768, 768, EGO_ACT_NONE, true},   {3140, 3072, 768, EGO_ACT_GELU, false},
-    {3140, 768, 3072, EGO_ACT_NONE, true},  {1, 768, 768, EGO_ACT_NONE, true},
-    {1, 3072, 768, EGO_ACT_GELU, false},    {1, 768, 3072, EGO_ACT_NONE, true},
-    {1, 4096, 4096, EGO_ACT_RELU, false},   {10, 768, 768, EGO_ACT_NONE, true},
-    {10, 3072, 768, EGO_ACT_GELU, false},   {10, 768, 3072, EGO_ACT_NONE, true},
-    {30, 768, 768, EGO_ACT_NONE, true},     {30, 3072, 768, EGO_ACT_GELU, false},
-    {30, 768, 3072, EGO_ACT_NONE, true},    {4, 4096, 768, EGO_ACT_RELU, false},
-    {4, 4096, 4096, EGO_ACT_RELU, false},   {64, 4096, 4096, EGO_ACT_RELU, false},
+    {785, 2304, 768, EGO_ACT_NONE, false}, {785, 768, 768, EGO_ACT_NONE, true},
+    {785, 3072, 768, EGO_ACT_GELU, false}, {785, 768, 3072, EGO_ACT_NONE, true},
+    {784, 768, 768, EGO_ACT_NONE, false},  {3140, 2304, 768, EGO_ACT_NONE, false},
+    {3140, 768, 768, EGO_ACT_NONE, true},  {3140, 3072, 768, EGO_ACT_GELU, false},
+    {3140, 768, 3072, EGO_ACT_NONE, true}, {1, 768, 768, EGO_ACT_NONE, true},
+    {1, 3072, 768, EGO_ACT_GELU, false},   {1, 768, 3072, EGO_ACT_NONE, true},
+    {1, 4096, 4096, EGO_ACT_RELU, false},  {10, 768, 768, EGO_ACT_NONE, true},
+    {10, 3072, 768, EGO_ACT_GELU, false},  {10, 768, 3072, EGO_ACT_NONE, true},
+    {30, 768, 768, EGO_ACT_NONE, true},    {30, 3072, 768, EGO_ACT_GELU, false},
+    {30, 768, 3072, EGO_ACT_NONE, true},   {4, 4096, 768, EGO_ACT_RELU, false},
+    {4, 4096, 4096, EGO_ACT_RELU, false},  {64, 4096, 4096, EGO_ACT_RELU, false},
 };
 
 enum { SPACE, TIME, CLASS, FULL, CROSS, PATTERNS };
@@ -177,8 +177,8 @@ static const struct {
     int pattern;
     int64_t batch, frames, patches; /* FULL, CROSS: `frames` queries on `patches` keys */
 } attentions[] = {
-    {SPACE, 1, 4, 196}, {TIME, 1, 4, 196},  {TIME, 1, 16, 196}, {CLASS, 1, 4, 196},
-    {FULL, 8, 30, 30},  {FULL, 1, 10, 10},  {CROSS, 1, 10, 785}, {CROSS, 1, 785, 10},
+    {SPACE, 1, 4, 196}, {TIME, 1, 4, 196}, {TIME, 1, 16, 196},  {CLASS, 1, 4, 196},
+    {FULL, 8, 30, 30},  {FULL, 1, 10, 10}, {CROSS, 1, 10, 785}, {CROSS, 1, 785, 10},
     {SPACE, 4, 4, 196}, {TIME, 4, 4, 196},
 };
 
@@ -194,7 +194,8 @@ static void bench_products(ego_backend *backend, sgemm_fn *sgemm, double seconds
         j.w = parameter(&j.cx, 0.1, n, k);
         j.b = parameter(&j.cx, 1, 1, n);
         double median[WAYS], flop = 2e-9 * (double)m * (double)n * (double)k;
-        measure(seconds, sgemm ? 2 : 1, (void (*const[])(void *)){run_linear, run_sgemm}, &j, median);
+        measure(seconds, sgemm ? 2 : 1, (void (*const[])(void *)){run_linear, run_sgemm}, &j,
+                median);
         printf("%6lld %6lld %6lld  %-14s %10.1f", (long long)m, (long long)n, (long long)k,
                j.act == EGO_ACT_GELU   ? "gelu"
                : j.act == EGO_ACT_RELU ? "relu"

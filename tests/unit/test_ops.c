@@ -6,11 +6,13 @@
  */
 #include "check.h"
 
+#include "base/file.h"
 #include "base/rng.h"
 #include "tensor/backend.h"
 #include "tensor/panel.h"
 
 #include <stdbool.h>
+#include <unistd.h>
 
 enum { DIMS = 10, INPUTS = 3 };
 
@@ -23,7 +25,8 @@ typedef struct operation {
     ego_tensor *(*forward)(ego_ctx *cx, sample *s);
     void (*reference)(const sample *s, double *out);
     double tolerance; /* times the largest magnitude of the result, or 1 */
-    unsigned by_row;  /* bit i: row r of the result depends on row r of in[i] alone, and no other row */
+    unsigned
+        by_row; /* bit i: row r of the result depends on row r of in[i] alone, and no other row */
 } operation;
 
 struct sample {
@@ -67,7 +70,8 @@ static void random_param(sample *s, int which, ego_dtype dtype, double scale, in
     if (dtype != EGO_F32) {
         uint16_t *half = ego_arena_alloc(&s->arena, n * sizeof *half);
         for (size_t i = 0; i < n; i++)
-            half[i] = dtype == EGO_F16 ? ego_f32_to_f16(ego_f32(t)[i]) : ego_f32_to_bf16(ego_f32(t)[i]);
+            half[i] =
+                dtype == EGO_F16 ? ego_f32_to_f16(ego_f32(t)[i]) : ego_f32_to_bf16(ego_f32(t)[i]);
         t->data = half;
         t->dtype = dtype;
     }
@@ -77,7 +81,8 @@ static void random_param(sample *s, int which, ego_dtype dtype, double scale, in
 static void to_panels(sample *s, ego_param *w) {
     int64_t outputs = w->value.shape[0], inputs = ego_tensor_count(&w->value) / outputs;
     float *panels = ego_arena_alloc(&s->arena, ego_panel_bytes(outputs, inputs));
-    ego_panel_pack(w->value.data, w->value.dtype, outputs, inputs, 0, ego_panel_count(outputs), panels);
+    ego_panel_pack(w->value.data, w->value.dtype, outputs, inputs, 0, ego_panel_count(outputs),
+                   panels);
     w->value.data = panels;
     w->value.dtype = EGO_F32;
     w->panelled = true;
@@ -152,9 +157,9 @@ static void layer_norm_reference(const sample *s, double *out) {
             var += d * d / (double)D;
         }
         for (int64_t j = 0; j < D; j++)
-            out[r * D + j] = (at(s->in[0], r * D + j) - mean) / sqrt(var + 1e-6) *
-                                 param_at(&s->param[0], j) +
-                             param_at(&s->param[1], j);
+            out[r * D + j] =
+                (at(s->in[0], r * D + j) - mean) / sqrt(var + 1e-6) * param_at(&s->param[0], j) +
+                param_at(&s->param[1], j);
     }
 }
 
@@ -205,14 +210,14 @@ static ego_tensor *attention_forward(ego_ctx *cx, sample *s) {
     ego_attention_args args = attention_args(s);
     return ego_attention(cx, &args);
 }
-static void attention_row(const ego_attention_args *a, const ego_segment *g, int64_t row, int64_t head,
-                          double *out) {
+static void attention_row(const ego_attention_args *a, const ego_segment *g, int64_t row,
+                          int64_t head, double *out) {
     int64_t nk = g->nk + (g->extra >= 0), column = head * a->width;
     double *p = calloc((size_t)nk + 1, sizeof *p), max = -INFINITY, sum = 0;
     for (int64_t pass = 0; pass < 3; pass++)
         for (int64_t j = 0; j < nk; j++) {
-            int64_t key = g->extra < 0 ? g->k0 + j * g->k_step
-                                       : (j ? g->k0 + (j - 1) * g->k_step : g->extra);
+            int64_t key =
+                g->extra < 0 ? g->k0 + j * g->k_step : (j ? g->k0 + (j - 1) * g->k_step : g->extra);
             const float *q = ego_f32(a->q) + row * ego_tensor_columns(a->q) + a->q_column + column;
             const float *k = ego_f32(a->k) + key * ego_tensor_columns(a->k) + a->k_column + column;
             const float *v = ego_f32(a->v) + key * ego_tensor_columns(a->v) + a->v_column + column;
@@ -254,7 +259,8 @@ static void gated_add_reference(const sample *s, double *out) {
 }
 static ego_tensor *add_forward(ego_ctx *cx, sample *s) { return ego_add(cx, s->in[0], s->in[1]); }
 static void add_reference(const sample *s, double *out) {
-    for (int64_t i = 0; i < ego_tensor_count(s->in[0]); i++) out[i] = at(s->in[0], i) + at(s->in[1], i);
+    for (int64_t i = 0; i < ego_tensor_count(s->in[0]); i++)
+        out[i] = at(s->in[0], i) + at(s->in[1], i);
 }
 
 static void single_make(sample *s) { s->in[0] = random_tensor(s, 3, SHAPE(s->n[0], s->n[1])); }
@@ -346,12 +352,14 @@ static void clip_tokens_make(sample *s) {
     random_param(s, 2, (ego_dtype)n[4], 1, SHAPE(1, n[1] + 2, n[3]));
 }
 static ego_tensor *clip_tokens_forward(ego_ctx *cx, sample *s) {
-    return ego_clip_tokens(cx, s->in[2], &s->param[0], &s->param[1], &s->param[2], s->n[0], s->n[1]);
+    return ego_clip_tokens(cx, s->in[2], &s->param[0], &s->param[1], &s->param[2], s->n[0],
+                           s->n[1]);
 }
 static void clip_tokens_reference(const sample *s, double *out) {
     const int64_t B = s->n[0], F = s->n[1], N = s->n[2], D = s->n[3];
     for (int64_t b = 0; b < B; b++) {
-        for (int64_t d = 0; d < D; d++) *out++ = param_at(&s->param[0], d) + param_at(&s->param[1], d);
+        for (int64_t d = 0; d < D; d++)
+            *out++ = param_at(&s->param[0], d) + param_at(&s->param[1], d);
         for (int64_t i = 0; i < F * N * D; i++)
             *out++ = at(s->in[2], b * F * N * D + i) +
                      param_at(&s->param[1], (1 + i / D % N) * D + i % D) +
@@ -362,7 +370,9 @@ static void concat_make(sample *s) {
     s->in[0] = random_tensor(s, 1, SHAPE(s->n[0], s->n[1]));
     s->in[1] = random_tensor(s, 1, SHAPE(s->n[0], s->n[2]));
 }
-static ego_tensor *concat_forward(ego_ctx *cx, sample *s) { return ego_concat(cx, s->in[0], s->in[1]); }
+static ego_tensor *concat_forward(ego_ctx *cx, sample *s) {
+    return ego_concat(cx, s->in[0], s->in[1]);
+}
 static void concat_reference(const sample *s, double *out) {
     for (int64_t r = 0; r < ego_tensor_rows(s->in[0]); r++) {
         for (int64_t j = 0; j < s->n[1]; j++) *out++ = at(s->in[0], r * s->n[1] + j);
@@ -557,7 +567,8 @@ static ego_tensor some_rows(const ego_tensor *t, int64_t first, int64_t count) {
 }
 
 /* Rows [first, first + count) alone. Attention: their segments, one per query, in another order. */
-static bool take_rows(const sample *s, int64_t first, int64_t count, sample *piece, ego_tensor *in) {
+static bool take_rows(const sample *s, int64_t first, int64_t count, sample *piece,
+                      ego_tensor *in) {
     *piece = *s;
     for (int i = 0; i < INPUTS; i++) piece->param[i].packed = NULL; /* it packs its own */
     for (int i = 0; i < INPUTS; i++)
@@ -586,7 +597,8 @@ static void check_rows(sample *s, const bench *b) {
     ego_ctx whole_cx, cx;
     sample piece;
     ego_tensor in[INPUTS], *whole = forward(&whole_cx, b->backend[0], s);
-    int64_t rows = whole ? ego_tensor_rows(whole) : 0, columns = whole ? ego_tensor_columns(whole) : 0;
+    int64_t rows = whole ? ego_tensor_rows(whole) : 0,
+            columns = whole ? ego_tensor_columns(whole) : 0;
     for (int64_t first = 0, count = 1; first < rows; first += count, count = count * 2 + 1) {
         if (count > rows - first) count = rows - first;
         if (!take_rows(s, first, count, &piece, in)) break;
@@ -617,6 +629,38 @@ static void check_special(sample *s, const bench *b) {
     *element = was;
 }
 
+/* ---- a weight in a mapped file ------------------------------------------------------------------------- */
+
+/* Packing lets the file's pages go; they are there when asked for again. */
+static void check_mapped(ego_backend *backend) {
+    enum { O = 96, I = 64 };
+    char path[64];
+    snprintf(path, sizeof path, "/tmp/ego-test-ops-%ld", (long)getpid());
+    sample s = {.op = &op_linear, .n = {5, I, O}};
+    ego_arena_init(&s.arena, 1 << 16);
+    s.op->make(&s);
+    ego_map map = {0};
+    CHECK_OK(ego_write_file(path, s.param[0].value.data, O * I * sizeof(float)));
+    if (CHECK_OK(ego_map_open(path, &map))) {
+        union {
+            const uint8_t *bytes;
+            void *data;
+        } mapped = {map.data};
+        s.param[0].value.data = mapped.data;
+        s.param[0].mapped = true;
+        for (int again = 0; again < 2; again++) {
+            ego_ctx cx;
+            double worst = 0;
+            ego_tensor *out = forward(&cx, backend, &s);
+            CHECK(out && close_to_reference(&s, out, &worst));
+            done(&cx, &s);
+        }
+    }
+    ego_map_close(&map);
+    remove(path);
+    sample_release(&s);
+}
+
 static void (*const columns[])(sample *, const bench *) = {
     check_reference,
     check_threads,
@@ -644,6 +688,7 @@ int main(void) {
                 columns[column](&s, &b);
                 sample_release(&s);
             }
+        check_mapped(b.backend[POOLS - 1]);
         for (int i = 0; i < POOLS; i++) ego_backend_free(b.backend[i]);
     }
     ego_backend *none;

@@ -41,7 +41,8 @@ static void run_group(void *context, size_t i, unsigned worker) {
     int64_t first = (int64_t)i / t->pieces * t->group, items = t->args->count * t->args->heads;
     int64_t last = first + t->group < items ? first + t->group : items;
     for (int64_t item = first; item < last; item++)
-        run_item(t, item, (int64_t)i % t->pieces, t->cpu->scratch + worker * t->cpu->scratch_floats);
+        run_item(t, item, (int64_t)i % t->pieces,
+                 t->cpu->scratch + worker * t->cpu->scratch_floats);
 }
 
 /* Scratch grows to the largest segment seen and is kept. */

@@ -25,7 +25,8 @@ static int64_t key_row(const ego_segment *s, int64_t j) {
 }
 
 /* Rows of one head lie far apart, where no hardware looks ahead: fetch what comes a panel later. */
-INLINE void fetch_row(const ego__head *h, const float *base, int64_t stride, int64_t j, int64_t keys) {
+INLINE void fetch_row(const ego__head *h, const float *base, int64_t stride, int64_t j,
+                      int64_t keys) {
     enum { LINE = 16 };
     if (j >= keys) return;
     const float *row = base + key_row(h->segment, j) * stride;
@@ -37,9 +38,10 @@ INLINE void pack_key_block(const ego__head *h, int64_t base, int64_t keys, int64
     vec block[LANES];
     int64_t n = h->width - d;
     for (int64_t i = 0; i < LANES; i++)
-        block[i] = base + i < keys ? load_part(h->k + key_row(h->segment, base + i) * h->k_stride + d,
-                                               part(n), 0)
-                                   : (vec){0};
+        block[i] =
+            base + i < keys
+                ? load_part(h->k + key_row(h->segment, base + i) * h->k_stride + d, part(n), 0)
+                : (vec){0};
     transpose(block);
     for (int64_t i = 0; i < LANES && i < n; i++) store(to + i * EGO_PANEL, block[i]);
 }

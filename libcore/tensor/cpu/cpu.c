@@ -42,13 +42,11 @@ ego_err ego_cpu_backend_new(ego_pool *pool, ego_backend **backend) {
     ego__cpu *cpu = calloc(1, sizeof *cpu);
     if (!cpu) return ego_fail(EGO_ENOMEM, "out of memory");
 #define FORWARD(name) .forward[EGO_OP_##name] = ego__cpu_##name,
-    *cpu = (ego__cpu){.base = {.name = "cpu",
-                               EGO_OPS(FORWARD)
-                               .forget = ego__cpu_forget,
-                               .free = cpu_free},
-                      .kernels = kernels,
-                      .pool = pool,
-                      .threads = ego_pool_threads(pool)};
+    *cpu = (ego__cpu){
+        .base = {.name = "cpu", .forget = ego__cpu_forget, .free = cpu_free, EGO_OPS(FORWARD)},
+        .kernels = kernels,
+        .pool = pool,
+        .threads = ego_pool_threads(pool)};
 #undef FORWARD
     *backend = &cpu->base;
     return EGO_OK;

@@ -44,8 +44,8 @@ typedef struct ego__kernels {
     void (*product)(const ego__product *p);
     int64_t (*attention_scratch)(int64_t keys, int64_t width);
     void (*attention)(const ego__head *h);
-    void (*layer_norm)(int64_t rows, int64_t columns, const float *x, const float *w, const float *b,
-                       float eps, float *y);
+    void (*layer_norm)(int64_t rows, int64_t columns, const float *x, const float *w,
+                       const float *b, float eps, float *y);
     void (*softmax)(int64_t rows, int64_t columns, const float *x, float *y);
     void (*l2_normalize)(int64_t rows, int64_t columns, const float *x, float *y);
     void (*activate)(int64_t n, ego_act act, const float *x, float *y);

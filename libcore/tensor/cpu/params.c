@@ -19,7 +19,8 @@ static float *allocate(size_t bytes) {
 }
 
 static ego_err no_memory(const ego_param *p, size_t bytes) {
-    return ego_fail(EGO_ENOMEM, "out of memory for %zu bytes of '%s'", bytes, p->name ? p->name : "?");
+    return ego_fail(EGO_ENOMEM, "out of memory for %zu bytes of '%s'", bytes,
+                    p->name ? p->name : "?");
 }
 
 static bool readable(const ego_tensor *t, size_t align) {
@@ -55,12 +56,12 @@ ego_err ego__cpu_panels(ego__cpu *cpu, ego_param *w, const float **panels) {
         if (w->panelled)
             ego_to_f32(w->value.data, w->value.dtype, memory, bytes / sizeof *memory);
         else
-            ego_parallel(cpu->pool, (size_t)((count + PANELS_AT_ONCE - 1) / PANELS_AT_ONCE), pack_some,
-                         &(packing){&w->value, outputs, inputs, memory});
+            ego_parallel(cpu->pool, (size_t)((count + PANELS_AT_ONCE - 1) / PANELS_AT_ONCE),
+                         pack_some, &(packing){&w->value, outputs, inputs, memory});
         w->packed = memory;
         if (w->mapped)
-            ego_map_forget(w->value.data, (size_t)ego_tensor_count(&w->value) *
-                                              ego_dtype_bytes(w->value.dtype));
+            ego_map_forget(w->value.data,
+                           (size_t)ego_tensor_count(&w->value) * ego_dtype_bytes(w->value.dtype));
     }
     *panels = w->packed;
     return EGO_OK;

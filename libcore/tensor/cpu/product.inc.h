@@ -18,10 +18,11 @@ enum { K_BLOCK = 384, PANEL_VECS = EGO_PANEL / LANES, PANELS_MAX = 4 };
 #if defined(__AVX512F__)
 enum { TILE_ROWS = 8 };
 #define TILES(X)                                                                                   \
-    X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1) X(7, 1) X(8, 1)                                \
-    X(1, 2) X(2, 2) X(3, 2) X(4, 2) X(5, 2) X(6, 2) X(7, 2) X(8, 2)                                \
-    X(1, 3) X(2, 3) X(3, 3) X(4, 3) X(5, 3) X(6, 3) X(7, 3) X(8, 3)                                \
-    X(1, 4) X(2, 4) X(3, 4) X(4, 4) X(5, 4) X(6, 4)
+    X(1, 1)                                                                                        \
+    X(2, 1)                                                                                        \
+    X(3, 1) X(4, 1) X(5, 1) X(6, 1) X(7, 1) X(8, 1) X(1, 2) X(2, 2) X(3, 2) X(4, 2) X(5, 2)        \
+        X(6, 2) X(7, 2) X(8, 2) X(1, 3) X(2, 3) X(3, 3) X(4, 3) X(5, 3) X(6, 3) X(7, 3) X(8, 3)    \
+            X(1, 4) X(2, 4) X(3, 4) X(4, 4) X(5, 4) X(6, 4)
 #elif defined(__AVX2__)
 enum { TILE_ROWS = 6 };
 #define TILES(X) X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1) X(1, 2) X(2, 2) X(3, 2) X(1, 4)
@@ -155,7 +156,7 @@ static tile_rows cut_rows(int64_t rows) {
 
 /* One block of K for one group of panels, down all rows. */
 static void product_column(const ego__product *p, tile_rows cut, int64_t panel, int np, int64_t k,
-                           int64_t steps, const float *soon) {
+                           int64_t steps, const float *soon, int64_t soon_panels) {
     int64_t panel_stride = p->k * EGO_PANEL, row = 0;
     const float *b = p->panels + panel * panel_stride + k * EGO_PANEL;
     int64_t column = panel * EGO_PANEL, end = column + np * EGO_PANEL;
@@ -167,10 +168,10 @@ static void product_column(const ego__product *p, tile_rows cut, int64_t panel, 
         float *c = p->c + row * p->c_stride + column;
         if (whole)
             tiles[m][np](steps, a, p->a_stride, b, panel_stride, c, p->c_stride, add,
-                         t < np ? soon + t * panel_stride : b);
+                         t < soon_panels ? soon + t * panel_stride : b);
         else
-            edge_tile(m, np, first - column, last - column, steps, a, p->a_stride, b, panel_stride, c,
-                      p->c_stride, add);
+            edge_tile(m, np, first - column, last - column, steps, a, p->a_stride, b, panel_stride,
+                      c, p->c_stride, add);
         if (k + steps == p->k) finish(p, row, m, first, last);
         row += m;
     }
@@ -188,10 +189,13 @@ static void product(const ego__product *p) {
         int64_t k = 0;
         do {
             int64_t steps = p->k - k < K_BLOCK ? p->k - k : K_BLOCK;
-            const float *soon = k + steps < p->k   ? b + (k + steps) * EGO_PANEL
-                                : panel + np < end ? b + np * p->k * EGO_PANEL
-                                                   : b;
-            product_column(p, cut, panel, np, k, steps, soon);
+            const float *soon = b + (k + steps) * EGO_PANEL; /* these panels' next block of K … */
+            int64_t soon_panels = np;
+            if (k + steps == p->k) { /* … or the next panels' first */
+                soon = b + np * p->k * EGO_PANEL;
+                if (soon_panels > end - panel - np) soon_panels = end - panel - np;
+            }
+            product_column(p, cut, panel, np, k, steps, soon, soon_panels);
             k += steps;
         } while (k < p->k);
         panel += np;

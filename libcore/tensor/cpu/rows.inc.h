@@ -21,14 +21,14 @@ INLINE float sum_of(int64_t columns, const float *x, float shift, int power) {
     return sum_lanes((sum[0] + sum[1]) + (sum[2] + sum[3]));
 }
 
-INLINE void norm_vec(const float *x, const float *w, const float *b, float mean, float scale, float *y,
-                     int64_t n) {
+INLINE void norm_vec(const float *x, const float *w, const float *b, float mean, float scale,
+                     float *y, int64_t n) {
     vec v = (load_part(x, n, 0) - splat(mean)) * splat(scale);
     store_part(y, v * load_part(w, n, 0) + load_part(b, n, 0), n);
 }
 
-static void layer_norm(int64_t rows, int64_t columns, const float *x, const float *w, const float *b,
-                       float eps, float *y) {
+static void layer_norm(int64_t rows, int64_t columns, const float *x, const float *w,
+                       const float *b, float eps, float *y) {
     for (int64_t i = 0; i < rows; i++, x += columns, y += columns) {
         float mean = sum_of(columns, x, 0, 1) / (float)columns;
         float scale = 1.0f / sqrtf(sum_of(columns, x, mean, 2) / (float)columns + eps);
