@@ -218,6 +218,11 @@ const ego_tensor *ego_weights_find(const ego_weights *weights, const char *name)
     return NULL;
 }
 
+bool ego_weights_is_mapped(const ego_weights *weights, const ego_tensor *tensor) {
+    uintptr_t from = (uintptr_t)weights->map.data, data = (uintptr_t)tensor->data;
+    return weights->owns_map && data >= from && data < from + weights->map.size;
+}
+
 const char *ego_weights_metadata(const ego_weights *weights, const char *key) {
     for (size_t i = 0; i + 1 < weights->metadata_count; i += 2)
         if (strcmp(weights->metadata[i], key) == 0) return weights->metadata[i + 1];

@@ -24,6 +24,9 @@ const ego_tensor *ego_weights_tensor(const ego_weights *weights, size_t i);
 /* By name; NULL when there is none. */
 const ego_tensor *ego_weights_find(const ego_weights *weights, const char *name);
 
+/* True when a tensor's elements lie in the mapped file, false when they were copied out of it. */
+bool ego_weights_is_mapped(const ego_weights *weights, const ego_tensor *tensor);
+
 /* A value of safetensors' __metadata__ (strings only); NULL when absent or in another format. */
 const char *ego_weights_metadata(const ego_weights *weights, const char *key);
 /* "safetensors", "torch zip" or "torch legacy". */

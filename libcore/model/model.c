@@ -107,6 +107,7 @@ static ego_err bind(void *context, const ego_param_spec *spec) {
                         ego_shape_text(t->shape, t->ndim, found));
     p->value.data = t->data;
     p->value.dtype = t->dtype;
+    p->mapped = ego_weights_is_mapped(m->weights, t);
     return EGO_OK;
 }
 
