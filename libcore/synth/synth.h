@@ -9,6 +9,7 @@
  *     DIR/qa/{direct,indirect}/formatted_{train,val,test}_qas_encode.json
  *     DIR/qa/answer_set.txt, all_reasoning_types.txt; DIR/qa_videos/INTERVAL.mp4
  *     DIR/qfvs/Dense_per_shot_tags/P01/P01.txt … Oracle_Summaries/P01/A_B_oracle.txt; P01.mp4
+ *     DIR/{train,test}_{clips,narrations}.jsonl  records for ego-embed
  *     DIR/manifest.json                       hashes, seed, versions
  *
  * The same options give the same frames and annotations on every machine and for any number of threads;
