@@ -1,12 +1,12 @@
-"""The PyTorch peer: full-size dual encoder, float32, on the processor, as fast as PyTorch can be asked to go.
+"""The PyTorch peer: the full-size dual encoder in float32 on the processor, as fast as PyTorch gets.
 
     peer_torch.py [--method M,M|all] [--batch 1,2,4,8] [--what video|text|both] [--repeat N]
     peer_torch.py --serve --method M --batch B        a command per line on stdin, an answer per line
 
 Prints JSON lines: how far a method's embeddings are from plain eager ones, then the median, fastest and
-slowest `seconds_per_clip`, the methods taking turns. `--whole-last-block` switches off the one shortcut of ours that
-is not PyTorch's business but any careful user's: computing, in the last block, only what the class
-token needs. The methods:
+slowest `seconds_per_clip`, the methods taking turns. `--whole-last-block` switches off the one shortcut
+of ours that PyTorch does not take by itself, but a careful user would: computing, in the last block,
+only what the class token needs. The methods:
 
     eager        explicit products and softmax
     sdpa         scaled_dot_product_attention for space, explicit for time (groups of 5 keys)
@@ -122,7 +122,7 @@ class PackedLinear(nn.Module):
 
     def __init__(self, linear, rows, library, gelu=False):
         super().__init__()
-        self.weight, self.bias = linear.weight.detach(), linear.bias.detach()  # last_video_block cuts these
+        self.weight, self.bias = linear.weight.detach(), linear.bias.detach()
         self.rows, self.library, self.gelu = rows, library, "gelu" if gelu else "none"
         pack = {
             "mkl": torch.ops.mkl._mkl_reorder_linear_weight,
@@ -311,7 +311,7 @@ def main():
     parser.add_argument("--serve", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    with torch.inference_mode() if options.method in ("eager", "sdpa", "mkl", "onednn") else torch.no_grad():
+    with torch.no_grad():  # inference_mode measures the same here, and freezing wants this
         (serve if options.serve else compare)(options)
 
 

@@ -1,12 +1,12 @@
 """Ours and the PyTorch peer in turns (A B A B) on one machine: medians, ratio, fraction of the sgemm rate.
 
-    side_by_side.py [--ours 'COMMAND'] [--method compile] [--batch 1,4] [--clips 8] [--rounds 5]
+    side_by_side.py [--ours 'COMMAND'] [--method compile] [--batch 1,4] [--clips 4] [--rounds 5]
 
-COMMAND may hold {batch} and {clips}; it prints JSON lines, the last of which with `seconds_per_clip`
-counts (the median of its own measurements, its start and loading left out). The peer (peer_torch.py) is one process that is
-prepared once and sleeps while ours runs. Both compute the full-size video tower, 4 frames, float32, with
-the same shortcut in the last block. Every round also measures what torch.mm reaches, so that a figure of a
-busy minute can be told from a slow program. One JSON line a batch on stdout, the rounds on stderr.
+COMMAND may hold {what}, {batch}, {clips} and {threads}; it prints JSON lines, the last of which with
+`seconds_per_clip` counts (start and loading left out). The peer (peer_torch.py) is one process that is prepared once and
+sleeps while ours runs. Both compute the full-size video tower (--what both: the text tower, too), 4 frames,
+float32, with the same shortcut in the last block. Every round also measures what torch.mm reaches, so
+that a figure of a busy minute can be told from a slow program. One JSON line a batch on stdout, the rounds on stderr.
 """
 
 import argparse
@@ -18,7 +18,17 @@ import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-OURS = "build/tests/bench/bench_model --clips {clips} --frames 4 --batch {batch}"
+OURS = (
+    "build/tests/bench/bench_model --what {what} --frames 4 --clips {clips} --batch {batch}"
+    " --threads {threads} --repeat 3"
+)
+
+
+def text_gflop(tokens=12, dim=768, depth=12, mlp=4, proj=4096):
+    """The same of one narration; only the first token's state leaves the last layer."""
+    layer = tokens * (4 + 2 * mlp) * dim * dim + 2 * dim * tokens * tokens
+    last = (2 * tokens + 2 + 2 * mlp) * dim * dim + 2 * dim * tokens
+    return 2e-9 * ((depth - 1) * layer + last + dim * proj + 2 * proj * proj)
 
 
 def clip_gflop(frames=4, dim=768, depth=12, side=14, patch=16, mlp=4, proj=4096):
@@ -35,9 +45,9 @@ def clip_gflop(frames=4, dim=768, depth=12, side=14, patch=16, mlp=4, proj=4096)
 
 
 class Peer:
-    def __init__(self, method, batch, threads):
+    def __init__(self, method, batch, options):
         command = [sys.executable, str(HERE / "peer_torch.py"), "--serve", "--method", method]
-        command += ["--batch", str(batch), "--threads", str(threads)]
+        command += ["--batch", str(batch), "--threads", str(options.threads), "--what", options.what]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -67,13 +77,15 @@ def run_ours(command):
 
 
 def measure(options, method, batch):
-    command = options.ours.format(batch=batch, clips=options.clips)
-    peer = Peer(method, batch, options.threads)
+    command, clips = options.ours, max(options.clips, batch)
+    for name, value in (vars(options) | {"batch": batch, "clips": clips}).items():
+        command = command.replace("{" + name + "}", str(value))
+    peer = Peer(method, batch, options)
     peer.ask(f"run {batch}")
     ours, theirs, rates = [], [], []
     for turn in range(options.rounds):
         ours.append(run_ours(command))
-        theirs.append(peer.ask(f"run {options.clips}")["seconds_per_clip"])
+        theirs.append(peer.ask(f"run {clips}")["seconds_per_clip"])
         gflops = peer.ask("sgemm")["gflops"]
         rates.append(statistics.median(gflops.values()))
         print(f"{method} batch {batch} round {turn + 1}: ours {ours[-1]:.4f} s, "
@@ -82,9 +94,9 @@ def measure(options, method, batch):
               file=sys.stderr, flush=True)  # fmt: skip
     peer.close()
     a, b, rate = map(statistics.median, (ours, theirs, rates))
-    work = clip_gflop()
+    work = clip_gflop() * (options.what != "text") + text_gflop() * (options.what != "video")
     print(json.dumps({
-        "batch": batch, "method": method, "rounds": options.rounds,
+        "what": options.what, "batch": batch, "method": method, "rounds": options.rounds,
         "ours_seconds_per_clip": round(a, 4), "torch_seconds_per_clip": round(b, 4),
         "ours_range": [round(min(ours), 4), round(max(ours), 4)],
         "torch_range": [round(min(theirs), 4), round(max(theirs), 4)],
@@ -100,7 +112,8 @@ def main():
     parser.add_argument("--ours", default=OURS)
     parser.add_argument("--method", default="compile", help="of peer_torch.py; several with commas")
     parser.add_argument("--batch", default="1,4")
-    parser.add_argument("--clips", type=int, default=8)
+    parser.add_argument("--what", choices=("video", "text", "both"), default="video")
+    parser.add_argument("--clips", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
