@@ -5,7 +5,7 @@
  *     DIR/egoclip.csv                         the training set's narrations
  *     DIR/egomcq.json                         the test set's multiple-choice questions
  *     DIR/nlq_{train,val}.json                natural language queries, official form …
- *     DIR/nlq/{train,val,test}.json           … and processed; nlq/feature_shapes.json
+ *     DIR/nlq/{train,val,test}.json           … and processed; feature_shapes_{train,val}.json
  *     DIR/qa/{direct,indirect}/formatted_{train,val,test}_qas_encode.json
  *     DIR/qa/answer_set.txt, all_reasoning_types.txt; DIR/qa_videos/INTERVAL.mp4
  *     DIR/qfvs/Dense_per_shot_tags/P01/P01.txt … Oracle_Summaries/P01/A_B_oracle.txt; P01.mp4
