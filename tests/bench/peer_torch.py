@@ -10,7 +10,7 @@ only what the class token needs. The methods:
 
     eager        explicit products and softmax
     sdpa         scaled_dot_product_attention for space, explicit for time (groups of 5 keys)
-    mkl          sdpa, weights packed once for MKL, the first product of an MLP with GELU inside by oneDNN
+    mkl          sdpa, weights packed once for MKL; an MLP's first product by oneDNN, with GELU inside
     onednn       the same with all weights packed for oneDNN
     jit          sdpa traced, frozen, torch.jit.optimize_for_inference
     compile      inductor, weights frozen: constants, which it packs for MKL
@@ -311,7 +311,7 @@ def main():
     parser.add_argument("--serve", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    with torch.no_grad():  # inference_mode measures the same here, and freezing wants this
+    with torch.no_grad():  # what inductor's freezing asks for
         (serve if options.serve else compare)(options)
 
 

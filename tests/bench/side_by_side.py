@@ -3,10 +3,10 @@
     side_by_side.py [--ours 'COMMAND'] [--method compile] [--batch 1,4] [--clips 4] [--rounds 5]
 
 COMMAND may hold {what}, {batch}, {clips} and {threads}; it prints JSON lines, the last of which with
-`seconds_per_clip` counts (start and loading left out). The peer (peer_torch.py) is one process that is prepared once and
-sleeps while ours runs. Both compute the full-size video tower (--what both: the text tower, too), 4 frames,
+`seconds_per_clip` counts (start and loading left out). The peer (peer_torch.py) is one process that is
+prepared once and sleeps while ours runs. Both compute the full-size video tower (--what both: the text tower, too), 4 frames,
 float32, with the same shortcut in the last block. Every round also measures what torch.mm reaches, so
-that a figure of a busy minute can be told from a slow program. One JSON line a batch on stdout, the rounds on stderr.
+that a figure of a busy minute can be told from a slow program. One JSON line a batch on stdout, rounds on stderr.
 """
 
 import argparse
