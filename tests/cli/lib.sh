@@ -136,13 +136,16 @@ lengths() {
         awk -v n="$3" '{ sum += $1 * $1 } NR % n == 0 { printf "%.4f\n", sqrt(sum); sum = 0 }'
 }
 
-# small_video FILE: 8 s of moving picture, 10 frames a second; false where nothing here can make one.
+# small_video FILE: 8 s of moving picture; false where nothing here can make one. Without ffmpeg the first
+# seconds of a synthetic film, cut by our own tools, which need $EGO_MODEL for it.
 small_video() {
-    if command -v ffmpeg >/dev/null; then
+    if [ -z "${EGO_NO_FFMPEG:-}" ] && command -v ffmpeg >/dev/null; then
         ffmpeg -nostdin -v error -y -f lavfi -i "testsrc2=s=64x48:r=10:d=8" -pix_fmt yuv420p -g 20 -qscale:v 3 "$1" </dev/null
-    elif [ -x "$bin/ego-synth" ]; then
-        ego-synth synth_for_clip --videos 1 --minutes 1 --seed 3 >"$out" 2>&1 &&
-            cp "$(find synth_for_clip -name '*.mp4' | head -n 1)" "$1"
+    elif [ -x "$bin/ego-synth" ] && [ -x "$bin/ego-match" ]; then
+        ego-synth -q synth_for_clip --videos 1 --minutes 0.5 --seed 3 --no-qa-videos --split test >"$out" 2>&1 &&
+            find synth_for_clip/videos -name '*.mp4' | jq -R '{video: ., start: 0, "end": 8}' | jq -c . |
+            ego-embed -q 2>"$err" | ego-match -q --query x --clips synth_for_clip/cut - >"$out" 2>"$err" &&
+            mv synth_for_clip/cut/*.mp4 "$1"
     else
         false
     fi
