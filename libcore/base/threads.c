@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -72,19 +73,28 @@ typedef struct worker {
     pthread_t thread;
 } worker;
 
+typedef struct job {
+    size_t n;
+    ego_loop_body *body;
+    void *context;
+} job;
+
+/* Indices are handed out as tickets: (generation of the loop, index). Whoever takes tickets is `active`, and
+ * a loop has ended when all its indices were taken and nobody is active. A worker that wakes late finds no
+ * ticket left and holds up nobody; the ticket tells which loop it belongs to, and that loop's job cannot
+ * be overwritten meanwhile: jobs take turns, and the next but one cannot begin while anyone is active. */
 struct ego_pool {
     unsigned threads, started;
     worker *workers; /* threads - 1 of them, indices 1 … */
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    atomic_uint generation; /* counts loops; changes when a new one may be entered */
+    atomic_uint_least64_t ticket; /* generation · 2^32 + next index */
+    atomic_uint active;
     atomic_bool stop;
-    atomic_uint busy; /* workers that have not finished the current loop */
-    atomic_size_t next;
-    size_t n;
-    ego_loop_body *body;
-    void *context;
+    job jobs[2]; /* of even and odd generations */
 };
+
+static uint32_t generation(uint64_t ticket) { return (uint32_t)(ticket >> 32); }
 
 static void relax(void) {
 #if defined(__x86_64__) || defined(__i386__)
@@ -92,28 +102,33 @@ static void relax(void) {
 #endif
 }
 
-static void run_loop(ego_pool *pool, unsigned index) {
-    size_t i;
-    while ((i = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed)) < pool->n)
-        pool->body(pool->context, i, index);
+static void run_tickets(ego_pool *pool, unsigned index) {
+    atomic_fetch_add(&pool->active, 1);
+    for (;;) {
+        uint64_t ticket = atomic_fetch_add(&pool->ticket, 1);
+        const job *j = &pool->jobs[generation(ticket) & 1];
+        if ((uint32_t)ticket >= j->n) break;
+        j->body(j->context, (uint32_t)ticket, index);
+    }
+    atomic_fetch_sub(&pool->active, 1);
 }
 
 static void *worker_main(void *argument) {
     worker *self = argument;
     ego_pool *pool = self->pool;
-    unsigned seen = 0;
+    uint32_t seen = 0;
     for (;;) {
-        for (int spin = 0; spin < SPINS && atomic_load(&pool->generation) == seen; spin++) relax();
-        if (atomic_load(&pool->generation) == seen) {
+        for (int spin = 0; spin < SPINS && generation(atomic_load(&pool->ticket)) == seen; spin++)
+            relax();
+        if (generation(atomic_load(&pool->ticket)) == seen) {
             pthread_mutex_lock(&pool->lock);
-            while (atomic_load(&pool->generation) == seen)
+            while (generation(atomic_load(&pool->ticket)) == seen)
                 pthread_cond_wait(&pool->wake, &pool->lock);
             pthread_mutex_unlock(&pool->lock);
         }
-        seen = atomic_load(&pool->generation);
+        seen = generation(atomic_load(&pool->ticket));
         if (atomic_load(&pool->stop)) return NULL;
-        run_loop(pool, self->index);
-        atomic_fetch_sub(&pool->busy, 1);
+        run_tickets(pool, self->index);
     }
 }
 
@@ -140,9 +155,12 @@ ego_err ego_pool_new(unsigned threads, ego_pool **out) {
     return EGO_OK;
 }
 
-static void announce(ego_pool *pool) {
+/* Starts the next generation with this job. */
+static void announce(ego_pool *pool, job next) {
+    uint32_t now = generation(atomic_load(&pool->ticket)) + 1;
+    pool->jobs[now & 1] = next;
     pthread_mutex_lock(&pool->lock);
-    atomic_fetch_add(&pool->generation, 1);
+    atomic_store(&pool->ticket, (uint64_t)now << 32);
     pthread_cond_broadcast(&pool->wake);
     pthread_mutex_unlock(&pool->lock);
 }
@@ -150,7 +168,7 @@ static void announce(ego_pool *pool) {
 void ego_pool_free(ego_pool *pool) {
     if (!pool) return;
     atomic_store(&pool->stop, true);
-    announce(pool);
+    announce(pool, (job){0});
     for (unsigned i = 1; i <= pool->started; i++) pthread_join(pool->workers[i].thread, NULL);
     pthread_cond_destroy(&pool->wake);
     pthread_mutex_destroy(&pool->lock);
@@ -165,14 +183,9 @@ void ego_parallel(ego_pool *pool, size_t n, ego_loop_body *body, void *context) 
         for (size_t i = 0; i < n; i++) body(context, i, 0);
         return;
     }
-    pool->n = n;
-    pool->body = body;
-    pool->context = context;
-    atomic_store(&pool->next, 0);
-    atomic_store(&pool->busy, pool->threads - 1);
-    announce(pool);
-    run_loop(pool, 0);
-    for (unsigned spin = 0; atomic_load(&pool->busy) > 0; spin++) {
+    announce(pool, (job){n, body, context});
+    run_tickets(pool, 0);
+    for (unsigned spin = 0; atomic_load(&pool->active) > 0; spin++) {
         if (spin < SPINS)
             relax();
         else

@@ -24,7 +24,7 @@ unsigned ego_pool_threads(const ego_pool *pool); /* 1 for NULL */
 
 /* Calls body(context, i, worker) for every i in [0, n), each once, in any order, and returns when all
  * are done. `worker` < ego_pool_threads() tells whose scratch to use. pool may be NULL: then the caller
- * does everything. One loop at a time; bodies must not call ego_parallel. */
+ * does everything. n < 2^31. One loop at a time; bodies must not call ego_parallel. */
 typedef void ego_loop_body(void *context, size_t i, unsigned worker);
 void ego_parallel(ego_pool *pool, size_t n, ego_loop_body *body, void *context);
 
