@@ -125,5 +125,5 @@ ego_states ego_encode(ego_ctx *cx, ego_model *model, const ego_input *input, ego
 
 int64_t ego_good_batch(const ego_model *model) {
     int64_t tokens = ego_config_tokens(&model->config, model->config.frames);
-    return tokens >= 3000 ? 1 : 3000 / tokens;
+    return tokens >= 1000 ? 1 : 1000 / tokens;
 }

@@ -46,8 +46,8 @@ ego_states ego_fused_finish(ego_ctx *cx, ego_model *model, const ego_tensor *vid
                             const ego_tensor *text, ego_text_shape texts, ego_want want_video,
                             ego_want want_text);
 
-/* How many clips of the model's size make a pass worth its overhead without filling memory: about 3,000
- * tokens, at least one clip. */
+/* How many clips of the model's size make a pass worth its overhead: about 1,000 tokens, at least one clip.
+ * More would only move activations out of the caches (tests/bench/NOTES.md). */
 int64_t ego_good_batch(const ego_model *model);
 
 #endif

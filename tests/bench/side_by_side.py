@@ -2,10 +2,10 @@
 
     side_by_side.py [--ours 'COMMAND'] [--method compile] [--batch 1,4] [--clips 4] [--rounds 5]
 
-COMMAND may hold {what}, {batch}, {clips} and {threads}; it prints JSON lines, the last of which with
-`seconds_per_clip` counts (start and loading left out). The peer (peer_torch.py) is one process that is
-prepared once and sleeps while ours runs. Both compute the full-size video tower (--what both: the text tower, too), 4 frames,
-float32, with the same shortcut in the last block. Every round also measures what torch.mm reaches, so
+COMMAND may hold {what}, {batch}, {clips} and {threads}; it prepares once and then answers every line
+with one that has `seconds_per_clip`. So does the peer (peer_torch.py): each sleeps while the other runs. Both compute
+the full-size video tower (--what both: the text tower, too), 4 frames, float32, with the same shortcut in the
+last block unless --whole-last-block takes it from the peer. Every round also measures what torch.mm reaches, so
 that a figure of a busy minute can be told from a slow program. One JSON line a batch on stdout, rounds on stderr.
 """
 
@@ -19,8 +19,8 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 OURS = (
-    "build/tests/bench/bench_model --what {what} --frames 4 --clips {clips} --batch {batch}"
-    " --threads {threads} --repeat 3"
+    "build/tests/bench/bench_model --serve --what {what} --frames 4 --clips {clips}"
+    " --batch {batch} --threads {threads} --repeat 1"
 )
 
 
@@ -44,10 +44,11 @@ def clip_gflop(frames=4, dim=768, depth=12, side=14, patch=16, mlp=4, proj=4096)
     return 2e-9 * ((depth - 1) * block + last + ends)
 
 
-class Peer:
-    def __init__(self, method, batch, options):
-        command = [sys.executable, str(HERE / "peer_torch.py"), "--serve", "--method", method]
-        command += ["--batch", str(batch), "--threads", str(options.threads), "--what", options.what]
+class Server:
+    """A process that prepares once, says so in a line, and answers a line with a line."""
+
+    def __init__(self, command):
+        self.name = command[0]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -56,7 +57,7 @@ class Peer:
     def answer(self):
         line = self.process.stdout.readline()
         if not line:
-            sys.exit(f"the peer ended with status {self.process.wait()}")
+            sys.exit(f"{self.name} ended with status {self.process.wait()}")
         return json.loads(line)
 
     def ask(self, command):
@@ -68,23 +69,22 @@ class Peer:
         self.process.wait()
 
 
-def run_ours(command):
-    done = subprocess.run(shlex.split(command), stdout=subprocess.PIPE, text=True, check=False)
-    lines = [line for line in done.stdout.splitlines() if '"seconds_per_clip"' in line]
-    if done.returncode or not lines:
-        sys.exit(f"{command}: exit status {done.returncode}, {len(lines)} lines with seconds_per_clip")
-    return json.loads(lines[-1])["seconds_per_clip"]
+def start_peer(method, batch, options):
+    command = [sys.executable, str(HERE / "peer_torch.py"), "--serve", "--method", method]
+    command += ["--batch", str(batch), "--threads", str(options.threads), "--what", options.what]
+    return Server(command + ["--whole-last-block"] * options.whole)
 
 
 def measure(options, method, batch):
     command, clips = options.ours, max(options.clips, batch)
     for name, value in (vars(options) | {"batch": batch, "clips": clips}).items():
         command = command.replace("{" + name + "}", str(value))
-    peer = Peer(method, batch, options)
+    peer, mine = start_peer(method, batch, options), Server(shlex.split(command))
     peer.ask(f"run {batch}")
+    mine.ask("run")
     ours, theirs, rates = [], [], []
     for turn in range(options.rounds):
-        ours.append(run_ours(command))
+        ours.append(mine.ask("run")["seconds_per_clip"])
         theirs.append(peer.ask(f"run {clips}")["seconds_per_clip"])
         gflops = peer.ask("sgemm")["gflops"]
         rates.append(statistics.median(gflops.values()))
@@ -93,10 +93,12 @@ def measure(options, method, batch):
               f"({min(gflops.values()):.0f} to {max(gflops.values()):.0f})",
               file=sys.stderr, flush=True)  # fmt: skip
     peer.close()
+    mine.close()
     a, b, rate = map(statistics.median, (ours, theirs, rates))
     work = clip_gflop() * (options.what != "text") + text_gflop() * (options.what != "video")
     print(json.dumps({
         "what": options.what, "batch": batch, "method": method, "rounds": options.rounds,
+        "torch_whole_last_block": options.whole,
         "ours_seconds_per_clip": round(a, 4), "torch_seconds_per_clip": round(b, 4),
         "ours_range": [round(min(ours), 4), round(max(ours), 4)],
         "torch_range": [round(min(theirs), 4), round(max(theirs), 4)],
@@ -116,6 +118,8 @@ def main():
     parser.add_argument("--clips", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--whole-last-block", dest="whole", action="store_true",
+                        help="without the peer's shortcut: the last block for all tokens")  # fmt: skip
     options = parser.parse_args()
     for method in options.method.split(","):
         for batch in map(int, options.batch.split(",")):

@@ -34,14 +34,15 @@ enum { TILE_ROWS = 3 };
 #define TILES(X) X(1, 1) X(2, 1) X(3, 1)
 #endif
 
-/* c (+)= a · panels, m rows and np panels of c; k steps. panel_stride: floats from panel to panel. A line
- * of `soon` is fetched each step: the panels wanted next stream in from memory meanwhile. */
+/* c (+)= a · panels, m rows and np panels of c; k steps. panel_stride: floats from panel to panel. What
+ * stands at `soon` and every soon_step floats behind is fetched, one place a step: the panels wanted next
+ * stream in from memory meanwhile. */
 typedef void tile_fn(int64_t k, const float *a, int64_t a_stride, const float *panels,
-                     int64_t panel_stride, float *c, int64_t c_stride, bool add, const float *soon);
+                     int64_t panel_stride, float *c, int64_t c_stride, bool add, const float *soon, int64_t soon_step);
 
 INLINE void tile(const int m, const int np, int64_t k, const float *a, int64_t a_stride,
                  const float *panels, int64_t panel_stride, float *c, int64_t c_stride, bool add,
-                 const float *soon) {
+                 const float *soon, int64_t soon_step) {
     enum { VECS = PANELS_MAX * PANEL_VECS };
     vec sum[TILE_ROWS][VECS];
     const int nv = np * PANEL_VECS;
@@ -55,7 +56,7 @@ INLINE void tile(const int m, const int np, int64_t k, const float *a, int64_t a
         for (int j = 0; j < nv; j++)
             b[j] = load(panels + j / PANEL_VECS * panel_stride + s * EGO_PANEL +
                         j % PANEL_VECS * LANES);
-        __builtin_prefetch(soon + s * EGO_PANEL, 0, 2);
+        __builtin_prefetch(soon + s * soon_step, 0, 2);
 #pragma GCC unroll 16
         for (int i = 0; i < m; i++) {
             vec x = splat(a[i * a_stride + s]);
@@ -75,8 +76,8 @@ INLINE void tile(const int m, const int np, int64_t k, const float *a, int64_t a
 #define TILE_FUNCTION(m, np)                                                                       \
     static void tile_##m##x##np(int64_t k, const float *a, int64_t a_stride, const float *panels,  \
                                 int64_t panel_stride, float *c, int64_t c_stride, bool add,        \
-                                const float *soon) {                                               \
-        tile(m, np, k, a, a_stride, panels, panel_stride, c, c_stride, add, soon);                 \
+                                const float *soon, int64_t soon_step) {                            \
+        tile(m, np, k, a, a_stride, panels, panel_stride, c, c_stride, add, soon, soon_step);      \
     }
 TILES(TILE_FUNCTION)
 #define TILE_ENTRY(m, np) [m][np] = tile_##m##x##np,
@@ -103,7 +104,7 @@ static void edge_tile(int64_t m, int np, int64_t first, int64_t last, int64_t k,
                       int64_t c_stride, bool add) {
     enum { WIDTH = PANELS_MAX * EGO_PANEL };
     float whole[TILE_ROWS * WIDTH];
-    tiles[m][np](k, a, a_stride, panels, panel_stride, whole, WIDTH, false, panels);
+    tiles[m][np](k, a, a_stride, panels, panel_stride, whole, WIDTH, false, panels, 0);
     for (int64_t i = 0; i < m; i++) {
         float *to = c + i * c_stride;
         const float *from = whole + i * WIDTH;
@@ -162,13 +163,18 @@ static void product_column(const ego__product *p, tile_rows cut, int64_t panel, 
     int64_t column = panel * EGO_PANEL, end = column + np * EGO_PANEL;
     int64_t first = column < p->first ? p->first : column, last = end > p->last ? p->last : end;
     bool whole = first == column && last == end, add = k > 0;
+    /* Up to four tiles share the fetching of a panel, a piece each: an even stream, not a burst. */
+    int64_t share = cut.count >= 4 * soon_panels ? 4 : cut.count >= 2 * soon_panels ? 2 : 1;
     for (int64_t t = 0; t < cut.count; t++) {
         int64_t m = cut.least + (t < cut.taller);
         const float *a = p->a + row * p->a_stride + k;
         float *c = p->c + row * p->c_stride + column;
         if (whole)
             tiles[m][np](steps, a, p->a_stride, b, panel_stride, c, p->c_stride, add,
-                         t < soon_panels ? soon + t * panel_stride : b);
+                         t / share < soon_panels ? soon + t / share * panel_stride +
+                                                       t % share * (steps / share) * EGO_PANEL
+                                                 : b,
+                         t / share < soon_panels ? EGO_PANEL / share : 0);
         else
             edge_tile(m, np, first - column, last - column, steps, a, p->a_stride, b, panel_stride,
                       c, p->c_stride, add);
