@@ -198,15 +198,8 @@ static ego_err convert_command(ego_cli *cli, const char **args) {
 static ego_err init_config(ego_cli *cli, ego_config *config) {
     *config = ego_config_default();
     if (cli->config) EGO_TRY(ego_config_read_file(cli->config, config));
-    for (size_t i = 0; i < cli->set.n; i++) {
-        char key[64];
-        const char *equals = strchr(cli->set.items[i], '=');
-        size_t n = (size_t)(equals - cli->set.items[i]);
-        if (n >= sizeof key) return ego_fail(EGO_EINPUT, "--set %s: no such key", cli->set.items[i]);
-        memcpy(key, cli->set.items[i], n);
-        key[n] = 0;
-        EGO_TRY(ego_config_set(config, key, equals + 1));
-    }
+    for (size_t i = 0; i < cli->set.n; i++)
+        EGO_TRY(ego_config_override(config, cli->set.items[i]));
     if (cli->frames) config->frames = cli->frames;
     return EGO_OK;
 }

@@ -133,6 +133,16 @@ out:
     return err;
 }
 
+ego_err ego_config_override(ego_config *config, const char *word) {
+    const char *equals = strchr(word, '=');
+    char key[64];
+    if (!equals || (size_t)(equals - word) >= sizeof key)
+        return ego_fail(EGO_EINPUT, "configuration: expected KEY=VALUE, found '%s'", word);
+    memcpy(key, word, (size_t)(equals - word));
+    key[equals - word] = 0;
+    return ego_config_set(config, key, equals + 1);
+}
+
 void ego_config_write(const ego_config *config, ego_buf *out) {
     ego_buf_char(out, '{');
     for (size_t i = 0; i < WHOLE_KEYS; i++) {

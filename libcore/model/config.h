@@ -47,6 +47,8 @@ ego_err ego_config_read(const ego_json *object, ego_config *config);
 ego_err ego_config_read_file(const char *path, ego_config *config);
 /* One value by its key, as `--set KEY=VALUE` gives it ("fuse_layers", "3"; a leading "model." is allowed). */
 ego_err ego_config_set(ego_config *config, const char *key, const char *value);
+/* The same from one word, KEY=VALUE. */
+ego_err ego_config_override(ego_config *config, const char *word);
 /* Appends {"dim":…,…}. */
 void ego_config_write(const ego_config *config, ego_buf *out);
 /* EGO_EINPUT naming the first key whose value cannot be. */

@@ -40,22 +40,12 @@ static ego_err config_of_sidecar(const char *path, ego_config *config) {
     return err;
 }
 
-static ego_err apply_override(const char *text, ego_config *config) {
-    const char *equals = strchr(text, '=');
-    char key[64];
-    if (!equals || (size_t)(equals - text) >= sizeof key)
-        return ego_fail(EGO_EINPUT, "configuration: expected KEY=VALUE, found '%s'", text);
-    memcpy(key, text, (size_t)(equals - text));
-    key[equals - text] = 0;
-    return ego_config_set(config, key, equals + 1);
-}
-
 static ego_err make_config(ego_model *m, const ego_model_options *options) {
     EGO_TRY(config_of_file(m->weights, &m->config));
     EGO_TRY(config_of_sidecar(m->path, &m->config));
     if (options->config) EGO_TRY(ego_config_read_file(options->config, &m->config));
     for (size_t i = 0; i < options->n_overrides; i++)
-        EGO_TRY(apply_override(options->overrides[i], &m->config));
+        EGO_TRY(ego_config_override(&m->config, options->overrides[i]));
     return ego_config_check(&m->config);
 }
 

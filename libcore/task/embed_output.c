@@ -96,13 +96,16 @@ static ego_err open_part(ego_embed_output *o) {
 
 /* ---- opening and closing -------------------------------------------------------------------------------- */
 
-/* FILE with its suffix replaced or added. */
+/* FILE with its suffix, where it has it, replaced by `wanted`. */
+static ego_err name_beside(const char *path, const char *suffix, const char *wanted, ego_buf *name) {
+    ego_buf_append(name, path, strlen(path) - (ego_has_suffix(path, suffix) ? strlen(suffix) : 0));
+    ego_buf_text(name, wanted);
+    return ego_buf_err(name);
+}
+
 static ego_err open_beside(const char *path, const char *suffix, const char *wanted, ego_outfile *out) {
     ego_buf name = {0};
-    size_t n = strlen(path) - (ego_has_suffix(path, suffix) ? strlen(suffix) : 0);
-    ego_buf_append(&name, path, n);
-    ego_buf_text(&name, wanted);
-    ego_err err = ego_buf_err(&name);
+    ego_err err = name_beside(path, suffix, wanted, &name);
     if (err == EGO_OK) err = ego_outfile_open(name.data, out);
     ego_buf_release(&name);
     return err;
@@ -283,10 +286,7 @@ static ego_err write_row(ego_embed_output *o, const ego_record *record, const ch
     if (o->options.format == EGO_EMBED_NPY) {
         if (!o->npy_open) {
             ego_buf name = {0};
-            size_t n = strlen(o->options.path);
-            ego_buf_append(&name, o->options.path, ego_has_suffix(o->options.path, ".npy") ? n - 4 : n);
-            ego_buf_text(&name, ".npy");
-            ego_err err = ego_buf_err(&name);
+            ego_err err = name_beside(o->options.path, ".npy", ".npy", &name);
             if (err == EGO_OK) err = ego_npy_writer_open(name.data, tensor, &o->npy);
             ego_buf_release(&name);
             EGO_TRY(err);

@@ -102,7 +102,6 @@ int main(int argc, char **argv) {
     bool serving = false;
     ego_config config = ego_config_default();
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        char *equals;
         switch (o) {
         case 'c': b.clips = atoi(optarg); break;
         case 'f': config.frames = atoi(optarg); break;
@@ -112,9 +111,7 @@ int main(int argc, char **argv) {
         case 'r': b.rounds = atoi(optarg); break;
         case 'S': serving = true; break;
         case 's':
-            if (!(equals = strchr(optarg, '='))) return 2;
-            *equals = 0;
-            if (ego_config_set(&config, optarg, equals + 1) != EGO_OK) return fail();
+            if (ego_config_override(&config, optarg) != EGO_OK) return fail();
             break;
         default: return 2;
         }
