@@ -29,7 +29,7 @@ PKGS      := libavformat libavcodec libswscale libavutil libcjson libcrypto zlib
 
 SAN       ?=
 CFLAGS    ?= -O2 -g
-WARN      := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wcast-qual -Wpointer-arith -Werror=implicit
+WARN      := -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wcast-qual -Wpointer-arith -Werror=implicit
 ifeq ($(findstring clang,$(CC)),)
 WARN      += -Wno-format-truncation
 endif

@@ -31,6 +31,7 @@
 #ifndef EGO_DATA_ROWS_H
 #define EGO_DATA_ROWS_H
 
+#include "base/progress.h"
 #include "data/clips.h"
 #include "format/annotations.h"
 #include "text/bpe.h"
@@ -117,12 +118,9 @@ void ego_row_sample_release(ego_row_sample *sample); /* leaves {0}; safe on {0} 
 
 /* Reads all rows into the cache, each video once from front to back, `threads` videos at a time;
  * what is there already is skipped, and it ends early when the cache is full. Of `parts` callers
- * (ranks) with the same options each fills its own share, 0 <= part < parts. `progress` (or NULL)
- * is called from time to time on the caller's thread; EGO_ECANCELLED when it returns false.
- * Without a cache: nothing to do. Bad rows are told to `report` and are no error. */
-typedef bool ego_rows_progress(void *context, size_t done, size_t all);
-ego_err ego_rows_fill(ego_rows *rows, size_t part, size_t parts, ego_rows_progress *progress,
-                      void *context);
+ * (ranks) with the same options each fills its own share, 0 <= part < parts. Without a cache:
+ * nothing to do. Bad rows are told to `report` and are no error. `progress` may be NULL. */
+ego_err ego_rows_fill(ego_rows *rows, size_t part, size_t parts, const ego_progress *progress);
 
 ego_rows_counts ego_rows_get_counts(ego_rows *rows);
 

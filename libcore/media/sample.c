@@ -15,6 +15,23 @@ void ego_sample_times(double start, double end, int n, double *times) {
     }
 }
 
+void ego_sample_moments(int n, int moments, uint64_t stream, int *index) {
+    for (int k = 0; k < n; k++)
+        index[k] = k * moments + (int)ego_rng_below(stream, (uint64_t)k, (uint32_t)moments);
+}
+
+void ego_sample_times_random(double start, double end, int n, int moments, uint64_t stream,
+                             double *times) {
+    int parts = moments > 0 ? n * moments : n, index[EGO_SAMPLE_MAX_FRAMES];
+    double part = (end - start) / parts;
+    if (moments > 0) ego_sample_moments(n, moments, stream, index);
+    for (int k = 0; k < n; k++) {
+        double at = moments > 0 ? index[k] + 0.5 : k + ego_rng_unit(stream, (uint64_t)k);
+        at *= part;
+        times[k] = start + at;
+    }
+}
+
 void ego_sample_edges(double lo, double hi, int n, int64_t *edges) {
     double step = (hi - lo) / n;
     for (int k = 0; k < n; k++) {
@@ -43,19 +60,35 @@ ego_err ego_sample_random(const int64_t *edges, int n, uint64_t stream, int64_t 
     return EGO_OK;
 }
 
-static int middles(int64_t lo, int64_t hi, int n, int64_t *index) {
-    int64_t edges[EGO_SAMPLE_MAX_FRAMES + 1];
+/* The edges of the reader's bins over frames [lo, hi); returns how many bins. */
+static int bins(int64_t lo, int64_t hi, int n, int64_t *edges) {
     if (n > hi) n = (int)hi;
     if (n > EGO_SAMPLE_MAX_FRAMES) n = EGO_SAMPLE_MAX_FRAMES;
     if (n < 1) return 0;
     ego_sample_edges((double)lo, (double)hi, n, edges);
-    ego_sample_middle(edges, n, index);
+    return n;
+}
+
+static int middles(int64_t lo, int64_t hi, int n, int64_t *index) {
+    int64_t edges[EGO_SAMPLE_MAX_FRAMES + 1];
+    n = bins(lo, hi, n, edges);
+    if (n > 0) ego_sample_middle(edges, n, index);
     return n;
 }
 
 int ego_sample_reference(double start, double end, int n, int64_t *index) {
     double lo = start * EGO_REFERENCE_FPS, hi = end * EGO_REFERENCE_FPS;
     return middles((int64_t)lo, (int64_t)hi, n, index);
+}
+
+ego_err ego_sample_reference_random(double start, double end, int n, uint64_t stream,
+                                    int64_t *index, int *found) {
+    int64_t edges[EGO_SAMPLE_MAX_FRAMES + 1];
+    double lo = start * EGO_REFERENCE_FPS, hi = end * EGO_REFERENCE_FPS;
+    n = bins((int64_t)lo, (int64_t)hi, n, edges);
+    if (n > 0) EGO_TRY(ego_sample_random(edges, n, stream, index));
+    *found = n;
+    return EGO_OK;
 }
 
 int ego_sample_reference_whole(int64_t frames, int n, int64_t *index) {

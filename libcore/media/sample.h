@@ -19,6 +19,13 @@ enum {
 
 /* The middles of n equal parts of [start, end): times[n], seconds. */
 void ego_sample_times(double start, double end, int n, double *times);
+/* One instant from each of n equal parts of [start, end), drawn from the stream's numbers 0 to n-1:
+ * one of the middles of `moments` equal parts of it, so that times[k] is one of
+ * ego_sample_times(start, end, n * moments), or, moments being 0, any instant. */
+void ego_sample_times_random(double start, double end, int n, int moments, uint64_t stream,
+                             double *times);
+/* Which: index[k] is the number of that one, from k * moments on. */
+void ego_sample_moments(int n, int moments, uint64_t stream, int *index);
 
 /* edges[n + 1]: e_k = trunc(k * ((hi - lo) / n) + lo), the last trunc(hi); n >= 1. */
 void ego_sample_edges(double lo, double hi, int n, int64_t *edges);
@@ -32,6 +39,9 @@ ego_err ego_sample_random(const int64_t *edges, int n, uint64_t stream, int64_t 
  * than the last frame's number (so, as in the reference, not what the range holds). Writes
  * index[n]; returns how many, 0 when the range ends at 0. */
 int ego_sample_reference(double start, double end, int n, int64_t *index);
+/* The same reader in training: Rand (ego_sample_random) over that range, with *found indices. */
+ego_err ego_sample_reference_random(double start, double end, int n, uint64_t stream,
+                                    int64_t *index, int *found);
 /* The same over a whole video of `frames` frames. */
 int ego_sample_reference_whole(int64_t frames, int n, int64_t *index);
 /* Where that reader looks for index i of a clip that starts at `start` in a chunked set: in the

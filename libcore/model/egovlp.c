@@ -15,10 +15,10 @@ static ego_clip_shape clip_shape(const ego_model *m, int64_t batch) {
 /* Video blocks [from, to) without text; the last of all leaves out what a class token does not need. */
 static ego_tensor *video_blocks(ego_ctx *cx, ego_model *m, ego_tensor *x, int64_t batch,
                                 int64_t from, int64_t to, ego_want want) {
-    ego_ctx_mark mark = ego_ctx_save(cx);
+    ego_steps steps = ego_steps_begin(cx);
     for (int64_t i = from; i < to; i++) {
         bool class_only = want == EGO_WANT_CLASS && i == m->config.depth - 1;
-        if (i > from) ego_steps_next(cx, &mark);
+        ego_steps_next(cx, &steps);
         x = ego_video_block_forward(cx, &m->config, &m->params->video.blocks[i], x,
                                     clip_shape(m, batch), NULL, class_only);
         trace(cx, m, true, i, x);
@@ -28,10 +28,10 @@ static ego_tensor *video_blocks(ego_ctx *cx, ego_model *m, ego_tensor *x, int64_
 
 static ego_tensor *text_layers(ego_ctx *cx, ego_model *m, ego_tensor *x, ego_text_shape texts,
                                int64_t from, int64_t to, ego_want want) {
-    ego_ctx_mark mark = ego_ctx_save(cx);
+    ego_steps steps = ego_steps_begin(cx);
     for (int64_t i = from; i < to; i++) {
         bool class_only = want == EGO_WANT_CLASS && i == m->config.depth - 1;
-        if (i > from) ego_steps_next(cx, &mark);
+        ego_steps_next(cx, &steps);
         x = ego_text_layer_forward(cx, &m->config, &m->params->text.layers[i], x, texts, NULL,
                                    class_only);
         trace(cx, m, false, i, x);
@@ -99,9 +99,9 @@ ego_states ego_fused_finish(ego_ctx *cx, ego_model *m, const ego_tensor *video,
                             ego_want want_text) {
     ego_clip_shape clips = clip_shape(m, texts.n);
     ego_states x = {video, text};
-    ego_ctx_mark mark = ego_ctx_save(cx);
+    ego_steps steps = ego_steps_begin(cx);
     for (int64_t i = first_fused(m); i < m->config.depth; i++) {
-        if (i > first_fused(m)) ego_steps_next(cx, &mark);
+        ego_steps_next(cx, &steps);
         x = fused_layer(cx, m, i, x, clips, texts, want_video, want_text);
     }
     if (m->config.fuse_layers == 0) { /* no gate anywhere: the lower half was everything */

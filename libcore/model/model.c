@@ -146,7 +146,7 @@ static ego_err make_temporal(ego_model *m, int64_t frames) {
     if (!in || !out) return ego_fail(EGO_ENOMEM, "out of memory");
     ego_to_f32(stored->data, stored->dtype, in, have);
     ego_temporal_resize(in, m->config.frames, frames, m->config.dim, out);
-    m->temporal.value = (ego_tensor){out, EGO_F32, 3, {1, frames, m->config.dim}};
+    m->temporal.value = (ego_tensor){.data = out, .dtype = EGO_F32, .ndim = 3, .shape = {1, frames, m->config.dim}};
     m->config.frames = frames;
     return EGO_OK;
 }

@@ -7,10 +7,7 @@ ego_tensor *ego_video_embed(ego_ctx *cx, const ego_config *config, ego_params *p
     ego_tensor *pixels = ego_patchify(cx, clips, config->patch);
     ego_tensor *patches = ego_linear(cx, pixels, &p->video.patch.weight, &p->video.patch.bias,
                                      EGO_ACT_NONE, NULL);
-    ego_tensor *x = ego_clip_tokens(cx, patches, cls, &p->video.pos, temporal, clips->shape[0],
-                                    clips->shape[1]);
-    int64_t rows = x ? ego_tensor_rows(x) : 0;
-    return ego_reshape(cx, x, 2, (int64_t[]){rows, config->dim});
+    return ego_clip_tokens(cx, patches, cls, &p->video.pos, temporal, clips->shape[0], clips->shape[1]);
 }
 
 static ego_tensor *norm(ego_ctx *cx, const ego_tensor *x, ego_norm_params *p) {

@@ -80,8 +80,8 @@ static ego_texts batch_texts(ego_ctx *cx, const batch *b) {
 static ego_err keep(const ego_tensor *x, int64_t from, int64_t to, bool class_only, ego_tensor *out) {
     int64_t columns = ego_tensor_columns(x);
     size_t bytes = (size_t)((to - from) * columns) * sizeof(float);
-    *out = class_only ? (ego_tensor){NULL, EGO_F32, 1, {columns}}
-                      : (ego_tensor){NULL, EGO_F32, 2, {to - from, columns}};
+    *out = class_only ? (ego_tensor){.data = NULL, .dtype = EGO_F32, .ndim = 1, .shape = {columns}}
+                      : (ego_tensor){.data = NULL, .dtype = EGO_F32, .ndim = 2, .shape = {to - from, columns}};
     if (!(out->data = malloc(bytes ? bytes : 1))) return ego_fail(EGO_ENOMEM, "out of memory");
     memcpy(out->data, ego_f32(x) + from * columns, bytes);
     return EGO_OK;

@@ -84,7 +84,7 @@ ego_err ego_memo_keep(ego_memo *memo, ego_memo_entry *e, ego_tensor *which, cons
     void *data = malloc(bytes ? bytes : 1);
     if (!data) return ego_fail(EGO_ENOMEM, "out of memory for %zu bytes", bytes);
     memcpy(data, ego_f32(x) + from * columns, bytes);
-    *which = (ego_tensor){data, EGO_F32, 2, {to - from, columns}};
+    *which = (ego_tensor){.data = data, .dtype = EGO_F32, .ndim = 2, .shape = {to - from, columns}};
     e->bytes += bytes;
     memo->used += bytes;
     return EGO_OK;

@@ -1,7 +1,11 @@
 /* A backend: one table of functions, no optional holes.
  *
  * ops.c checks shapes and allocates `out`; a backend only computes. Whatever a backend needs beside its
- * inputs it takes from scratch of its own that was there before the call: operations never call malloc.
+ * inputs it takes from scratch of its own, which grows to the largest need seen.
+ *
+ * backward[op](call) knows ego_grad(call->out) and adds to ego_grad(call->in[i]) and call->param[i]->grad,
+ * each where it is not NULL. It may read inputs, parameters and the output's value. Sums run in one order
+ * whatever the number of threads.
  */
 #ifndef EGO_TENSOR_BACKEND_H
 #define EGO_TENSOR_BACKEND_H
@@ -22,7 +26,11 @@
     X(clip_tokens)                                                                                 \
     X(concat)                                                                                      \
     X(softmax)                                                                                     \
-    X(l2_normalize)
+    X(l2_normalize)                                                                                \
+    X(dropout)                                                                                     \
+    X(product)                                                                                     \
+    X(cross_entropy)                                                                               \
+    X(egonce)
 
 typedef enum ego_op {
 #define EGO_OPS_ENUM(name) EGO_OP_##name,
@@ -59,12 +67,24 @@ typedef struct ego_call {
         struct {
             int64_t batch, frames;
         } clip_tokens;
+        struct {
+            ego_dropout drop;
+        } dropout;
+        struct {
+            const int64_t *labels;
+            float scale;
+        } cross_entropy;
+        struct {
+            const uint8_t *positive;
+            float temperature;
+        } egonce;
     } as;
 } ego_call;
 
 struct ego_backend {
     const char *name;
     ego_err (*forward[EGO_OP_COUNT])(ego_backend *backend, const ego_call *call);
+    ego_err (*backward[EGO_OP_COUNT])(ego_backend *backend, const ego_call *call);
     /* Frees what the backend keeps in param->packed. */
     void (*forget)(ego_backend *backend, ego_param *param);
     void (*free)(ego_backend *backend);

@@ -1,6 +1,7 @@
 #include "tensor/ops.h"
 
 #include "tensor/backend.h"
+#include "tensor/tape.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -25,9 +26,14 @@ void ego_ctx_rewind(ego_ctx *cx, const ego_ctx_mark *mark) {
     cx->current = mark->current;
 }
 
-void ego_steps_next(ego_ctx *cx, const ego_ctx_mark *mark) {
+ego_steps ego_steps_begin(const ego_ctx *cx) { return (ego_steps){.mark = ego_ctx_save(cx)}; }
+
+void ego_steps_next(ego_ctx *cx, ego_steps *steps) {
+    int64_t step = steps->taken++;
+    if (cx->tape && !ego__tape_step(cx->tape, step)) return;
+    if (step == 0) return;
     cx->current = !cx->current;
-    ego_arena_rewind(&cx->arena[cx->current], mark->arena[cx->current]);
+    ego_arena_rewind(&cx->arena[cx->current], steps->mark.arena[cx->current]);
 }
 
 ego_err ego_ctx_err(ego_ctx *cx) {
@@ -36,8 +42,7 @@ ego_err ego_ctx_err(ego_ctx *cx) {
     return err == EGO_OK ? EGO_OK : ego_fail(err, "%s", cx->message);
 }
 
-/* Keeps the first failure; its message is this thread's latest. */
-static void *fail(ego_ctx *cx, ego_err err) {
+void *ego__ctx_fail(ego_ctx *cx, ego_err err) {
     if (cx->err == EGO_OK) {
         cx->err = err;
         snprintf(cx->message, sizeof cx->message, "%s", ego_err_message());
@@ -48,8 +53,8 @@ static void *fail(ego_ctx *cx, ego_err err) {
 static ego_tensor *run(ego_ctx *cx, ego_call call) {
     if (cx->err != EGO_OK || !call.out) return NULL;
     ego_err err = cx->backend->forward[call.op](cx->backend, &call);
-    if (err != EGO_OK) return fail(cx, err);
-    return call.out;
+    if (err == EGO_OK && cx->tape) err = ego__tape_record(cx->tape, &call);
+    return err == EGO_OK ? call.out : ego__ctx_fail(cx, err);
 }
 
 /* A shape that does not fit is the caller's mistake, or a model file's. */
@@ -58,7 +63,7 @@ static void *misfit(ego_ctx *cx, const char *op, const ego_tensor *a, const char
     char left[EGO_SHAPE_TEXT] = "nothing", right[EGO_SHAPE_TEXT] = "nothing";
     if (a) ego_shape_text(a->shape, a->ndim, left);
     if (b) ego_shape_text(b->shape, b->ndim, right);
-    return fail(cx, ego_fail(EGO_EMODEL, "%s: %s does not fit %s %s", op, left,
+    return ego__ctx_fail(cx, ego_fail(EGO_EMODEL, "%s: %s does not fit %s %s", op, left,
                              name ? name : "the other operand", right));
 }
 
@@ -66,23 +71,31 @@ static void *misfit(ego_ctx *cx, const char *op, const ego_tensor *a, const char
 static bool present(ego_ctx *cx, const char *op, const ego_param *p) {
     if (cx->err != EGO_OK) return false;
     if (p && p->value.data) return true;
-    fail(cx, ego_fail(EGO_EMODEL, "%s: the model has no tensor '%s'", op, p && p->name ? p->name : "?"));
+    ego__ctx_fail(cx, ego_fail(EGO_EMODEL, "%s: the model has no tensor '%s'", op, p && p->name ? p->name : "?"));
     return false;
 }
 
-void *ego_ctx_alloc(ego_ctx *cx, size_t bytes) {
+static void *allocate(ego_ctx *cx, ego_arena *arena, size_t bytes) {
     if (cx->err != EGO_OK) return NULL;
-    void *p = ego_arena_alloc(&cx->arena[cx->current], bytes);
-    return p ? p : fail(cx, ego_fail(EGO_ENOMEM, "out of memory for %zu bytes", bytes));
+    void *p = ego_arena_alloc(arena, bytes);
+    return p ? p : ego__ctx_fail(cx, ego_fail(EGO_ENOMEM, "out of memory for %zu bytes", bytes));
+}
+
+float *ego__ctx_floats(ego_ctx *cx, int64_t n) {
+    return allocate(cx, &cx->arena[cx->current], (size_t)n * sizeof(float));
+}
+
+void *ego_ctx_alloc(ego_ctx *cx, size_t bytes) {
+    return allocate(cx, cx->tape ? ego__tape_records(cx->tape) : &cx->arena[cx->current], bytes);
 }
 
 ego_tensor *ego_tensor_new(ego_ctx *cx, int ndim, const int64_t *shape) {
     if (cx->err != EGO_OK) return NULL;
     size_t bytes;
     if (!ego_shape_bytes(shape, ndim, EGO_F32, &bytes))
-        return fail(cx, ego_fail(EGO_EMODEL, "a tensor of %d dimensions is too large", ndim));
+        return ego__ctx_fail(cx, ego_fail(EGO_EMODEL, "a tensor of %d dimensions is too large", ndim));
     ego_tensor *t = ego_ctx_alloc(cx, sizeof *t);
-    void *data = ego_ctx_alloc(cx, bytes);
+    void *data = ego__ctx_floats(cx, (int64_t)(bytes / sizeof(float)));
     if (!data) return NULL;
     *t = (ego_tensor){.data = data, .dtype = EGO_F32, .ndim = ndim};
     memcpy(t->shape, shape, (size_t)ndim * sizeof shape[0]);
@@ -95,16 +108,6 @@ static ego_tensor *with_columns(ego_ctx *cx, const ego_tensor *x, int64_t column
     memcpy(shape, x->shape, sizeof shape);
     shape[x->ndim - 1] = columns;
     return ego_tensor_new(cx, x->ndim, shape);
-}
-
-ego_tensor *ego_reshape(ego_ctx *cx, const ego_tensor *x, int ndim, const int64_t *shape) {
-    if (cx->err != EGO_OK) return NULL;
-    ego_tensor *t = ego_ctx_alloc(cx, sizeof *t);
-    if (!t) return NULL;
-    *t = (ego_tensor){.data = x->data, .dtype = x->dtype, .ndim = ndim};
-    memcpy(t->shape, shape, (size_t)ndim * sizeof shape[0]);
-    if (ego_tensor_count(t) != ego_tensor_count(x)) return misfit(cx, "reshape", x, NULL, t);
-    return t;
 }
 
 /* ---- products -------------------------------------------------------------------------------------- */
@@ -125,6 +128,8 @@ ego_tensor *ego_linear(ego_ctx *cx, const ego_tensor *x, ego_param *w, ego_param
                        const ego_tensor *residual) {
     if (!present(cx, "linear", w) || (b && !present(cx, "linear", b))) return NULL;
     if (!linear_fits(x, w, b)) return misfit(cx, "linear", x, w->name, &w->value);
+    if (cx->tape && act == EGO_ACT_GELU) /* whose gradient needs what it was applied to */
+        return ego_activate(cx, ego_linear(cx, x, w, b, EGO_ACT_NONE, residual), act);
     ego_tensor *out = with_columns(cx, x, w->value.shape[0]);
     if (out && residual && ego_tensor_count(residual) != ego_tensor_count(out))
         return misfit(cx, "linear residual", residual, w->name, out);
@@ -227,7 +232,7 @@ ego_tensor *ego_l2_normalize(ego_ctx *cx, const ego_tensor *x) {
 static bool rows_within(ego_ctx *cx, const char *op, const int64_t *rows, int64_t n, int64_t limit) {
     for (int64_t i = 0; i < n; i++)
         if (rows[i] < 0 || rows[i] >= limit) {
-            fail(cx, ego_fail(EGO_EINPUT, "%s: expected a number below %lld, found %lld", op,
+            ego__ctx_fail(cx, ego_fail(EGO_EINPUT, "%s: expected a number below %lld, found %lld", op,
                               (long long)limit, (long long)rows[i]));
             return false;
         }
@@ -281,6 +286,42 @@ ego_tensor *ego_clip_tokens(ego_ctx *cx, const ego_tensor *patches, ego_param *c
     return run(cx, (ego_call){.op = EGO_OP_clip_tokens,
                               .in = {patches},
                               .param = {cls, pos, temporal},
-                              .out = EGO_TENSOR(cx, batch, 1 + frames * (positions - 1), columns),
+                              .out = EGO_TENSOR(cx, batch * (1 + frames * (positions - 1)), columns),
                               .as.clip_tokens = {batch, frames}});
+}
+
+/* ---- of training -------------------------------------------------------------------------------------- */
+
+ego_tensor *ego_drop(ego_ctx *cx, const ego_tensor *x, ego_dropout drop) {
+    if (cx->err != EGO_OK) return NULL;
+    return run(cx, (ego_call){.op = EGO_OP_dropout,
+                              .in = {x},
+                              .out = ego_tensor_new(cx, x->ndim, x->shape),
+                              .as.dropout = {drop}});
+}
+
+ego_tensor *ego_product(ego_ctx *cx, const ego_tensor *x, const ego_tensor *y) {
+    if (cx->err != EGO_OK) return NULL;
+    if (ego_tensor_columns(x) != ego_tensor_columns(y)) return misfit(cx, "product", x, NULL, y);
+    return run(cx, (ego_call){.op = EGO_OP_product,
+                              .in = {x, y},
+                              .out = EGO_TENSOR(cx, ego_tensor_rows(x), ego_tensor_rows(y))});
+}
+
+ego_tensor *ego_cross_entropy(ego_ctx *cx, const ego_tensor *x, const int64_t *labels, float scale) {
+    if (cx->err != EGO_OK) return NULL;
+    if (!rows_within(cx, "cross_entropy", labels, ego_tensor_rows(x), ego_tensor_columns(x))) return NULL;
+    return run(cx, (ego_call){.op = EGO_OP_cross_entropy,
+                              .in = {x},
+                              .out = EGO_TENSOR(cx, 1),
+                              .as.cross_entropy = {labels, scale}});
+}
+
+ego_tensor *ego_egonce(ego_ctx *cx, const ego_tensor *sim, const uint8_t *positive, float temperature) {
+    if (cx->err != EGO_OK) return NULL;
+    if (ego_tensor_rows(sim) != ego_tensor_columns(sim)) return misfit(cx, "egonce", sim, NULL, sim);
+    return run(cx, (ego_call){.op = EGO_OP_egonce,
+                              .in = {sim},
+                              .out = EGO_TENSOR(cx, 1),
+                              .as.egonce = {positive, temperature}});
 }

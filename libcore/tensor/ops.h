@@ -7,7 +7,7 @@
  * last bit, on how many rows stand beside it, nor on the number of threads.
  *
  * Every operation goes through one function (ops.c: run), which fills an ego_call and hands it to the
- * backend's table. That is where a tape records the call for its backward.
+ * backend's table. That is where a tape, when one is attached, records the call (tensor/tape.h).
  */
 #ifndef EGO_TENSOR_OPS_H
 #define EGO_TENSOR_OPS_H
@@ -20,6 +20,7 @@ typedef struct ego_ctx {
     ego_backend *backend;
     ego_arena arena[2]; /* activations; which one is in use: see ego_steps_next */
     int current;
+    struct ego_tape *tape; /* records what runs, for its gradients; NULL: inference */
     ego_err err; /* the first failure; its message is kept below */
     char message[256];
 } ego_ctx;
@@ -39,11 +40,21 @@ ego_ctx_mark ego_ctx_save(const ego_ctx *cx);
 void ego_ctx_rewind(ego_ctx *cx, const ego_ctx_mark *mark);
 
 /* In a chain of steps, each needing only the result of the one before (block after block of an encoder),
- * two arenas take turns, so that memory holds two steps however long the chain. Called between one step
- * and the next: what the step before the last allocated since `mark` is given back. */
-void ego_steps_next(ego_ctx *cx, const ego_ctx_mark *mark);
+ * two arenas take turns, so that memory holds two steps however long the chain:
+ *     ego_steps steps = ego_steps_begin(cx);
+ *     for (…) { ego_steps_next(cx, &steps); x = step(x); }
+ * What the step before the last allocated is given back. A tape that checkpoints notes it as
+ * something to run again in the backward pass; any other tape keeps everything. */
+typedef struct ego_steps {
+    ego_ctx_mark mark;
+    int64_t taken;
+} ego_steps;
 
-/* Room among the activations for lists that operations read; NULL after a failure. */
+ego_steps ego_steps_begin(const ego_ctx *cx);
+void ego_steps_next(ego_ctx *cx, ego_steps *steps);
+
+/* Room for lists that operations read (it lives as long as the activations, or the tape); NULL after
+ * a failure. */
 void *ego_ctx_alloc(ego_ctx *cx, size_t bytes);
 
 /* A new float32 tensor with undefined elements; shapes in `int64_t`, at most five. */
@@ -51,9 +62,6 @@ ego_tensor *ego_tensor_new(ego_ctx *cx, int ndim, const int64_t *shape);
 #define EGO_TENSOR(cx, ...)                                                                        \
     ego_tensor_new((cx), (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)),                \
                    (int64_t[]){__VA_ARGS__})
-/* The same elements under another shape. */
-ego_tensor *ego_reshape(ego_ctx *cx, const ego_tensor *x, int ndim, const int64_t *shape);
-
 typedef enum ego_act { EGO_ACT_NONE, EGO_ACT_GELU, EGO_ACT_RELU, EGO_ACT_TANH } ego_act;
 
 /* y = act(x Wᵀ + b) + residual.   x (R, I), W (O, I; further dimensions of W count as I), b (O) or NULL,
@@ -66,6 +74,15 @@ ego_tensor *ego_linear_slice(ego_ctx *cx, const ego_tensor *x, ego_param *w, ego
 
 /* y = (x − mean) / √(var + eps) · w + b over the last dimension; biased variance. */
 ego_tensor *ego_layer_norm(ego_ctx *cx, const ego_tensor *x, ego_param *w, ego_param *b, float eps);
+
+/* What training forgets at random (Srivastava et al. 2014). Row r draws from streams[r] (base/rng.h), so that a
+ * draw depends on the sample and not on its neighbours, and on `site`: which of a model's dropouts this
+ * is. Value number c of row r stays, divided by 1 − p, when unit(stream(streams[r], site), c) ≥ p. */
+typedef struct ego_dropout {
+    float p;                 /* 0: nothing is dropped */
+    const uint64_t *streams; /* of each row; must outlive the call; NULL: nothing is dropped */
+    uint64_t site;
+} ego_dropout;
 
 /* Which rows attend to which: queries q0, q0 + q_step, … (nq of them) attend to the key rows
  * [extra, if ≥ 0] then k0, k0 + k_step, … (nk of them). */
@@ -83,6 +100,8 @@ typedef struct ego_attention_args {
     int64_t heads, width;
     const ego_segment *segments; /* must cover each row of q exactly once; must outlive the call */
     int64_t count;
+    ego_dropout drop; /* of the softmax; value number c of a row of q: c = head · keys + key, keys as the
+                         row's segment counts them, the extra one first */
 } ego_attention_args;
 
 /* softmax(q kᵀ / √width) v, per segment and head → (Rq, heads·width), rows as in q. */
@@ -107,7 +126,8 @@ ego_tensor *ego_gather_rows(ego_ctx *cx, const ego_tensor *x, const int64_t *row
  * (B·F·N, C·P·P), N = (S/P)(S'/P), patches in reading order, elements in (C, y, x) order. */
 ego_tensor *ego_patchify(ego_ctx *cx, const ego_tensor *x, int64_t patch);
 
-/* Tokens of a clip: patches (B·F·N, D), class token (D), pos (N+1, D), temporal (≥F, D) → (B, 1+F·N, D):
+/* Tokens of a clip: patches (B·F·N, D), class token (D), pos (N+1, D), temporal (≥F, D) → (B·(1+F·N), D),
+ * of each clip:
  *   token 0 = cls + pos[0];   token 1 + f·N + n = patch[b,f,n] + pos[1+n] + temporal[f]. */
 ego_tensor *ego_clip_tokens(ego_ctx *cx, const ego_tensor *patches, ego_param *cls, ego_param *pos,
                             ego_param *temporal, int64_t batch, int64_t frames);
@@ -120,5 +140,20 @@ ego_tensor *ego_softmax(ego_ctx *cx, const ego_tensor *x);
 
 /* Each row divided by max(‖row‖, 1e-8). */
 ego_tensor *ego_l2_normalize(ego_ctx *cx, const ego_tensor *x);
+
+/* ---- of training ------------------------------------------------------------------------------------- */
+
+ego_tensor *ego_drop(ego_ctx *cx, const ego_tensor *x, ego_dropout drop);
+
+/* x yᵀ of two activations: (R, K), (C, K) → (R, C). */
+ego_tensor *ego_product(ego_ctx *cx, const ego_tensor *x, const ego_tensor *y);
+
+/* scale · Σ_r −log softmax(x_r)[labels[r]] → (1). x (R, C), 0 ≤ labels < C, borrowed as lists are. */
+ego_tensor *ego_cross_entropy(ego_ctx *cx, const ego_tensor *x, const int64_t *labels, float scale);
+
+/* EgoNCE (section 3.3; spec/pretrain.md): sim (N, N), text rows, video columns; positive[i·N + j] says
+ * whether text i and video j belong together; P = softmax of rows of sim/temperature, Q of its transpose:
+ * −mean_i log Σ_j positive·P − mean_i log Σ_j positiveᵀ·Q → (1). Every row and column needs a positive. */
+ego_tensor *ego_egonce(ego_ctx *cx, const ego_tensor *sim, const uint8_t *positive, float temperature);
 
 #endif

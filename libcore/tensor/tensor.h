@@ -46,6 +46,7 @@ typedef struct ego_tensor {
     ego_dtype dtype;
     int ndim;
     int64_t shape[EGO_MAX_DIMS];
+    struct ego_node *node; /* the tape's account of it (tensor/tape.h); NULL: no gradient is wanted */
 } ego_tensor;
 
 static inline float *ego_f32(const ego_tensor *t) { return t->data; }
@@ -79,6 +80,7 @@ typedef struct ego_param {
     bool panelled;     /* value.data is already in the layout of tensor/panel.h */
     bool mapped;       /* value.data lies in a mapped file: its pages may be forgotten once packed */
     void *packed;      /* the backend's own form, made at first use, freed by the backend */
+    float *grad;       /* value's shape: where gradients are added; NULL: it is not trained */
     float constant[1]; /* room for one-element parameters set by configuration (a fixed gate) */
 } ego_param;
 

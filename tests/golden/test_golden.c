@@ -278,9 +278,8 @@ static void check_real_clip(fixture *f, const char *folder) {
     }
     ego_ctx *cx = &f->cx;
     ego_ctx_mark mark = ego_ctx_save(cx);
-    int64_t shape[5] = {1, 4, 3, 224, 224};
-    ego_tensor *clips = ego_reshape(cx, &pixels.tensor, 5, shape);
-    ego_states s = ego_encode(cx, f->model, &(ego_input){.clips = clips, .video = EGO_WANT_CLASS},
+    ego_tensor clips = {.data = pixels.tensor.data, .dtype = EGO_F32, .ndim = 5, .shape = {1, 4, 3, 224, 224}};
+    ego_states s = ego_encode(cx, f->model, &(ego_input){.clips = &clips, .video = EGO_WANT_CLASS},
                               EGO_DUAL);
     const ego_tensor *e = ego_project_video(cx, &f->model->config, f->model->params, s.video);
     ego_err err = ego_ctx_err(cx);

@@ -41,13 +41,14 @@ ego_err ego_cpu_backend_new(ego_pool *pool, ego_backend **backend) {
     EGO_TRY(choose(&kernels));
     ego__cpu *cpu = calloc(1, sizeof *cpu);
     if (!cpu) return ego_fail(EGO_ENOMEM, "out of memory");
-#define FORWARD(name) .forward[EGO_OP_##name] = ego__cpu_##name,
+#define ENTRIES(name)                                                                              \
+    .forward[EGO_OP_##name] = ego__cpu_##name, .backward[EGO_OP_##name] = ego__cpu_##name##_back,
     *cpu = (ego__cpu){
-        .base = {.name = "cpu", .forget = ego__cpu_forget, .free = cpu_free, EGO_OPS(FORWARD)},
+        .base = {.name = "cpu", .forget = ego__cpu_forget, .free = cpu_free, EGO_OPS(ENTRIES)},
         .kernels = kernels,
         .pool = pool,
         .threads = ego_pool_threads(pool)};
-#undef FORWARD
+#undef ENTRIES
     *backend = &cpu->base;
     return EGO_OK;
 }

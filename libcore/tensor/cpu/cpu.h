@@ -20,20 +20,11 @@ ego_err ego__cpu_panels(ego__cpu *cpu, ego_param *w, const float **panels);
 ego_err ego__cpu_floats(ego__cpu *cpu, ego_param *p, const float **floats);
 void ego__cpu_forget(ego_backend *backend, ego_param *p);
 
-ego_err ego__cpu_linear(ego_backend *backend, const ego_call *call);
-ego_err ego__cpu_attention(ego_backend *backend, const ego_call *call);
-
-/* Row-wise and element-wise operations. */
-ego_err ego__cpu_layer_norm(ego_backend *backend, const ego_call *call);
-ego_err ego__cpu_gated_add(ego_backend *backend, const ego_call *call);
-ego_err ego__cpu_add(ego_backend *backend, const ego_call *call);
-ego_err ego__cpu_activate(ego_backend *backend, const ego_call *call);
-ego_err ego__cpu_embedding(ego_backend *backend, const ego_call *call);
-ego_err ego__cpu_gather_rows(ego_backend *backend, const ego_call *call);
-ego_err ego__cpu_patchify(ego_backend *backend, const ego_call *call);
-ego_err ego__cpu_clip_tokens(ego_backend *backend, const ego_call *call);
-ego_err ego__cpu_concat(ego_backend *backend, const ego_call *call);
-ego_err ego__cpu_softmax(ego_backend *backend, const ego_call *call);
-ego_err ego__cpu_l2_normalize(ego_backend *backend, const ego_call *call);
+/* The table's entries: of each operation its forward and its backward. */
+#define EGO__CPU_ENTRIES(name)                                                                     \
+    ego_err ego__cpu_##name(ego_backend *backend, const ego_call *call);                           \
+    ego_err ego__cpu_##name##_back(ego_backend *backend, const ego_call *call);
+EGO_OPS(EGO__CPU_ENTRIES)
+#undef EGO__CPU_ENTRIES
 
 #endif

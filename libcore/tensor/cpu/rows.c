@@ -170,9 +170,10 @@ ego_err ego__cpu_patchify(ego_backend *backend, const ego_call *call) {
                     ego_tensor_rows(call->out), ego_tensor_columns(call->out));
 }
 
-/* param: class token, pos, temporal. Rows of the result: (B, 1 + F·N). */
+/* param: class token, pos, temporal. Rows of the result: B·(1 + F·N). */
 static void clip_tokens(const range_job *job, int64_t row, int64_t rows) {
-    int64_t tokens = job->call->out->shape[1], frames = job->call->as.clip_tokens.frames;
+    int64_t frames = job->call->as.clip_tokens.frames;
+    int64_t tokens = ego_tensor_rows(job->call->out) / job->call->as.clip_tokens.batch;
     int64_t patches = frames ? (tokens - 1) / frames : 0, columns = job->columns;
     for (int64_t i = row; i < row + rows; i++) {
         int64_t b = i / tokens, t = i % tokens - 1;
