@@ -15,6 +15,8 @@
  *         ego_clip_free(clip);
  *     }
  *
+ * Training asks for draws and for pictures instead: see `draw`, `moments` and `shorter`.
+ *
  * How long a pipe (video "-") lasts is known only when it ends. Its clips are read until their end
  * has passed; one that the pipe's end cuts is then read again at the right places, from what
  * decode.h keeps of the pipe. A clip that starts behind the end of a pipe has the error EGO_EEND:
@@ -41,7 +43,9 @@ typedef struct ego_clips_options {
     const char *video_root; /* NULL: none; copied */
     ego_sampling sampling;
     ego_preparation preparation;
-    int frames, size;         /* F and S of a clip, (F, 3, S, S) */
+    int frames, size; /* F and S of a clip, (F, 3, S, S) */
+    int shorter;      /* 0; else clips are 8-bit pictures, made this small (media/shrink.h) */
+    int moments;      /* for requests that draw, sampling by time (media/sample.h) */
     unsigned decoder_threads; /* 0: one */
     int window;               /* requests looked at together; 0: 32 */
     size_t memory; /* bytes of prepared clips held at a time; 0: 256 MiB. At least two clips. */
@@ -52,6 +56,8 @@ typedef struct ego_clip_request {
     bool whole;        /* the whole file: start and end are not used */
     double start, end; /* seconds */
     uint64_t tag;      /* the caller's; comes back with the clip */
+    bool draw;         /* frames are drawn from `stream`, not the middles (EK-100 sampling: not) */
+    uint64_t stream;
 } ego_clip_request;
 
 typedef struct ego_clip {
@@ -59,7 +65,9 @@ typedef struct ego_clip {
     ego_err err;       /* EGO_OK, or why there are no pixels */
     char *message;     /* with err: what went wrong */
     double start, end; /* seconds, after cutting to the file */
-    float *pixels;     /* (F, 3, S, S) */
+    float *pixels;     /* (F, 3, S, S); NULL with pictures */
+    uint8_t *pictures; /* (F, height, width, 3), or NULL */
+    int width, height; /* of the pictures: one size for all, or it is an error */
     int substituted; /* frames that stand in for ones that could not be read (reference sampling) */
 } ego_clip;
 
