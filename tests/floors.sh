@@ -15,7 +15,9 @@ allowed() {
     score) echo base tensor format media text score ;;
     data) echo base tensor format media text data ;;
     model) echo base tensor format media text model ;;
+    train) echo base tensor format media text data model train ;;
     task) echo base tensor format media text score data model task ;;
+    recipe) echo base tensor format media text score data model task train recipe ;;
     synth) echo base tensor format media text score data model synth ;;
     esac
 }
@@ -42,7 +44,8 @@ only 'libav|libsw' libcore/media/decode.c libcore/media/demux.c libcore/media/de
 only 'cjson' libcore/base/json.c
 only 'openssl' libcore/base/hash.c
 only 'png' libcore/media/picture.c
-only 'cuda|nccl|mpi' none
+only 'mpi' libcore/train/dist.c
+only 'cuda|nccl' none
 for file in $(grep -rlE '^#include <(immintrin|arm_neon|cblas)' libcore tools); do
     case $file in libcore/tensor/cpu/*) ;; *) echo "$file: vector instructions belong to tensor/cpu"; bad=1 ;; esac
 done

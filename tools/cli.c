@@ -492,8 +492,13 @@ void ego_cli_show_progress(ego_cli *cli, const char *what, uint64_t done, uint64
     if (now - cli->meter_drawn < (terminal ? 0.1 : 1.0)) return;
     cli->meter_drawn = now;
 
-    ego_meter meter = {
-        .what = what, .done = done, .total = total, .started = cli->meter_started, .now = now};
+    ego_meter meter = {.what = what,
+                       .done = done,
+                       .total = total,
+                       .done_before = cli->meter_done,
+                       .started = cli->meter_started,
+                       .now = now,
+                       .note = *cli->meter_note ? cli->meter_note : NULL};
     ego_buf line = {0};
     ego_meter_line(&meter, terminal_columns(), &line);
     if (line.data) fprintf(stderr, terminal ? "\r%s\033[K" : "%s\n", line.data);
@@ -508,4 +513,17 @@ static bool report(void *context, const char *what, uint64_t done, uint64_t tota
     return !ego_cli_stopped(cli);
 }
 
-ego_progress ego_cli_progress(ego_cli *cli) { return (ego_progress){report, cli}; }
+static void note_progress(void *context, const char *text) {
+    ego_cli *cli = context;
+    snprintf(cli->meter_note, sizeof cli->meter_note, "%s", text);
+}
+
+static void start_progress(void *context, uint64_t done) {
+    ego_cli *cli = context;
+    cli->meter_started = seconds_now();
+    cli->meter_done = done;
+}
+
+ego_progress ego_cli_progress(ego_cli *cli) {
+    return (ego_progress){report, cli, note_progress, start_progress};
+}

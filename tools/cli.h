@@ -102,6 +102,8 @@ typedef struct ego_cli {
     ego_lines *lines;
     uint64_t line_count, failed;
     double meter_started, meter_drawn;
+    uint64_t meter_done; /* by an earlier run */
+    char meter_note[64];
 } ego_cli;
 
 /* Reads the options and starts signal handling. False when the tool is to end now: help or version

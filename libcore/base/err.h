@@ -21,7 +21,8 @@
     X(ENOMEM, "out of memory")                                                                     \
     X(EUNSUPPORTED, "valid, but this build cannot do it")                                          \
     X(EEND, "no more records")                                                                     \
-    X(ECANCELLED, "stopped by the user")
+    X(ECANCELLED, "stopped by the user")                                                           \
+    X(EDIVERGED, "training diverged: a loss, gradient or parameter is not finite or far too large")
 
 typedef enum ego_err {
 #define EGO_ERRORS_ENUM(name, text) EGO_##name,

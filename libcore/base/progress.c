@@ -1,7 +1,7 @@
 #include "base/progress.h"
 
 #include <inttypes.h>
-#include <math.h>
+#include <string.h>
 
 enum { BAR_MAX = 40, BAR_MIN = 5 };
 
@@ -32,32 +32,36 @@ static void bar(double share, int cells, ego_buf *line) {
     ego_buf_char(line, ']');
 }
 
+static void rate_text(double rate, ego_buf *line) {
+    ego_buf_printf(line, rate < 10 ? "  %.2f/s" : rate < 1000 ? "  %.1f/s" : "  %.0f/s", rate);
+}
+
 void ego_meter_line(const ego_meter *m, int columns, ego_buf *line) {
     size_t start = line->len;
     ego_buf tail = {0};
-    double rate = rate_of(m);
+    double rate = rate_of(m), share = 1;
     ego_buf_printf(line, "%s  %" PRIu64, m->what, m->done);
     if (m->total) {
-        double share = m->done < m->total ? (double)m->done / (double)m->total : 1;
+        uint64_t left = m->done < m->total ? m->total - m->done : 0;
+        share -= (double)left / (double)m->total;
         ego_buf_printf(line, "/%" PRIu64, m->total);
         ego_buf_printf(&tail, " %3d%%", (int)(share * 100));
         if (rate > 0) {
-            ego_buf_printf(&tail,
-                           rate < 10     ? "  %.2f/s  "
-                           : rate < 1000 ? "  %.1f/s  "
-                                         : "  %.0f/s  ",
-                           rate);
-            ego_meter_time((double)(m->total - (m->done < m->total ? m->done : m->total)) / rate,
-                           &tail);
+            rate_text(rate, &tail);
+            ego_buf_text(&tail, "  ");
+            ego_meter_time((double)left / rate, &tail);
             ego_buf_text(&tail, " left");
         }
-        int room = columns - (int)(line->len - start) - (int)tail.len - 3;
-        if (room > BAR_MAX) room = BAR_MAX;
-        if (room >= BAR_MIN) bar(share, room, line);
-        ego_buf_append(line, tail.data ? tail.data : "", tail.len);
     } else if (rate > 0) {
-        ego_buf_printf(line, rate < 10 ? "  %.2f/s" : rate < 1000 ? "  %.1f/s" : "  %.0f/s", rate);
+        rate_text(rate, &tail);
     }
+    size_t used = line->len - start + tail.len;
+    if (m->note && used + 2 + strlen(m->note) <= (size_t)columns)
+        ego_buf_printf(&tail, "  %s", m->note);
+    int room = columns - (int)(line->len - start) - (int)tail.len - 3;
+    if (room > BAR_MAX) room = BAR_MAX;
+    if (m->total && room >= BAR_MIN) bar(share, room, line);
+    ego_buf_append(line, tail.data ? tail.data : "", tail.len);
     if (columns >= 0 && line->len - start > (size_t)columns) {
         line->len = start + (size_t)columns;
         line->data[line->len] = 0;

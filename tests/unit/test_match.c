@@ -172,7 +172,7 @@ static bool stop(void *context, const char *what, uint64_t done, uint64_t total)
 
 static void test_stop(void) {
     uint64_t seen = 0;
-    ego_progress progress = {stop, &seen};
+    ego_progress progress = {.report = stop, .context = &seen};
     ego_match_options options = {.k = 4, .min_score = -INFINITY, .progress = &progress};
     ego_match_result found;
     CHECK_ERR(EGO_ECANCELLED, ego_match(queries, 1, targets, TARGETS, DIM, &options, &found));

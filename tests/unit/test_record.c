@@ -282,7 +282,15 @@ static void test_progress(void) {
     ego_buf_clear(&line);
     ego_meter_line(&meter, 20, &line);
     CHECK(line.len <= 20);
+    meter.note = "loss 3.21";
+    ego_buf_clear(&line);
+    ego_meter_line(&meter, 79, &line);
+    CHECK(line.len <= 79 && strstr(line.data, "left  loss 3.21") && strchr(line.data, '#'));
+    ego_buf_clear(&line);
+    ego_meter_line(&meter, 40, &line);
+    CHECK(line.len <= 40 && !strstr(line.data, "loss"));
     meter.total = 0;
+    meter.note = NULL;
     ego_buf_clear(&line);
     ego_meter_line(&meter, 79, &line);
     CHECK_STR(line.data, "clips  400  40.0/s");

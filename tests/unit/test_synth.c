@@ -480,7 +480,7 @@ static void test_run(void) {
 
 static void test_refusals(void) {
     ego_synth_options options = {.directory = in_folder("three"), .train_videos = 1, .minutes = 1};
-    CHECK_ERR(EGO_ECANCELLED, ego_synth_run(&options, &(ego_progress){stop_at_once, NULL}));
+    CHECK_ERR(EGO_ECANCELLED, ego_synth_run(&options, &(ego_progress){.report = stop_at_once}));
     CHECK(access(in_folder("three/egoclip.csv"), F_OK) != 0);
     CHECK(access(in_folder("three/videos/train-0-0000/0.mp4"), F_OK) != 0);
     options.minutes = 0.1;
