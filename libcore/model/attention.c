@@ -1,5 +1,7 @@
 #include "model/attention.h"
 
+#include "base/rng.h"
+
 static ego_segments list(ego_ctx *cx, int64_t count, ego_segment **out) {
     *out = ego_ctx_alloc(cx, (size_t)count * sizeof **out);
     return (ego_segments){*out, *out ? count : 0};
@@ -90,4 +92,17 @@ ego_tensor *ego_class_tokens(ego_ctx *cx, const ego_tensor *x, ego_clip_shape c)
 
 ego_tensor *ego_first_tokens(ego_ctx *cx, const ego_tensor *x, ego_text_shape t) {
     return ego_gather_rows(cx, x, t.offsets, t.n);
+}
+
+ego_dropout ego_text_dropout(ego_ctx *cx, ego_text_shape t, bool class_only, int64_t layer,
+                             ego_text_place place) {
+    ego_dropout none = {0};
+    if (t.dropout <= 0 || !t.streams) return none;
+    uint64_t *streams = ego_ctx_alloc(cx, (size_t)(class_only ? t.n : t.offsets[t.n]) * sizeof *streams);
+    if (!streams) return none;
+    for (int64_t i = 0, row = 0; i < t.n; i++) {
+        int64_t rows = class_only ? 1 : t.offsets[i + 1] - t.offsets[i];
+        for (int64_t r = 0; r < rows; r++) streams[row++] = ego_rng_stream(t.streams[i], (uint64_t)r);
+    }
+    return (ego_dropout){t.dropout, streams, (uint64_t)(layer * EGO_PLACES + place)};
 }

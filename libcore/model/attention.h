@@ -15,10 +15,13 @@ typedef struct ego_clip_shape {
 
 static inline int64_t ego_clip_tokens_each(ego_clip_shape s) { return 1 + s.frames * s.patches; }
 
-/* Where each of n narrations begins: offsets[0] = 0 … offsets[n] = all rows. */
+/* Where each of n narrations begins: offsets[0] = 0 … offsets[n] = all rows. In training, what dropout of the
+ * text encoder forgets; the streams of a narration's tokens follow from its own. */
 typedef struct ego_text_shape {
     int64_t n;
     const int64_t *offsets;
+    float dropout;           /* 0 in inference */
+    const uint64_t *streams; /* of each narration; NULL without dropout */
 } ego_text_shape;
 
 typedef struct ego_segments {
@@ -42,6 +45,20 @@ ego_segments ego_segments_text_to_video(ego_ctx *cx, ego_text_shape texts, ego_c
                                         bool class_only);
 ego_segments ego_segments_video_to_text(ego_ctx *cx, ego_text_shape texts, ego_clip_shape clips,
                                         bool class_only);
+
+/* Dropout number `site` of the text encoder for its rows, or for the gathered first tokens; none when the
+ * shape has none. A site is a layer's number (from 1; 0: the embedding) and a place in it. */
+typedef enum ego_text_place {
+    EGO_PLACE_OUTPUT,
+    EGO_PLACE_SELF,
+    EGO_PLACE_SELF_OUTPUT,
+    EGO_PLACE_CROSS,
+    EGO_PLACE_CROSS_OUTPUT,
+    EGO_PLACES
+} ego_text_place;
+
+ego_dropout ego_text_dropout(ego_ctx *cx, ego_text_shape texts, bool class_only, int64_t layer,
+                             ego_text_place place);
 
 /* The class tokens of x (B·T, D) → (B, D), and the first tokens of narrations x (R, D) → (n, D). */
 ego_tensor *ego_class_tokens(ego_ctx *cx, const ego_tensor *x, ego_clip_shape clips);

@@ -32,7 +32,7 @@ static ego_tensor *text_layers(ego_ctx *cx, ego_model *m, ego_tensor *x, ego_tex
     for (int64_t i = from; i < to; i++) {
         bool class_only = want == EGO_WANT_CLASS && i == m->config.depth - 1;
         ego_steps_next(cx, &steps);
-        x = ego_text_layer_forward(cx, &m->config, &m->params->text.layers[i], x, texts, NULL,
+        x = ego_text_layer_forward(cx, &m->config, &m->params->text.layers[i], i, x, texts, NULL,
                                    class_only);
         trace(cx, m, false, i, x);
     }
@@ -80,14 +80,16 @@ static ego_states fused_layer(ego_ctx *cx, ego_model *m, int64_t i, ego_states x
     bool text_class = last && want_text == EGO_WANT_CLASS;
     ego_states y = {0};
     if (!last || want_video) {
-        ego_cross cross = {x.text, ego_segments_video_to_text(cx, texts, clips, video_class)};
+        ego_cross cross = {.other = x.text,
+                           .segments = ego_segments_video_to_text(cx, texts, clips, video_class)};
         y.video = ego_video_block_forward(cx, &m->config, &m->params->video.blocks[i], x.video, clips,
                                           &cross, video_class);
         trace(cx, m, true, i, y.video);
     }
     if (!last || want_text) {
-        ego_cross cross = {x.video, ego_segments_text_to_video(cx, texts, clips, text_class)};
-        y.text = ego_text_layer_forward(cx, &m->config, &m->params->text.layers[i], x.text, texts,
+        ego_cross cross = {.other = x.video,
+                           .segments = ego_segments_text_to_video(cx, texts, clips, text_class)};
+        y.text = ego_text_layer_forward(cx, &m->config, &m->params->text.layers[i], i, x.text, texts,
                                         &cross, text_class);
         trace(cx, m, false, i, y.text);
     }

@@ -36,7 +36,9 @@ ego_tensor *ego_cross_text(ego_ctx *cx, const ego_config *config, ego_text_layer
                                                             .heads = config->heads,
                                                             .width = ego_config_head_width(config),
                                                             .segments = cross->segments.at,
-                                                            .count = cross->segments.count});
+                                                            .count = cross->segments.count,
+                                                            .drop = cross->drop});
     ego_tensor *y = ego_linear(cx, c, &p->cross_out.weight, &p->cross_out.bias, EGO_ACT_NONE, NULL);
+    y = ego_drop(cx, y, cross->drop_output);
     return ego_gated_add(cx, a, &p->gate, y);
 }

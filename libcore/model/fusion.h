@@ -11,6 +11,7 @@
 typedef struct ego_cross {
     const ego_tensor *other;
     ego_segments segments;
+    ego_dropout drop, drop_output; /* of the text's attention and of its dense output, in training */
 } ego_cross;
 
 /* s + α_i2t · proj(attention(q = norm(s), keys and values of the text)).   s (R, D): space-attention output

@@ -16,7 +16,8 @@ ego_tensor *ego_text_embed(ego_ctx *cx, ego_params *p, const int64_t *ids, ego_t
     ego_tensor *x = ego_embedding(cx, &p->text.word, ids, rows);
     x = ego_add(cx, x, ego_embedding(cx, &p->text.type, types, rows));
     x = ego_add(cx, x, ego_embedding(cx, &p->text.position, positions, rows));
-    return ego_layer_norm(cx, x, &p->text.norm.weight, &p->text.norm.bias, EPS);
+    x = ego_layer_norm(cx, x, &p->text.norm.weight, &p->text.norm.bias, EPS);
+    return ego_drop(cx, x, ego_text_dropout(cx, t, false, 0, EGO_PLACE_OUTPUT));
 }
 
 static ego_tensor *linear(ego_ctx *cx, const ego_tensor *x, ego_linear_params *p, ego_act act,
@@ -24,11 +25,21 @@ static ego_tensor *linear(ego_ctx *cx, const ego_tensor *x, ego_linear_params *p
     return ego_linear(cx, x, &p->weight, &p->bias, act, residual);
 }
 
-ego_tensor *ego_text_layer_forward(ego_ctx *cx, const ego_config *config, ego_text_layer *p,
+/* dropout(x W + b) + residual */
+static ego_tensor *linear_drop_add(ego_ctx *cx, const ego_tensor *x, ego_linear_params *p, ego_dropout drop,
+                                   const ego_tensor *residual) {
+    if (drop.p <= 0) return linear(cx, x, p, EGO_ACT_NONE, residual);
+    return ego_add(cx, ego_drop(cx, linear(cx, x, p, EGO_ACT_NONE, NULL), drop), residual);
+}
+
+ego_tensor *ego_text_layer_forward(ego_ctx *cx, const ego_config *config, ego_text_layer *p, int64_t i,
                                    const ego_tensor *x, ego_text_shape texts, const ego_cross *cross,
                                    bool class_only) {
     const ego_tensor *residual = class_only ? ego_first_tokens(cx, x, texts) : x;
     ego_segments segments = ego_segments_text(cx, texts, class_only);
+    ego_dropout drop[EGO_PLACES];
+    for (int place = 0; place < EGO_PLACES; place++)
+        drop[place] = ego_text_dropout(cx, texts, class_only, i + 1, (ego_text_place)place);
     ego_tensor *a = ego_attention(
         cx, &(ego_attention_args){.q = linear(cx, residual, &p->query, EGO_ACT_NONE, NULL),
                                   .k = linear(cx, x, &p->key, EGO_ACT_NONE, NULL),
@@ -36,16 +47,20 @@ ego_tensor *ego_text_layer_forward(ego_ctx *cx, const ego_config *config, ego_te
                                   .heads = config->heads,
                                   .width = ego_config_head_width(config),
                                   .segments = segments.at,
-                                  .count = segments.count});
+                                  .count = segments.count,
+                                  .drop = drop[EGO_PLACE_SELF]});
     ego_tensor *h;
     if (cross) {
-        h = ego_cross_text(cx, config, p, linear(cx, a, &p->out, EGO_ACT_NONE, NULL), cross);
-        h = ego_add(cx, h, residual);
+        ego_cross video = *cross;
+        video.drop = drop[EGO_PLACE_CROSS];
+        video.drop_output = drop[EGO_PLACE_CROSS_OUTPUT];
+        h = ego_drop(cx, linear(cx, a, &p->out, EGO_ACT_NONE, NULL), drop[EGO_PLACE_SELF_OUTPUT]);
+        h = ego_add(cx, ego_cross_text(cx, config, p, h, &video), residual);
     } else {
-        h = linear(cx, a, &p->out, EGO_ACT_NONE, residual);
+        h = linear_drop_add(cx, a, &p->out, drop[EGO_PLACE_SELF_OUTPUT], residual);
     }
     h = ego_layer_norm(cx, h, &p->out_norm.weight, &p->out_norm.bias, EPS);
     ego_tensor *hidden = linear(cx, h, &p->fc1, EGO_ACT_GELU, NULL);
-    ego_tensor *out = linear(cx, hidden, &p->fc2, EGO_ACT_NONE, h);
+    ego_tensor *out = linear_drop_add(cx, hidden, &p->fc2, drop[EGO_PLACE_OUTPUT], h);
     return ego_layer_norm(cx, out, &p->fc_norm.weight, &p->fc_norm.bias, EPS);
 }

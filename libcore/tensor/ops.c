@@ -292,8 +292,9 @@ ego_tensor *ego_clip_tokens(ego_ctx *cx, const ego_tensor *patches, ego_param *c
 
 /* ---- of training -------------------------------------------------------------------------------------- */
 
-ego_tensor *ego_drop(ego_ctx *cx, const ego_tensor *x, ego_dropout drop) {
+ego_tensor *ego_drop(ego_ctx *cx, ego_tensor *x, ego_dropout drop) {
     if (cx->err != EGO_OK) return NULL;
+    if (drop.p <= 0 || !drop.streams) return x;
     return run(cx, (ego_call){.op = EGO_OP_dropout,
                               .in = {x},
                               .out = ego_tensor_new(cx, x->ndim, x->shape),

@@ -143,7 +143,8 @@ ego_tensor *ego_l2_normalize(ego_ctx *cx, const ego_tensor *x);
 
 /* ---- of training ------------------------------------------------------------------------------------- */
 
-ego_tensor *ego_drop(ego_ctx *cx, const ego_tensor *x, ego_dropout drop);
+/* x itself when nothing is dropped. */
+ego_tensor *ego_drop(ego_ctx *cx, ego_tensor *x, ego_dropout drop);
 
 /* x yᵀ of two activations: (R, K), (C, K) → (R, C). */
 ego_tensor *ego_product(ego_ctx *cx, const ego_tensor *x, const ego_tensor *y);

@@ -1,0 +1,77 @@
+#include "model/trainable.h"
+
+#include "tensor/panel.h"
+
+#include <string.h>
+
+typedef struct making {
+    ego_model *model;
+    ego_backend *backend;
+} making;
+
+static float *new_floats(ego_model *m, const ego_param *p) {
+    size_t n = (size_t)ego_tensor_count(&p->value);
+    return ego_arena_alloc(&m->arena, n * sizeof(float));
+}
+
+/* The value as plain float32 in memory that may be written. */
+static ego_err own(ego_model *m, const ego_param_spec *spec) {
+    ego_param *p = spec->param;
+    const ego_tensor *t = &p->value;
+    if (!m->weights && t->dtype == EGO_F32) return EGO_OK; /* made in memory */
+    float *plain = new_floats(m, p);
+    if (!plain) return ego_fail(EGO_ENOMEM, "out of memory for '%s'", p->name);
+    if (p->panelled)
+        ego_panel_unpack(t->data, t->shape[0], ego_tensor_count(t) / t->shape[0], plain);
+    else
+        ego_to_f32(t->data, t->dtype, plain, (size_t)ego_tensor_count(t));
+    p->value.data = plain;
+    p->value.dtype = EGO_F32;
+    p->panelled = p->mapped = false;
+    return EGO_OK;
+}
+
+static ego_err make_trainable(void *context, const ego_param_spec *spec) {
+    making *k = context;
+    ego_param *p = spec->param;
+    if (!p->value.data || p->value.data == p->constant) return EGO_OK;
+    if (p->packed) k->backend->forget(k->backend, p);
+    EGO_TRY(own(k->model, spec));
+    p->grad = new_floats(k->model, p);
+    if (!p->grad) return ego_fail(EGO_ENOMEM, "out of memory for the gradient of '%s'", p->name);
+    memset(p->grad, 0, (size_t)ego_tensor_count(&p->value) * sizeof *p->grad);
+    return EGO_OK;
+}
+
+ego_err ego_model_make_trainable(ego_model *m, ego_backend *backend) {
+    if (m->temporal.value.data != m->params->video.temporal.value.data)
+        return ego_fail(EGO_EINPUT, "%s: trains with as many frames as its temporal embedding has rows, %lld",
+                        m->path, (long long)m->params->video.temporal.value.shape[1]);
+    making k = {m, backend};
+    EGO_TRY(ego_params_visit(&m->config, m->params, make_trainable, &k));
+    if (m->temporal.packed) backend->forget(backend, &m->temporal);
+    m->temporal = m->params->video.temporal; /* same value, same gradient */
+    return EGO_OK;
+}
+
+static ego_err changed(void *context, const ego_param_spec *spec) {
+    ego_backend *backend = context;
+    if (spec->param->packed) backend->forget(backend, spec->param);
+    return EGO_OK;
+}
+
+void ego_model_changed(ego_model *m, ego_backend *backend) {
+    (void)ego_params_visit(&m->config, m->params, changed, backend);
+    m->id[0] = '\0';
+}
+
+static ego_err zero(void *context, const ego_param_spec *spec) {
+    (void)context;
+    ego_param *p = spec->param;
+    if (p->grad) memset(p->grad, 0, (size_t)ego_tensor_count(&p->value) * sizeof *p->grad);
+    return EGO_OK;
+}
+
+void ego_model_zero_gradients(ego_model *m) {
+    (void)ego_params_visit(&m->config, m->params, zero, NULL);
+}

@@ -1,0 +1,90 @@
+#include "recipe/objectives.h"
+
+#include "model/heads.h"
+
+#include <string.h>
+
+/* ---- EgoNCE: the dual encoder -------------------------------------------------------------------------- */
+
+ego_embeddings ego_dual_embeddings(ego_ctx *cx, ego_model *m, const ego_samples *s) {
+    ego_states x = ego_encode(
+        cx, m, &(ego_input){.clips = s->clips, .texts = s->texts, .video = EGO_WANT_CLASS, .text = EGO_WANT_CLASS},
+        EGO_DUAL);
+    return (ego_embeddings){ego_l2_normalize(cx, ego_project_text(cx, &m->config, m->params, x.text)),
+                            ego_l2_normalize(cx, ego_project_video(cx, &m->config, m->params, x.video))};
+}
+
+static ego_tensor *leaf(ego_ctx *cx, int64_t n, int64_t width, const float *values) {
+    ego_tensor *x = ego_tape_leaf(cx, EGO_TENSOR(cx, n, width));
+    if (x) memcpy(x->data, values, (size_t)(n * width) * sizeof *values);
+    return x;
+}
+
+/* Gradients stop at the gathered embeddings, so this has a tape of its own. */
+ego_err ego_egonce_all(ego_ctx *cx, int64_t n, int64_t width, const float *text, const float *video,
+                       const uint8_t *positive, float temperature, float weight,
+                       ego_egonce_result *result) {
+    ego_tape *tape;
+    EGO_TRY(ego_tape_new(false, &tape));
+    ego_ctx_mark mark = ego_ctx_save(cx);
+    ego_tape *before = ego_tape_attach(cx, tape);
+    ego_tensor *t = leaf(cx, n, width, text), *v = leaf(cx, n, width, video);
+    ego_tensor *sim = ego_product(cx, t, v);
+    ego_tensor *loss = ego_egonce(cx, sim, positive, temperature);
+    if (cx->err == EGO_OK) {
+        result->loss = *ego_f32(loss);
+        if (result->sim) memcpy(result->sim, sim->data, (size_t)(n * n) * sizeof(float));
+    }
+    if (result->dtext && result->dvideo) {
+        ego_grad_add(cx, loss, weight, NULL);
+        ego_tape_backward(cx);
+        if (cx->err == EGO_OK) {
+            memcpy(result->dtext, ego_grad(t), (size_t)(n * width) * sizeof(float));
+            memcpy(result->dvideo, ego_grad(v), (size_t)(n * width) * sizeof(float));
+        }
+    }
+    ego_tape_attach(cx, before);
+    ego_ctx_rewind(cx, &mark);
+    ego_tape_free(tape);
+    return ego_ctx_err(cx);
+}
+
+/* ---- MLM and VTM: the fused encoder ----------------------------------------------------------------- */
+
+/* The states of clips in the order of pairs: clip[i]'s T rows for pair i. */
+static ego_tensor *states_of(ego_ctx *cx, const ego_model *m, const ego_tensor *states, const int64_t *clip,
+                             int64_t n) {
+    int64_t T = ego_config_tokens(&m->config, m->config.frames);
+    int64_t *rows = ego_ctx_alloc(cx, (size_t)(n * T) * sizeof *rows);
+    for (int64_t i = 0; rows && i < n * T; i++) rows[i] = clip[i / T] * T + i % T;
+    return ego_gather_rows(cx, states, rows, n * T);
+}
+
+static const ego_tensor *masked_tokens(ego_ctx *cx, ego_model *m, const ego_fused_task *task,
+                                       const ego_tensor *clips) {
+    if (!clips)
+        return ego_encode(cx, m, &(ego_input){.texts = task->masked, .text = EGO_WANT_TOKENS}, EGO_DUAL).text;
+    const ego_tensor *video = states_of(cx, m, clips, task->masked_clip, task->masked.shape.n);
+    const ego_tensor *text = ego_fused_begin_text(cx, m, task->masked);
+    return ego_fused_finish(cx, m, video, text, task->masked.shape, EGO_WANT_NOTHING, EGO_WANT_TOKENS).text;
+}
+
+ego_fused_losses ego_fused_objectives(ego_ctx *cx, ego_model *m, const ego_fused_task *task,
+                                      float mlm_scale, float vtm_scale) {
+    ego_fused_losses out = {0};
+    bool fused = m->config.fusion != EGO_FUSION_NONE;
+    const ego_tensor *clips = fused ? ego_fused_begin_video(cx, m, task->clips) : NULL;
+    if (task->masked.shape.n && task->hidden) {
+        const ego_tensor *text = masked_tokens(cx, m, task, clips);
+        text = ego_gather_rows(cx, text, task->hidden_rows, task->hidden);
+        out.mlm = ego_cross_entropy(cx, ego_mlm_logits(cx, m->params, text), task->hidden_ids, mlm_scale);
+    }
+    if (task->paired.shape.n && fused) {
+        const ego_tensor *video = states_of(cx, m, clips, task->paired_clip, task->paired.shape.n);
+        const ego_tensor *text = ego_fused_begin_text(cx, m, task->paired);
+        ego_states x = ego_fused_finish(cx, m, video, text, task->paired.shape, EGO_WANT_CLASS, EGO_WANT_CLASS);
+        out.vtm_logits = ego_match_logits(cx, m->params, x.text, x.video);
+        out.vtm = ego_cross_entropy(cx, out.vtm_logits, task->paired_label, vtm_scale);
+    }
+    return out;
+}
