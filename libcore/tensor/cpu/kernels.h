@@ -17,6 +17,7 @@ typedef struct ego__product {
     int64_t rows, k;
     const float *a;
     int64_t a_stride; /* floats from row to row, here and below */
+    bool a_across;    /* a is stored as (k, rows): a_stride floats from step to step */
     const float *panels;
     float *c;
     int64_t c_stride, first, last;

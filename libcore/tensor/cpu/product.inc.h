@@ -40,9 +40,10 @@ enum { TILE_ROWS = 3 };
 typedef void tile_fn(int64_t k, const float *a, int64_t a_stride, const float *panels,
                      int64_t panel_stride, float *c, int64_t c_stride, bool add, const float *soon, int64_t soon_step);
 
+/* Element s of row i of a stands at i * a_stride + s * a_step. */
 INLINE void tile(const int m, const int np, int64_t k, const float *a, int64_t a_stride,
-                 const float *panels, int64_t panel_stride, float *c, int64_t c_stride, bool add,
-                 const float *soon, int64_t soon_step) {
+                 int64_t a_step, const float *panels, int64_t panel_stride, float *c,
+                 int64_t c_stride, bool add, const float *soon, int64_t soon_step) {
     enum { VECS = PANELS_MAX * PANEL_VECS };
     vec sum[TILE_ROWS][VECS];
     const int nv = np * PANEL_VECS;
@@ -59,7 +60,7 @@ INLINE void tile(const int m, const int np, int64_t k, const float *a, int64_t a
         __builtin_prefetch(soon + s * soon_step, 0, 2);
 #pragma GCC unroll 16
         for (int i = 0; i < m; i++) {
-            vec x = splat(a[i * a_stride + s]);
+            vec x = splat(a[i * a_stride + s * a_step]);
 #pragma GCC unroll 16
             for (int j = 0; j < nv; j++) sum[i][j] += x * b[j];
         }
@@ -77,11 +78,19 @@ INLINE void tile(const int m, const int np, int64_t k, const float *a, int64_t a
     static void tile_##m##x##np(int64_t k, const float *a, int64_t a_stride, const float *panels,  \
                                 int64_t panel_stride, float *c, int64_t c_stride, bool add,        \
                                 const float *soon, int64_t soon_step) {                            \
-        tile(m, np, k, a, a_stride, panels, panel_stride, c, c_stride, add, soon, soon_step);      \
+        tile(m, np, k, a, a_stride, 1, panels, panel_stride, c, c_stride, add, soon, soon_step);   \
+    }                                                                                              \
+    static void across_##m##x##np(int64_t k, const float *a, int64_t a_stride,                     \
+                                  const float *panels, int64_t panel_stride, float *c,             \
+                                  int64_t c_stride, bool add, const float *soon,                   \
+                                  int64_t soon_step) {                                             \
+        tile(m, np, k, a, 1, a_stride, panels, panel_stride, c, c_stride, add, soon, soon_step);   \
     }
 TILES(TILE_FUNCTION)
 #define TILE_ENTRY(m, np) [m][np] = tile_##m##x##np,
 static tile_fn *const tiles[TILE_ROWS + 1][PANELS_MAX + 1] = {TILES(TILE_ENTRY)};
+#define ACROSS_ENTRY(m, np) [m][np] = across_##m##x##np,
+static tile_fn *const tiles_across[TILE_ROWS + 1][PANELS_MAX + 1] = {TILES(ACROSS_ENTRY)};
 
 /* How many panels a tile of m rows takes when `left` remain. Four are two pairs rather than three and a
  * thin one. */
@@ -99,12 +108,12 @@ static int64_t product_step(int64_t rows) {
 }
 
 /* One tile of which only columns [first, last) exist in c. */
-static void edge_tile(int64_t m, int np, int64_t first, int64_t last, int64_t k, const float *a,
-                      int64_t a_stride, const float *panels, int64_t panel_stride, float *c,
-                      int64_t c_stride, bool add) {
+static void edge_tile(tile_fn *run, int64_t m, int np, int64_t first, int64_t last, int64_t k,
+                      const float *a, int64_t a_stride, const float *panels, int64_t panel_stride,
+                      float *c, int64_t c_stride, bool add) {
     enum { WIDTH = PANELS_MAX * EGO_PANEL };
     float whole[TILE_ROWS * WIDTH];
-    tiles[m][np](k, a, a_stride, panels, panel_stride, whole, WIDTH, false, panels, 0);
+    run(k, a, a_stride, panels, panel_stride, whole, WIDTH, false, panels, 0);
     for (int64_t i = 0; i < m; i++) {
         float *to = c + i * c_stride;
         const float *from = whole + i * WIDTH;
@@ -167,17 +176,18 @@ static void product_column(const ego__product *p, tile_rows cut, int64_t panel, 
     int64_t share = cut.count >= 4 * soon_panels ? 4 : cut.count >= 2 * soon_panels ? 2 : 1;
     for (int64_t t = 0; t < cut.count; t++) {
         int64_t m = cut.least + (t < cut.taller);
-        const float *a = p->a + row * p->a_stride + k;
+        const float *a = p->a_across ? p->a + row + k * p->a_stride : p->a + row * p->a_stride + k;
         float *c = p->c + row * p->c_stride + column;
+        tile_fn *run = (p->a_across ? tiles_across : tiles)[m][np];
         if (whole)
-            tiles[m][np](steps, a, p->a_stride, b, panel_stride, c, p->c_stride, add,
-                         t / share < soon_panels ? soon + t / share * panel_stride +
-                                                       t % share * (steps / share) * EGO_PANEL
-                                                 : b,
-                         t / share < soon_panels ? EGO_PANEL / share : 0);
+            run(steps, a, p->a_stride, b, panel_stride, c, p->c_stride, add,
+                t / share < soon_panels
+                    ? soon + t / share * panel_stride + t % share * (steps / share) * EGO_PANEL
+                    : b,
+                t / share < soon_panels ? EGO_PANEL / share : 0);
         else
-            edge_tile(m, np, first - column, last - column, steps, a, p->a_stride, b, panel_stride,
-                      c, p->c_stride, add);
+            edge_tile(run, m, np, first - column, last - column, steps, a, p->a_stride, b,
+                      panel_stride, c, p->c_stride, add);
         if (k + steps == p->k) finish(p, row, m, first, last);
         row += m;
     }
