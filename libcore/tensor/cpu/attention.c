@@ -1,8 +1,6 @@
 /* Attention over all segments and heads, in groups of them for the pool. */
 #include "tensor/cpu/cpu.h"
 
-#include <stdlib.h>
-
 /* Work of a group, in products of a query with a key: about ten microseconds. */
 enum { GROUP_PAIRS = 4096 };
 
@@ -41,22 +39,7 @@ static void run_group(void *context, size_t i, unsigned worker) {
     int64_t first = (int64_t)i / t->pieces * t->group, items = t->args->count * t->args->heads;
     int64_t last = first + t->group < items ? first + t->group : items;
     for (int64_t item = first; item < last; item++)
-        run_item(t, item, (int64_t)i % t->pieces,
-                 t->cpu->scratch + worker * t->cpu->scratch_floats);
-}
-
-/* Scratch grows to the largest segment seen and is kept. */
-static ego_err reserve(ego__cpu *cpu, int64_t keys, int64_t width) {
-    size_t floats = (size_t)cpu->kernels->attention_scratch(keys, width);
-    floats = (floats + 1023) / 1024 * 1024;
-    if (floats <= cpu->scratch_floats) return EGO_OK;
-    free(cpu->scratch);
-    cpu->scratch_floats = 0;
-    cpu->scratch = aligned_alloc(64, floats * cpu->threads * sizeof *cpu->scratch);
-    if (!cpu->scratch)
-        return ego_fail(EGO_ENOMEM, "out of memory for attention over %lld keys", (long long)keys);
-    cpu->scratch_floats = floats;
-    return EGO_OK;
+        run_item(t, item, (int64_t)i % t->pieces, ego__cpu_scratch(t->cpu, worker));
 }
 
 ego_err ego__cpu_attention(ego_backend *backend, const ego_call *call) {
@@ -70,7 +53,7 @@ ego_err ego__cpu_attention(ego_backend *backend, const ego_call *call) {
         pairs += nq * nk;
     }
     if (a->count == 0 || a->heads * a->width == 0) return EGO_OK;
-    EGO_TRY(reserve(cpu, keys, a->width));
+    EGO_TRY(ego__cpu_reserve(cpu, cpu->kernels->attention_scratch(keys, a->width)));
 
     attention t = {.cpu = cpu, .args = a, .out = ego_f32(call->out), .group = 1, .pieces = 1};
     int64_t each = pairs / a->count + 1, wanted = 4 * (int64_t)cpu->threads;

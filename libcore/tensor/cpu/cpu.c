@@ -30,6 +30,18 @@ static ego_err choose(const ego__kernels **kernels) {
                     tables[n - 1]->name, forced);
 }
 
+ego_err ego__cpu_reserve(ego__cpu *cpu, int64_t floats) {
+    size_t each = ((size_t)floats + 1023) / 1024 * 1024;
+    if (each <= cpu->scratch_floats) return EGO_OK;
+    free(cpu->scratch);
+    cpu->scratch_floats = 0;
+    cpu->scratch = aligned_alloc(64, each * cpu->threads * sizeof *cpu->scratch);
+    if (!cpu->scratch)
+        return ego_fail(EGO_ENOMEM, "out of memory for %zu floats of scratch a thread", each);
+    cpu->scratch_floats = each;
+    return EGO_OK;
+}
+
 static void cpu_free(ego_backend *backend) {
     ego__cpu *cpu = (ego__cpu *)backend;
     free(cpu->scratch);

@@ -10,9 +10,16 @@ typedef struct ego__cpu {
     const ego__kernels *kernels;
     ego_pool *pool;
     size_t threads;
-    float *scratch; /* one piece per worker, grown when an attention needs more */
+    float *scratch; /* one piece per worker, grown when an operation needs more */
     size_t scratch_floats;
 } ego__cpu;
+
+/* Sees to it that each worker has `floats` of scratch (kept from call to call, undefined contents), and
+ * where worker's stands: 64-byte aligned. */
+ego_err ego__cpu_reserve(ego__cpu *cpu, int64_t floats);
+static inline float *ego__cpu_scratch(const ego__cpu *cpu, unsigned worker) {
+    return cpu->scratch + worker * cpu->scratch_floats;
+}
 
 /* A linear weight as panels; a vector (bias, norm, position table) as float32 in row-major order. Packed
  * at first use; a parameter is used in one of the two ways only. */
