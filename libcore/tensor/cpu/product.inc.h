@@ -108,7 +108,7 @@ static int64_t product_step(int64_t rows) {
 }
 
 /* One tile of which only columns [first, last) exist in c. */
-static void edge_tile(tile_fn *run, int64_t m, int np, int64_t first, int64_t last, int64_t k,
+static void edge_tile(tile_fn *run, int64_t m, int64_t first, int64_t last, int64_t k,
                       const float *a, int64_t a_stride, const float *panels, int64_t panel_stride,
                       float *c, int64_t c_stride, bool add) {
     enum { WIDTH = PANELS_MAX * EGO_PANEL };
@@ -186,8 +186,8 @@ static void product_column(const ego__product *p, tile_rows cut, int64_t panel, 
                     : b,
                 t / share < soon_panels ? EGO_PANEL / share : 0);
         else
-            edge_tile(run, m, np, first - column, last - column, steps, a, p->a_stride, b,
-                      panel_stride, c, p->c_stride, add);
+            edge_tile(run, m, first - column, last - column, steps, a, p->a_stride, b, panel_stride,
+                      c, p->c_stride, add);
         if (k + steps == p->k) finish(p, row, m, first, last);
         row += m;
     }
