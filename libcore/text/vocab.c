@@ -13,26 +13,15 @@ const char *const ego__special_text[EGO__SPECIALS] = {"<s>", "<pad>", "</s>", "<
 
 enum { NONE = -1 };
 
-/* ---- GPT-2's names for bytes ----
- *
- * In the two files every byte is written as one printable character: those of Latin-1 that are
- * visible stand for themselves, the 68 others for U+0100 onwards in order. */
-
-enum { BYTE_NAMES_END = 0x100 + 68 };
+/* ---- GPT-2's names for bytes ---- */
 
 static bool is_visible(unsigned byte) {
     return (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xFF && byte != 0xAD);
 }
 
-/* names[byte] is the character; bytes[character] the way back, NONE for the others. */
-typedef struct byte_names {
-    uint32_t names[256];
-    int bytes[BYTE_NAMES_END];
-} byte_names;
-
-static void make_byte_names(byte_names *map) {
+void ego__byte_names_make(ego__byte_names *map) {
     uint32_t next = 0x100;
-    for (unsigned c = 0; c < BYTE_NAMES_END; c++) map->bytes[c] = NONE;
+    for (unsigned c = 0; c < EGO__BYTE_NAMES_END; c++) map->bytes[c] = NONE;
     for (unsigned byte = 0; byte < 256; byte++) {
         map->names[byte] = is_visible(byte) ? byte : next++;
         map->bytes[map->names[byte]] = (int)byte;
@@ -52,7 +41,7 @@ typedef struct reader {
     entry *entries; /* one per id */
     int32_t *ids;   /* hash table of the entries; NONE where free */
     size_t slots;
-    byte_names map;
+    ego__byte_names map;
     ego_bpe *bpe;
 } reader;
 
@@ -132,12 +121,12 @@ static ego_err read_vocab(reader *r, const char *text, size_t n) {
 }
 
 /* Appends what the token stands for: bytes when all its characters name bytes, else itself. */
-static size_t put_bytes(const byte_names *map, entry e, char *out) {
+static size_t put_bytes(const ego__byte_names *map, entry e, char *out) {
     size_t n = 0;
     for (size_t i = 0, width; i < e.n; i += width) {
         uint32_t c;
         width = ego_utf8_decode(e.text + i, e.n - i, &c);
-        if (!width || c >= BYTE_NAMES_END || map->bytes[c] == NONE) {
+        if (!width || c >= EGO__BYTE_NAMES_END || map->bytes[c] == NONE) {
             memcpy(out, e.text, e.n);
             return e.n;
         }
@@ -254,7 +243,7 @@ static ego_err build(const char *vocab_name, const char *vocab, size_t vocab_byt
                         EGO_BPE_MAX_FILE);
     r.bpe = calloc(1, sizeof *r.bpe);
     if (!r.bpe) return ego_fail(EGO_ENOMEM, "%s: out of memory", vocab_name);
-    make_byte_names(&r.map);
+    ego__byte_names_make(&r.map);
     EGO_TRY_OUT(read_vocab(&r, vocab, vocab_bytes));
     EGO_TRY_OUT(fill_tokens(&r));
     EGO_TRY_OUT(find_bytes_and_specials(&r));

@@ -1,5 +1,5 @@
 /* What a tokenizer knows: its tokens' bytes, its merges, its special tokens. Inside libego only:
- * bpe.c encodes and decodes with it, vocab.c reads it. */
+ * bpe.c encodes and decodes with it, vocab.c reads it, learn.c makes such files. */
 #ifndef EGO_TEXT_VOCAB_H
 #define EGO_TEXT_VOCAB_H
 
@@ -12,6 +12,16 @@
 
 enum { EGO__START, EGO__PAD, EGO__END, EGO__UNK, EGO__MASK, EGO__SPECIALS };
 extern const char *const ego__special_text[EGO__SPECIALS]; /* "<s>", … */
+
+/* GPT-2's names for bytes: in the two files every byte is written as one printable character. Those
+ * of Latin-1 that are visible stand for themselves, the 68 others for U+0100 onwards in order. */
+enum { EGO__BYTE_NAMES_END = 0x100 + 68 };
+typedef struct ego__byte_names {
+    uint32_t names[256];            /* of byte b: the character */
+    int bytes[EGO__BYTE_NAMES_END]; /* of a character: the byte, or -1 */
+} ego__byte_names;
+
+void ego__byte_names_make(ego__byte_names *map);
 
 /* A merge stands at the first free slot from its pair's hash on; rank is its line in merges.txt. */
 typedef struct ego__merge {
