@@ -68,6 +68,19 @@ ISA_FLAGS_avx2    := -mavx2 -mfma -DEGO_ISA=avx2
 ISA_FLAGS_avx512  := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512 -DEGO_ISA=avx512
 KERNEL_OBJ := $(ISAS:%=$(BUILD)/libcore/tensor/cpu/kernels-%.o)
 
+# MPI (auto: where pkg-config knows OpenMPI; none; or its pkg-config name) is linked by what trains alone:
+# dist.c, compiled once more, stands before the library and so in the place of the library's own.
+MPI       ?= auto
+ifeq ($(MPI),auto)
+override MPI := $(shell pkg-config --exists ompi 2>/dev/null && echo ompi || echo none)
+endif
+ifneq ($(MPI),none)
+MPI_OBJ    := $(BUILD)/libcore/train/dist-mpi.o
+MPI_CFLAGS := -DEGO_MPI $(shell pkg-config --cflags $(MPI))
+MPI_LIBS   := $(shell pkg-config --libs $(MPI))
+endif
+MPI_USERS := $(BUILD)/bin/ego-train $(BUILD)/tests/unit/test_dist
+
 LIB_OBJ   := $(LIB_SRC:%.c=$(BUILD)/%.o) $(KERNEL_OBJ)
 CLI_OBJ   := $(BUILD)/tools/cli.o $(BUILD)/tools/engine.o
 
@@ -79,7 +92,7 @@ tools: $(TOOLS)
 units: $(UNITS)
 
 # Rebuild when the flags change, not only the sources.
-FLAGS_NOW := $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(PKG_CFLAGS)
+FLAGS_NOW := $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(PKG_CFLAGS) $(MPI_CFLAGS)
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D); printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' > $@
 .PHONY: FORCE
@@ -88,6 +101,9 @@ FORCE:
 $(BUILD)/libcore/tensor/cpu/kernels-%.o: libcore/tensor/cpu/kernels.c $(BUILD)/flags
 	@mkdir -p $(@D); echo "  CC  $< ($*)"
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -O3 -ffp-contract=fast $(ISA_FLAGS_$*) -MMD -MP -c $< -o $@
+$(BUILD)/libcore/train/dist-mpi.o: libcore/train/dist.c $(BUILD)/flags
+	@mkdir -p $(@D); echo "  CC  $< (MPI)"
+	@$(CC) $(CPPFLAGS) $(MPI_CFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D); echo "  CC  $<"
 	@$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(CFLAGS) $(if $(filter tests/%,$<),-Itests) -MMD -MP -c $< -o $@
@@ -96,20 +112,22 @@ $(BUILD)/libego.a: $(LIB_OBJ)
 $(BUILD)/libego.so.$(VERSION): $(LIB_OBJ)
 	@echo "  LD  $@"
 	@$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libego.so.$(SOVERSION) $^ $(PKG_LIBS) -o $@
+$(MPI_USERS): $(MPI_OBJ)
+$(MPI_USERS): EXTRA_LIBS = $(MPI_LIBS)
 $(BUILD)/bin/%: $(BUILD)/tools/%.o $(CLI_OBJ) $(BUILD)/libego.a
 	@mkdir -p $(@D); echo "  LD  $@"
-	@$(CC) $(CFLAGS) $(LDFLAGS) $^ $(PKG_LIBS) -o $@
+	@$(CC) $(CFLAGS) $(LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) $(PKG_LIBS) $(EXTRA_LIBS) -o $@
 $(REPLAYS): $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz/replay.o $(BUILD)/libego.a
 	@mkdir -p $(@D); echo "  LD  $@"
 	@$(CC) $(CFLAGS) $(LDFLAGS) $^ $(PKG_LIBS) -o $@
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/libego.a
 	@mkdir -p $(@D); echo "  LD  $@"
-	@$(CC) $(CFLAGS) $(LDFLAGS) $^ $(PKG_LIBS) $(TEST_LIBS) -o $@
+	@$(CC) $(CFLAGS) $(LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) $(PKG_LIBS) $(EXTRA_LIBS) $(TEST_LIBS) -o $@
 .SECONDARY:
 
 # ---- a fresh machine ---------------------------------------------------------------------------------
 DEB_BUILD := pkg-config libavformat-dev libavcodec-dev libswscale-dev libavutil-dev libcjson-dev libssl-dev zlib1g-dev libpng-dev
-DEB_TEST  := ffmpeg jq
+DEB_TEST  := ffmpeg jq libopenmpi-dev openmpi-bin
 DEB_FUZZ  := clang libclang-rt-14-dev
 
 # $(call need,PACKAGES): installs those that dpkg does not know as installed; says how, where it may not.
@@ -149,7 +167,7 @@ asan: deps-test
 	@EGO_SKIP_FULL_SIZE=1 ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 \
 	    $(MAKE) BUILD=build/asan SAN=address,undefined CFLAGS='-O1 -g' test-run
 # What runs threads: the pool, the operations on it, reading beside computing, search, and a tool.
-TSAN_TESTS := test_base test_ops test_model test_media_clips test_match
+TSAN_TESTS := test_base test_ops test_model test_media_clips test_match test_train
 tsan: deps-test
 	@$(MAKE) BUILD=build/tsan SAN=thread CFLAGS='-O1 -g' all $(TSAN_TESTS:%=build/tsan/tests/unit/%)
 	@EGO_BIN=build/tsan/bin EGO_BUILD=build/tsan EGO_TSAN=1 sh tests/run $(TSAN_TESTS:%=build/tsan/tests/unit/%) tests/cli/determinism.sh

@@ -85,6 +85,20 @@ static void outfile_release(ego_outfile *out) {
     *out = (ego_outfile){0};
 }
 
+/* Makes a rename in the directory of `path` last. Where directories cannot be opened or synced, nothing more
+ * can be done. */
+static bool sync_directory(char *path) {
+    char *slash = strrchr(path, '/');
+    char kept = slash ? slash[1] : 0;
+    if (slash) slash[1] = 0; /* "/name" leaves "/" */
+    int fd = open(slash ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (slash) slash[1] = kept;
+    if (fd < 0) return true;
+    bool good = fsync(fd) == 0 || errno != EIO;
+    close(fd);
+    return good;
+}
+
 ego_err ego_outfile_commit(ego_outfile *out) {
     ego_err err = EGO_OK;
     errno = 0;
@@ -96,6 +110,8 @@ ego_err ego_outfile_commit(ego_outfile *out) {
         err = ego_fail(EGO_EIO, "%s: cannot be written: %s", out->path,
                        errno ? strerror(errno) : "write error");
         unlink(out->temporary);
+    } else if (!sync_directory(out->path)) {
+        err = ego_fail(EGO_EIO, "%s: its directory cannot be synced: %s", out->path, strerror(EIO));
     }
     outfile_release(out);
     return err;

@@ -35,7 +35,8 @@ typedef struct ego_outfile {
 } ego_outfile;
 
 ego_err ego_outfile_open(const char *path, ego_outfile *out);
-/* Flushes, checks every write, closes and renames; on failure removes the temporary file. */
+/* Flushes, checks every write, syncs, closes and renames, and syncs the directory: what has its name
+ * outlives a loss of power. On failure removes the temporary file. */
 ego_err ego_outfile_commit(ego_outfile *out);
 void ego_outfile_abort(ego_outfile *out); /* closes and removes; safe on {0} and after commit */
 

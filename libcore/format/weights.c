@@ -228,3 +228,10 @@ const char *ego_weights_metadata(const ego_weights *weights, const char *key) {
         if (strcmp(weights->metadata[i], key) == 0) return weights->metadata[i + 1];
     return NULL;
 }
+
+size_t ego_weights_metadata_count(const ego_weights *weights) { return weights->metadata_count / 2; }
+
+const char *ego_weights_metadata_at(const ego_weights *weights, size_t i, const char **key) {
+    *key = weights->metadata[2 * i];
+    return weights->metadata[2 * i + 1];
+}

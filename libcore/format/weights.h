@@ -29,6 +29,9 @@ bool ego_weights_is_mapped(const ego_weights *weights, const ego_tensor *tensor)
 
 /* A value of safetensors' __metadata__ (strings only); NULL when absent or in another format. */
 const char *ego_weights_metadata(const ego_weights *weights, const char *key);
+/* All of them, in file order: the i-th value, its key through *key. */
+size_t ego_weights_metadata_count(const ego_weights *weights);
+const char *ego_weights_metadata_at(const ego_weights *weights, size_t i, const char **key);
 /* "safetensors", "torch zip" or "torch legacy". */
 const char *ego_weights_format(const ego_weights *weights);
 const char *ego_weights_path(const ego_weights *weights);

@@ -18,7 +18,7 @@
 
 typedef struct ego_dist ego_dist;
 
-/* Joins the other ranks (MPI_Init). argc and argv lose what the launcher put there; both may be NULL. */
+/* Joins the other ranks (MPI_Init, when a launcher such as mpirun or srun started this process). argc and argv lose what the launcher put there; both may be NULL. */
 ego_err ego_dist_start(int *argc, char ***argv, ego_dist **dist);
 void ego_dist_end(ego_dist *dist); /* takes NULL */
 /* Ends every rank's process with this status, this one's too. With one rank (or NULL) it returns. */
