@@ -5,6 +5,7 @@
 #include "fixture.h"
 
 #include "model/trainable.h"
+#include "recipe/negatives.h"
 #include "recipe/objectives.h"
 
 /* The step's inputs, as a folder of tiny's layout gives them. */
@@ -114,6 +115,26 @@ static ego_err run_step(fixture *f, const step_input *in, ego_tape *tape, step_l
     return ego_ctx_err(cx);
 }
 
+/* Softmax weights of the candidates before the floor, from the golden similarities. */
+static void check_negatives(fixture *f, const step_input *in) {
+    ego_npy sim = {0};
+    if (!load(f, "sim", &sim)) return;
+    for (int columns = 0; columns < 2; columns++) {
+        double weight[MAX_TEXTS];
+        ego_npy ref = {0};
+        if (!CHECK(load(f, columns ? "hardneg_weight_rows_t2v" : "hardneg_weight_rows_v2t", &ref))) break;
+        for (int64_t i = 0; i < in->n; i++) {
+            ego_negative_weights(in->n, ego_f32(&sim.tensor), in->positives, 0.05, columns, i, weight);
+            for (int64_t j = 0; j < in->n; j++) {
+                double want = ego_f32(&ref.tensor)[i * in->n + j];
+                CHECK(fabs(weight[j] - want) < 1e-5 * want || fabs(weight[j] - want) < 1e-9);
+            }
+        }
+        ego_npy_close(&ref);
+    }
+    ego_npy_close(&sim);
+}
+
 /* 1e-4 relative, or 1e-6 absolute where the reference itself is rounding noise. */
 typedef struct gradient_check {
     fixture *f;
@@ -165,7 +186,9 @@ static void check_training(fixture *f) {
     if (!exists(f->folder, "grad")) return;
     ego_ctx_mark mark = ego_ctx_save(&f->cx);
     step_input *in = calloc(1, sizeof *in);
-    if (CHECK(load_step(f, in)) && CHECK_OK(ego_model_make_trainable(f->model, f->backend)))
+    bool loaded = CHECK(load_step(f, in));
+    if (loaded) check_negatives(f, in);
+    if (loaded && CHECK_OK(ego_model_make_trainable(f->model, f->backend)))
         for (int checkpoint = 0; checkpoint < 2; checkpoint++) {
             ego_tape *tape;
             step_losses losses = {0};

@@ -1,0 +1,88 @@
+#include "recipe/negatives.h"
+
+#include "base/rng.h"
+
+#include <math.h>
+
+ego_tag_bits ego_tag_bits_of(const ego_tags *verbs, const ego_tags *nouns) {
+    ego_tag_bits bits = {0};
+    for (size_t i = 0; i < verbs->count; i++)
+        bits.verbs[verbs->ids[i] / 64] |= UINT64_C(1) << verbs->ids[i] % 64;
+    for (size_t i = 0; i < nouns->count; i++)
+        bits.nouns[nouns->ids[i] / 64] |= UINT64_C(1) << nouns->ids[i] % 64;
+    return bits;
+}
+
+static bool share(const uint64_t *a, const uint64_t *b, size_t words) {
+    uint64_t common = 0;
+    for (size_t i = 0; i < words; i++) common |= a[i] & b[i];
+    return common != 0;
+}
+
+static bool belong(ego_positives kind, const ego_tag_bits *a, const ego_tag_bits *b) {
+    bool verb = share(a->verbs, b->verbs, sizeof a->verbs / sizeof a->verbs[0]);
+    bool noun = share(a->nouns, b->nouns, sizeof a->nouns / sizeof a->nouns[0]);
+    switch (kind) {
+    case EGO_POSITIVES_NOUN_VERB: return verb && noun;
+    case EGO_POSITIVES_NOUN: return noun;
+    case EGO_POSITIVES_VERB: return verb;
+    case EGO_POSITIVES_DIAGONAL: break;
+    }
+    return false;
+}
+
+void ego_positive_pairs(ego_positives kind, int64_t n, const ego_tag_bits *tags, uint8_t *positive) {
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < n; j++)
+            positive[i * n + j] = i == j || belong(kind, &tags[i], &tags[j]);
+}
+
+void ego_negative_weights(int64_t n, const float *sim, const uint8_t *positive, double temperature,
+                          bool columns, int64_t i, double *weight) {
+    int64_t from = columns ? i : i * n, step = columns ? n : 1;
+    double most = -INFINITY, sum = 0;
+    for (int64_t j = 0; j < n; j++)
+        if (sim[from + j * step] > most) most = sim[from + j * step];
+    for (int64_t j = 0; j < n; j++) sum += weight[j] = exp((sim[from + j * step] - most) / temperature);
+    for (int64_t j = 0; j < n; j++) weight[j] = positive[from + j * step] ? 0 : weight[j] / sum;
+}
+
+/* One index with probability proportional to weight + 1e-9. */
+static int64_t draw(int64_t n, const double *weight, double unit) {
+    static const double least = 1e-9;
+    double sum = 0;
+    for (int64_t j = 0; j < n; j++) sum += weight[j] + least;
+    double at = unit * sum;
+    for (int64_t j = 0; j < n; j++)
+        if ((at -= weight[j] + least) < 0) return j;
+    return n - 1;
+}
+
+/* The first half of a permutation (Fisher and Yates's, backwards) gets label 1. */
+static void draw_labels(uint64_t stream, int64_t n, int64_t *label) {
+    for (int64_t i = 0; i < n; i++) label[i] = i < n / 2;
+    for (int64_t i = n - 1; i > 0; i--) {
+        int64_t j = ego_rng_below(stream, (uint64_t)i, (uint32_t)(i + 1)), kept = label[i];
+        label[i] = label[j];
+        label[j] = kept;
+    }
+}
+
+void ego_matching_pairs(const ego_negatives *how, uint64_t stream, int64_t n, const float *sim,
+                        const uint8_t *positive, int64_t *text, int64_t *video, int64_t *label,
+                        double *weight) {
+    draw_labels(ego_rng_stream(stream, 0), n, label);
+    uint64_t draws = ego_rng_stream(stream, 1);
+    for (int64_t i = 0; i < n; i++) {
+        text[i] = video[i] = i;
+        if (label[i]) continue;
+        bool other_video = ego_rng_unit(draws, (uint64_t)(2 * i)) < 0.5;
+        bool columns = other_video == how->crossed;
+        if (how->hard)
+            ego_negative_weights(n, sim, positive, how->temperature, columns, i, weight);
+        else
+            for (int64_t j = 0; j < n; j++) weight[j] = !positive[columns ? j * n + i : i * n + j];
+        int64_t drawn = draw(n, weight, ego_rng_unit(draws, (uint64_t)(2 * i + 1)));
+        *(other_video ? &video[i] : &text[i]) = drawn;
+    }
+}
