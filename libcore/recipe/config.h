@@ -1,0 +1,114 @@
+/* The configuration of pre-training: ego-train's JSON, read, checked and written.
+ *
+ * Every key is documented in ego-formats(5). What is not said has its default: the paper's settings. A
+ * configuration owns its texts; those that the file leaves out or gives as null are NULL. Paths are used as
+ * they stand, so relative ones start at the working directory, wherever the file lies. Errors name the key
+ * with its path ("optim.lr"), what was expected and what was found.
+ *
+ *     ego_train_config config;
+ *     EGO_TRY(ego_train_config_new(&config));
+ *     EGO_TRY_OUT(ego_train_config_read_file(path, &config));
+ *     EGO_TRY_OUT(ego_train_config_override(&config, "optim.lr=1e-4"));
+ *     EGO_TRY_OUT(ego_train_config_check(&config));
+ *     …
+ * out:
+ *     ego_train_config_release(&config);
+ */
+#ifndef EGO_RECIPE_CONFIG_H
+#define EGO_RECIPE_CONFIG_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "data/clips.h"
+#include "model/config.h"
+#include "recipe/step.h"
+#include "train/optim.h"
+#include "train/schedule.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct ego_train_init {
+    const char *text;  /* RoBERTa's file; NULL: from nothing */
+    const char *video; /* ViT's file; NULL: from nothing */
+    const char *from;  /* a checkpoint of this model; excludes the two others */
+} ego_train_init;
+
+typedef struct ego_train_data {
+    const char *annotations;    /* egoclip.csv; ego_train_config_check wants it */
+    const char *video_root;     /* NULL: where the annotations lie is the caller's business */
+    const char *validate;       /* egomcq.json; NULL: no validation */
+    const char *validate_root;  /* its videos; NULL: video_root */
+    int64_t validate_questions; /* after an epoch; all after the last; 0: all each time */
+    const char *cache;          /* folder of prepared frames; NULL: none */
+    int64_t cache_bytes;        /* the most it may hold; 0: as much as it takes */
+    bool augment, flip;
+    int64_t moments;       /* instants offered a part when sampling by time; 0: any */
+    ego_sampling sampling; /* EGO_SAMPLING_TIME or _REFERENCE */
+    int64_t max_tokens;    /* special tokens included */
+    const char *tokenizer; /* folder of vocab.json and merges.txt; NULL: init.from's own, or bytes */
+} ego_train_data;
+
+typedef struct ego_train_optim {
+    double lr;          /* peak, of the parameters that are neither head nor cross */
+    double head, cross; /* times lr (recipe/groups.h) */
+    ego_adamw adamw;
+    ego_schedule_kind schedule;
+    double warmup; /* share of the steps */
+} ego_train_optim;
+
+typedef struct ego_train_run {
+    const char *out; /* folder of log and checkpoints; ego_train_config_check wants it */
+    int64_t epochs;
+    int64_t steps;      /* 0 (null in JSON): as many as the epochs have */
+    int64_t batch;      /* clips of a portion on one rank, before their partners are added */
+    int64_t accumulate; /* portions a step */
+    bool checkpoint_layers;
+    int64_t keep;              /* checkpoints */
+    double checkpoint_minutes; /* also every so often; 0: at the end of epochs only */
+    int64_t seed;
+} ego_train_run;
+
+typedef struct ego_train_config {
+    ego_config model;
+    bool model_given; /* some key of "model" was set: with init.from, shapes are the file's otherwise */
+    ego_train_init init;
+    ego_train_data data;
+    ego_objectives objectives; /* all of it: weights, temperature, positives, negatives, dropout, quirks */
+    double scene_seconds;      /* "scene_negatives": a partner's bin; 0: no partners */
+    ego_train_optim optim;
+    ego_train_run run;
+    bool reference_quirks;
+    /* private */
+    bool sampling_given;
+    ego_arena texts;
+} ego_train_config;
+
+/* The defaults. Released by ego_train_config_release, which is safe on {0} and twice. */
+ego_err ego_train_config_new(ego_train_config *config);
+void ego_train_config_release(ego_train_config *config);
+
+/* Sets what the object's members say, on top of what `config` holds. An unknown key is an error. After a
+ * failure `config` may hold some of them. */
+ego_err ego_train_config_read(const ego_json *object, ego_train_config *config);
+ego_err ego_train_config_read_file(const char *path, ego_train_config *config); /* "-": stdin */
+/* One value by its dotted key, as `--set KEY=VALUE` gives it: ("optim.lr", "1e-4"), ("model.depth", "6").
+ * The value is JSON, or a text where it is none. */
+ego_err ego_train_config_set(ego_train_config *config, const char *key, const char *value);
+/* The same from one word, KEY=VALUE. */
+ego_err ego_train_config_override(ego_train_config *config, const char *word);
+
+/* EGO_EINPUT naming the first key whose value cannot be, what is missing, or what excludes one another.
+ * Reading does not ask for this: a file may be completed by --set. */
+ego_err ego_train_config_check(const ego_train_config *config);
+
+/* Appends {"model":…,…}: every key, in a fixed order, so that equal configurations give equal bytes. Reading it
+ * back gives the same configuration. */
+void ego_train_config_write(const ego_train_config *config, ego_buf *out);
+/* The same without what may change between the pieces of one run (where files lie, how many checkpoints
+ * are kept, how often): what has to agree for a run to be resumed. */
+void ego_train_config_write_binding(const ego_train_config *config, ego_buf *out);
+
+#endif
