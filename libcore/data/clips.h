@@ -15,7 +15,9 @@
  *         ego_clip_free(clip);
  *     }
  *
- * Training asks for draws and for pictures instead: see `draw`, `moments` and `shorter`.
+ * Training asks for draws and for pictures instead: see `draw`, `moments` and `shorter`. There no
+ * picture is ever made up: a clip behind the end, or without one good frame, is an error with any
+ * sampling.
  *
  * How long a pipe (video "-") lasts is known only when it ends. Its clips are read until their end
  * has passed; one that the pipe's end cuts is then read again at the right places, from what

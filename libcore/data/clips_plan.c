@@ -113,6 +113,9 @@ static ego_err plan_reference(const ego_clips *clips, ego__clip_plan *p, ego__cl
     int64_t index[EGO_SAMPLE_MAX_FRAMES];
     ego__clip_job *j = s->job;
     int F = clips->options.frames, n = 0;
+    double video_end = info->duration + (double)s->last_chunk * EGO_CHUNK_SECONDS;
+    if (clips->options.shorter && !j->whole && j->clip.start >= video_end)
+        return ego__clips_too_late(j, video_end, info->pipe); /* the reader shows the last frame */
     if (j->whole)
         n = ego_sample_reference_whole(info->frames, F, index);
     else if (j->draw)

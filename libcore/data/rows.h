@@ -3,15 +3,15 @@
  * The caller says which rows; they are read, augmented and encoded ahead of need on threads of the
  * reader's own and come back in the order of submission:
  *
- *     for (position...) {
+ *     while (more && ego_rows_room(rows)) {
  *         row = ego_rows_order(rows, epoch, position);
- *         EGO_TRY(ego_rows_submit(rows, row, stream));          // while ego_rows_room(rows)
- *         EGO_TRY(ego_rows_submit(rows, ego_rows_partner(rows, row, stream), stream + 1));
+ *         EGO_TRY(ego_rows_submit(rows, row, stream));
  *     }
  *     EGO_TRY(ego_rows_next(rows, &sample)); ...; ego_row_sample_release(&sample);
  *
- * `stream` names a draw: any number that belongs to this step and place. What comes out is a
- * function of (seed, row, stream): not of timing, threads, order, or of whether a cache is there.
+ * `stream` names a draw: any number that belongs to this step and place alone, another for a row's
+ * partner. What comes out is a function of (seed, row, stream): not of timing, threads or order,
+ * nor of whether a cache is there.
  *
  * Which frames. When augmenting, sampling by time divides [start, end) into F equal parts; each
  * offers `moments` instants, the middles of as many equal parts of it, and one is drawn (moments 0:
@@ -23,7 +23,8 @@
  * R = round(S * 256 / 224) (media/shrink.h; this is what a cache keeps), and one random box and
  * flip (media/augment.h) hold for all frames of the clip. Not augmenting, EGO_PREPARE_STANDARD.
  *
- * A row whose clip cannot be read (no such video, a segment behind its end, not one good frame) is
+ * A row whose clip cannot be read (no such video, a segment behind its end, not one good frame; not
+ * augmenting, reference sampling takes the last frame for what is behind the end, as published) is
  * counted, told to `report`, and replaced by another, drawn from the same stream; no frame is ever
  * black in its place. EGO_ROWS_TRIES bad rows in a row are an error.
  *
@@ -70,12 +71,13 @@ typedef struct ego_row_sample {
     const float *pixels;   /* (F, 3, S, S) */
     const int64_t *tokens; /* (n_tokens), not padded; NULL without a vocabulary */
     size_t n_tokens;
-    ego_tags verbs, nouns; /* ascending, each once; they live as long as the reader */
+    ego_tags verbs, nouns; /* ascending, each once */
 
     /* private */
     float *made;
     ego_clip *read;
     ego_tokens encoded;
+    uint16_t *tags;
 } ego_row_sample;
 
 typedef struct ego_rows_counts {
