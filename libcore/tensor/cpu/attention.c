@@ -31,6 +31,8 @@ static void run_item(const attention *t, int64_t item, int64_t piece, float *scr
                                             .v_stride = ego_tensor_columns(a->v),
                                             .out_stride = a->heads * a->width,
                                             .width = a->width,
+                                            .number = item % a->heads,
+                                            .drop = &a->drop,
                                             .scratch = scratch});
 }
 

@@ -5,6 +5,7 @@
 #ifndef EGO_TENSOR_CPU_ATTENTION_INC_H
 #define EGO_TENSOR_CPU_ATTENTION_INC_H
 
+#include "tensor/cpu/drop.inc.h"
 #include "tensor/cpu/product.inc.h"
 #include "tensor/cpu/rows.inc.h"
 
@@ -13,58 +14,67 @@ enum { SCORE_ROWS = 3 * TILE_ROWS };
 
 static int64_t score_stride(int64_t keys) { return ego_panel_count(keys) * EGO_PANEL; }
 
-/* Panels of keys, panels of values, and a block of scores. */
+/* Panels of keys, panels of values, a block of scores, and what dropout keeps of one row of them. */
 static int64_t attention_scratch(int64_t keys, int64_t width) {
     return score_stride(keys) * width + keys * ego_panel_count(width) * EGO_PANEL +
-           SCORE_ROWS * score_stride(keys);
+           (SCORE_ROWS + 1) * score_stride(keys);
 }
 
-static int64_t key_row(const ego_segment *s, int64_t j) {
-    if (s->extra >= 0 && j-- == 0) return s->extra;
-    return s->k0 + j * s->k_step;
+/* Where the rows of a segment begin, in floats: [extra, if ≥ 0], first, first + step, … */
+typedef struct row_list {
+    int64_t extra, first, step;
+} row_list;
+
+static row_list query_rows(const ego_segment *s, int64_t stride) {
+    return (row_list){-1, s->q0 * stride, s->q_step * stride};
+}
+static row_list key_rows(const ego_segment *s, int64_t stride) {
+    return (row_list){s->extra < 0 ? -1 : s->extra * stride, s->k0 * stride, s->k_step * stride};
+}
+INLINE int64_t row_at(row_list r, int64_t j) {
+    if (r.extra >= 0 && j-- == 0) return r.extra;
+    return r.first + j * r.step;
 }
 
 /* Rows of one head lie far apart, where no hardware looks ahead: fetch what comes a panel later. */
-INLINE void fetch_row(const ego__head *h, const float *base, int64_t stride, int64_t j,
-                      int64_t keys) {
+INLINE void fetch_row(const float *x, row_list r, int64_t n, int64_t width, int64_t j) {
     enum { LINE = 16 };
-    if (j >= keys) return;
-    const float *row = base + key_row(h->segment, j) * stride;
-    for (int64_t d = 0; d < h->width; d += LINE) __builtin_prefetch(row + d);
+    if (j >= n) return;
+    const float *row = x + row_at(r, j);
+    for (int64_t d = 0; d < width; d += LINE) __builtin_prefetch(row + d);
 }
 
-/* Up to LANES keys from key `base` on, dimensions d …, as columns of their panel. */
-INLINE void pack_key_block(const ego__head *h, int64_t base, int64_t keys, int64_t d, float *to) {
+/* Up to LANES rows from row `base` on, dimensions d …, as columns of their panel. */
+INLINE void pack_block(const float *x, row_list r, int64_t n, int64_t width, int64_t base,
+                       int64_t d, float *to) {
     vec block[LANES];
-    int64_t n = h->width - d;
+    int64_t left = width - d;
     for (int64_t i = 0; i < LANES; i++)
-        block[i] =
-            base + i < keys
-                ? load_part(h->k + key_row(h->segment, base + i) * h->k_stride + d, part(n), 0)
-                : (vec){0};
+        block[i] = base + i < n ? load_part(x + row_at(r, base + i) + d, part(left), 0) : (vec){0};
     transpose(block);
-    for (int64_t i = 0; i < LANES && i < n; i++) store(to + i * EGO_PANEL, block[i]);
+    for (int64_t i = 0; i < LANES && i < left; i++) store(to + i * EGO_PANEL, block[i]);
 }
 
-static void pack_keys(const ego__head *h, int64_t keys, float *to) {
-    for (int64_t base = 0; base < keys; base += EGO_PANEL, to += h->width * EGO_PANEL) {
-        for (int64_t j = 0; j < EGO_PANEL; j++)
-            fetch_row(h, h->k, h->k_stride, base + EGO_PANEL + j, keys);
-        for (int64_t d = 0; d < h->width; d += LANES)
+/* n rows of `width` as panels for products a · xᵀ. */
+static void pack_across(const float *x, row_list r, int64_t n, int64_t width, float *to) {
+    for (int64_t base = 0; base < n; base += EGO_PANEL, to += width * EGO_PANEL) {
+        for (int64_t j = 0; j < EGO_PANEL; j++) fetch_row(x, r, n, width, base + EGO_PANEL + j);
+        for (int64_t d = 0; d < width; d += LANES)
             for (int64_t j = 0; j < EGO_PANEL; j += LANES)
-                pack_key_block(h, base + j, keys, d, to + d * EGO_PANEL + j);
+                pack_block(x, r, n, width, base + j, d, to + d * EGO_PANEL + j);
     }
 }
 
-static void pack_values(const ego__head *h, int64_t keys, float *to) {
-    int64_t padded = ego_panel_count(h->width) * EGO_PANEL;
-    for (int64_t j = 0; j < keys; j++) {
-        const float *from = h->v + key_row(h->segment, j) * h->v_stride;
-        fetch_row(h, h->v, h->v_stride, j + EGO_PANEL, keys);
+/* The same for products a · x. */
+static void pack_along(const float *x, row_list r, int64_t n, int64_t width, float *to) {
+    int64_t padded = ego_panel_count(width) * EGO_PANEL;
+    for (int64_t j = 0; j < n; j++) {
+        const float *from = x + row_at(r, j);
+        fetch_row(x, r, n, width, j + EGO_PANEL);
         for (int64_t d = 0; d < padded; d += LANES) {
-            int64_t n = d < h->width ? part(h->width - d) : 0;
-            store(to + (d / EGO_PANEL * keys + j) * EGO_PANEL + d % EGO_PANEL,
-                  n ? load_part(from + d, n, 0) : (vec){0});
+            int64_t left = d < width ? part(width - d) : 0;
+            store(to + (d / EGO_PANEL * n + j) * EGO_PANEL + d % EGO_PANEL,
+                  left ? load_part(from + d, left, 0) : (vec){0});
         }
     }
 }
@@ -76,7 +86,7 @@ static void attend(const ego__head *h, int64_t keys, const float *key_panels,
     int64_t stride = score_stride(keys), row = s->q0 + first * s->q_step;
     int64_t out_stride = s->q_step * h->out_stride;
     float *out = h->out + row * h->out_stride, scale = 1.0f / sqrtf((float)h->width);
-    float sums[SCORE_ROWS];
+    float sums[SCORE_ROWS], *factor = scores + SCORE_ROWS * stride;
     product(&(ego__product){.rows = rows,
                             .k = h->width,
                             .a = h->q + row * h->q_stride,
@@ -85,8 +95,13 @@ static void attend(const ego__head *h, int64_t keys, const float *key_panels,
                             .c = scores,
                             .c_stride = stride,
                             .last = stride});
-    for (int64_t i = 0; i < rows; i++)
+    for (int64_t i = 0; i < rows; i++) {
         sums[i] = exp_row(keys, scores + i * stride, scale, scores + i * stride, true);
+        if (dropping(h->drop)) {
+            drop_factors(keys, h->drop, row + i * s->q_step, h->number * keys, factor);
+            multiply_row(keys, factor, scores + i * stride);
+        }
+    }
     product(&(ego__product){.rows = rows,
                             .k = keys,
                             .a = scores,
@@ -103,8 +118,8 @@ static void attention(const ego__head *h) {
     int64_t keys = s->nk + (s->extra >= 0);
     float *key_panels = h->scratch, *value_panels = key_panels + score_stride(keys) * h->width;
     float *scores = value_panels + keys * ego_panel_count(h->width) * EGO_PANEL;
-    pack_keys(h, keys, key_panels);
-    pack_values(h, keys, value_panels);
+    pack_across(h->k, key_rows(s, h->k_stride), keys, h->width, key_panels);
+    pack_along(h->v, key_rows(s, h->v_stride), keys, h->width, value_panels);
     tile_rows cut = cut_rows(h->q_count);
     for (int64_t t = 0, row = 0; t < cut.count; t += 3) {
         int64_t rows = 0;

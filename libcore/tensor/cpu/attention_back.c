@@ -1,93 +1,122 @@
-/* Gradients of attention. With S = q kᵀ/√d, P = softmax(S), O = P v, per segment and head:
- *     dv = Pᵀ dO,   dP = dO vᵀ,   dS = P ∘ (dP − rowsum(dP ∘ P)),   dq = dS k/√d,   dk = dSᵀ q/√d.
- * P is computed again. Segments share keys (the class token), so one thread takes all segments of a head. */
+/* Gradients of attention over all segments and heads, in tasks for the pool.
+ *
+ * Segments of one clip share key rows (the class token is in all of them), and their shares of its gradient
+ * are added one after the other; so segments that share rows stay in one task, in the order of the list.
+ * Which do, the list alone says: it names clip after clip, so a new group begins where all rows from there on
+ * lie above all rows so far. Heads own their columns and may go to different tasks.
+ */
 #include "tensor/cpu/cpu.h"
 #include "tensor/tape.h"
 
-#include "base/rng.h"
-
-#include <math.h>
-#include <stdlib.h>
+enum { CHUNKS = 64 };
 
 typedef struct attention_back {
-    const ego_attention_args *a;
+    const ego__cpu *cpu;
+    const ego_attention_args *args;
     const float *dout;
     float *dq, *dk, *dv;
-    int64_t keys; /* the most of a segment */
-    float *scratch;
+    int64_t chunks, slices;    /* of segments, of heads */
+    int64_t begins[CHUNKS + 1]; /* the first segment of each chunk of whole groups */
 } attention_back;
 
-static int64_t key_row(const ego_segment *s, int64_t j) {
-    if (s->extra >= 0 && j-- == 0) return s->extra;
-    return s->k0 + j * s->k_step;
+typedef struct range {
+    int64_t least, most;
+} range;
+
+static void widen(range *r, int64_t first, int64_t step, int64_t n) {
+    if (n == 0) return;
+    int64_t last = first + (n - 1) * step, least = first < last ? first : last;
+    if (least < r->least) r->least = least;
+    if (first + last - least > r->most) r->most = first + last - least;
 }
 
-static float dot(int64_t n, const float *x, const float *y) {
-    float sum = 0;
-    for (int64_t i = 0; i < n; i++) sum += x[i] * y[i];
-    return sum;
-}
-static void axpy(int64_t n, float a, const float *x, float *y) {
-    for (int64_t i = 0; i < n; i++) y[i] += a * x[i];
-}
-
-static void query_back(const attention_back *t, const ego_segment *s, int64_t head, int64_t row,
-                       float *p, float *dp) {
-    const ego_attention_args *a = t->a;
-    int64_t d = a->width, keys = s->nk + (s->extra >= 0), out_columns = a->heads * d;
-    int64_t qc = ego_tensor_columns(a->q), kc = ego_tensor_columns(a->k), vc = ego_tensor_columns(a->v);
-    int64_t qo = row * qc + a->q_column + head * d, ko = a->k_column + head * d, vo = a->v_column + head * d;
-    const float *q = ego_f32(a->q) + qo, *dout = t->dout + row * out_columns + head * d;
-    float scale = 1.0f / sqrtf((float)d), most = -INFINITY, sum = 0, mean = 0;
-    bool drop = a->drop.streams && a->drop.p > 0;
-    uint64_t stream = drop ? ego_rng_stream(a->drop.streams[row], a->drop.site) : 0;
-    for (int64_t j = 0; j < keys; j++) {
-        p[j] = scale * dot(d, q, ego_f32(a->k) + key_row(s, j) * kc + ko);
-        if (p[j] > most) most = p[j];
-    }
-    for (int64_t j = 0; j < keys; j++) sum += p[j] = expf(p[j] - most);
-    for (int64_t j = 0; j < keys; j++) {
-        int64_t r = key_row(s, j);
-        float stays = 1;
-        p[j] /= sum;
-        if (drop)
-            stays = ego_rng_unit(stream, (uint64_t)(head * keys + j)) >= a->drop.p ? 1 / (1 - a->drop.p) : 0;
-        if (t->dv) axpy(d, p[j] * stays, dout, t->dv + r * vc + vo);
-        dp[j] = stays * dot(d, dout, ego_f32(a->v) + r * vc + vo);
-        mean += dp[j] * p[j];
-    }
-    for (int64_t j = 0; j < keys; j++) {
-        int64_t r = key_row(s, j);
-        float ds = scale * p[j] * (dp[j] - mean);
-        if (t->dq) axpy(d, ds, ego_f32(a->k) + r * kc + ko, t->dq + qo);
-        if (t->dk) axpy(d, ds, q, t->dk + r * kc + ko);
-    }
+/* The rows that a segment adds to and others may: its keys, and its queries where one tensor holds both.
+ * (No two segments have a query in common.) */
+static range shared_rows(const attention_back *t, const ego_segment *s) {
+    range r = {INT64_MAX, -1};
+    widen(&r, s->k0, s->k_step, s->nk);
+    if (s->extra >= 0) widen(&r, s->extra, 0, 1);
+    if (t->dq == t->dk || t->dq == t->dv) widen(&r, s->q0, s->q_step, s->nq);
+    return r;
 }
 
-static void head_back(void *context, size_t head, unsigned worker) {
+static int64_t pairs_of(const ego_segment *s) { return s->nq * (s->nk + (s->extra >= 0)); }
+
+/* Chunks are whole groups, as even as groups allow. */
+static void cut_segments(attention_back *t) {
+    const ego_segment *s = t->args->segments;
+    int64_t all = 0, so_far = 0, top = -1, below[CHUNKS]; /* the highest row before each chunk */
+    for (int64_t i = 0; i < t->args->count; i++) all += pairs_of(&s[i]);
+    for (int64_t i = 0; i < t->args->count; i++) {
+        range r = shared_rows(t, &s[i]);
+        while (t->chunks > 0 && r.least <= below[t->chunks - 1]) t->chunks--;
+        if (r.least > top && so_far >= t->chunks * (all / CHUNKS + 1)) {
+            below[t->chunks] = top;
+            t->begins[t->chunks++] = i;
+        }
+        so_far += pairs_of(&s[i]);
+        if (r.most > top) top = r.most;
+    }
+    t->begins[t->chunks] = t->args->count;
+}
+
+static void segment_back(const attention_back *t, const ego_segment *s, int64_t head,
+                         float *scratch) {
+    const ego_attention_args *a = t->args;
+    int64_t column = head * a->width, q = a->q_column + column, k = a->k_column + column;
+    int64_t v = a->v_column + column;
+    t->cpu->kernels->attention_back(
+        &(ego__head_back){.head = {.segment = s,
+                                   .q_count = s->nq,
+                                   .q = ego_f32(a->q) + q,
+                                   .k = ego_f32(a->k) + k,
+                                   .v = ego_f32(a->v) + v,
+                                   .q_stride = ego_tensor_columns(a->q),
+                                   .k_stride = ego_tensor_columns(a->k),
+                                   .v_stride = ego_tensor_columns(a->v),
+                                   .out_stride = a->heads * a->width,
+                                   .width = a->width,
+                                   .number = head,
+                                   .drop = &a->drop,
+                                   .scratch = scratch},
+                          .dout = t->dout + column,
+                          .dq = t->dq ? t->dq + q : NULL,
+                          .dk = t->dk ? t->dk + k : NULL,
+                          .dv = t->dv ? t->dv + v : NULL});
+}
+
+/* Heads of a segment one after the other: they share pages. */
+static void run_task(void *context, size_t i, unsigned worker) {
     const attention_back *t = context;
-    float *p = t->scratch + (int64_t)worker * 2 * t->keys;
-    for (int64_t i = 0; i < t->a->count; i++) {
-        const ego_segment *s = &t->a->segments[i];
-        for (int64_t j = 0; j < s->nq; j++)
-            query_back(t, s, (int64_t)head, s->q0 + j * s->q_step, p, p + t->keys);
-    }
+    int64_t chunk = (int64_t)i / t->slices, slice = (int64_t)i % t->slices, heads = t->args->heads;
+    int64_t first = slice * heads / t->slices, last = (slice + 1) * heads / t->slices;
+    for (int64_t s = t->begins[chunk]; s < t->begins[chunk + 1]; s++)
+        for (int64_t head = first; head < last; head++)
+            segment_back(t, &t->args->segments[s], head, ego__cpu_scratch(t->cpu, worker));
 }
 
 ego_err ego__cpu_attention_back(ego_backend *backend, const ego_call *call) {
     ego__cpu *cpu = (ego__cpu *)backend;
-    attention_back t = {.a = &call->as.attention,
+    const ego_attention_args *a = &call->as.attention;
+    attention_back t = {.cpu = cpu,
+                        .args = a,
                         .dout = ego_grad(call->out),
                         .dq = ego_grad(call->in[0]),
                         .dk = ego_grad(call->in[1]),
                         .dv = ego_grad(call->in[2])};
-    for (int64_t i = 0; i < t.a->count; i++) {
-        int64_t keys = t.a->segments[i].nk + (t.a->segments[i].extra >= 0);
-        if (keys > t.keys) t.keys = keys;
+    int64_t floats = 0;
+    for (int64_t i = 0; i < a->count; i++) {
+        const ego_segment *s = &a->segments[i];
+        int64_t need =
+            cpu->kernels->attention_back_scratch(s->nq, s->nk + (s->extra >= 0), a->width);
+        if (need > floats) floats = need;
     }
-    t.scratch = malloc((size_t)t.keys * 2 * cpu->threads * sizeof(float) + 1);
-    if (!t.scratch) return ego_fail(EGO_ENOMEM, "out of memory for attention");
-    ego_parallel(cpu->pool, (size_t)t.a->heads, head_back, &t);
-    free(t.scratch);
+    if (floats == 0 || a->heads * a->width == 0) return EGO_OK;
+    EGO_TRY(ego__cpu_reserve(cpu, floats));
+    cut_segments(&t);
+    int64_t wanted = cpu->threads > 1 ? 4 * (int64_t)cpu->threads : 1;
+    t.slices = (wanted + t.chunks - 1) / t.chunks;
+    if (t.slices > a->heads) t.slices = a->heads;
+    ego_parallel(cpu->pool, (size_t)(t.chunks * t.slices), run_task, &t);
     return EGO_OK;
 }

@@ -2,6 +2,7 @@
 #include "tensor/cpu/kernels.h"
 
 #include "tensor/cpu/attention.inc.h"
+#include "tensor/cpu/attention_back.inc.h"
 #include "tensor/cpu/product.inc.h"
 #include "tensor/cpu/rows.inc.h"
 
@@ -20,6 +21,8 @@ const ego__kernels JOIN(ego__kernels_, EGO_ISA) = {
     .product = product,
     .attention_scratch = attention_scratch,
     .attention = attention,
+    .attention_back_scratch = attention_back_scratch,
+    .attention_back = attention_back,
     .layer_norm = layer_norm,
     .softmax = softmax,
     .l2_normalize = l2_normalize,

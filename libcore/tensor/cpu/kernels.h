@@ -35,8 +35,18 @@ typedef struct ego__head {
     const float *q, *k, *v;
     float *out;
     int64_t q_stride, k_stride, v_stride, out_stride, width;
-    float *scratch; /* attention_scratch(keys, width) floats, 64-byte aligned */
+    int64_t number;          /* which head this is, for … */
+    const ego_dropout *drop; /* … or NULL */
+    float *scratch;          /* attention_scratch(keys, width) floats, 64-byte aligned */
 } ego__head;
+
+/* The same head for its gradients, which are added to: dq, dk and dv stand as q, k and v do, dout as out;
+ * NULL where not wanted. scratch: attention_back_scratch(queries, keys, width) floats. */
+typedef struct ego__head_back {
+    ego__head head; /* all queries; without out */
+    const float *dout;
+    float *dq, *dk, *dv;
+} ego__head_back;
 
 typedef struct ego__kernels {
     const char *name;
@@ -45,6 +55,8 @@ typedef struct ego__kernels {
     void (*product)(const ego__product *p);
     int64_t (*attention_scratch)(int64_t keys, int64_t width);
     void (*attention)(const ego__head *h);
+    int64_t (*attention_back_scratch)(int64_t queries, int64_t keys, int64_t width);
+    void (*attention_back)(const ego__head_back *b);
     void (*layer_norm)(int64_t rows, int64_t columns, const float *x, const float *w,
                        const float *b, float eps, float *y);
     void (*softmax)(int64_t rows, int64_t columns, const float *x, float *y);
