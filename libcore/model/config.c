@@ -41,6 +41,7 @@ static const struct whole_key {
     {"fuse_layers", offsetof(ego_config, fuse_layers), 0, 1 << 10},
 };
 enum { WHOLE_KEYS = sizeof whole_keys / sizeof whole_keys[0] };
+_Static_assert(WHOLE_KEYS + 3 == EGO_CONFIG_KEYS, "fusion, gate and projection are not whole numbers");
 
 static int64_t *whole_value(const struct whole_key *key, ego_config *config) {
     return (int64_t *)(void *)((char *)config + key->offset);
@@ -141,6 +142,20 @@ ego_err ego_config_override(ego_config *config, const char *word) {
     memcpy(key, word, (size_t)(equals - word));
     key[equals - word] = 0;
     return ego_config_set(config, key, equals + 1);
+}
+
+ego_err ego_config_take(ego_config *config, const char *key, const ego_config *from) {
+    ego_config copy = *from;
+    for (size_t i = 0; i < WHOLE_KEYS; i++)
+        if (strcmp(key, whole_keys[i].name) == 0)
+            return *whole_value(&whole_keys[i], config) = *whole_value(&whole_keys[i], &copy), EGO_OK;
+    if (strcmp(key, "fusion") == 0) return config->fusion = from->fusion, EGO_OK;
+    if (strcmp(key, "gate") == 0) return config->gate = from->gate, EGO_OK;
+    if (strcmp(key, "projection") != 0)
+        return ego_fail(EGO_EINPUT, "configuration: unknown key '%s' in model", key);
+    config->projections = from->projections;
+    memcpy(config->projection, from->projection, sizeof config->projection);
+    return EGO_OK;
 }
 
 void ego_config_write(const ego_config *config, ego_buf *out) {

@@ -38,6 +38,8 @@ typedef struct ego_config {
     int64_t projection[3]; /* their widths */
 } ego_config;
 
+enum { EGO_CONFIG_KEYS = 13 };
+
 /* The published full-size model (EgoVLPv2.pth): 381,611,623 parameters. */
 ego_config ego_config_default(void);
 
@@ -49,6 +51,8 @@ ego_err ego_config_read_file(const char *path, ego_config *config);
 ego_err ego_config_set(ego_config *config, const char *key, const char *value);
 /* The same from one word, KEY=VALUE. */
 ego_err ego_config_override(ego_config *config, const char *word);
+/* Lets `config` have what `from` has under a key. An unknown one is an error. */
+ego_err ego_config_take(ego_config *config, const char *key, const ego_config *from);
 /* Appends {"dim":…,…}. */
 void ego_config_write(const ego_config *config, ego_buf *out);
 /* EGO_EINPUT naming the first key whose value cannot be. */

@@ -34,6 +34,7 @@ typedef struct ego_train_init {
     const char *text;  /* RoBERTa's file; NULL: from nothing */
     const char *video; /* ViT's file; NULL: from nothing */
     const char *from;  /* a checkpoint of this model; excludes the two others */
+    bool learnable_time; /* "time": "learnable"; false: "published", see ego-formats(5) */
 } ego_train_init;
 
 typedef struct ego_train_data {
@@ -72,8 +73,7 @@ typedef struct ego_train_run {
 } ego_train_run;
 
 typedef struct ego_train_config {
-    ego_config model;
-    bool model_given; /* some key of "model" was set: with init.from, shapes are the file's otherwise */
+    ego_config model; /* with init.from, that of the file is laid under the keys given (recipe/initial.h) */
     ego_train_init init;
     ego_train_data data;
     ego_objectives objectives; /* all of it: weights, temperature, positives, negatives, dropout, quirks */
@@ -81,6 +81,8 @@ typedef struct ego_train_config {
     ego_train_optim optim;
     ego_train_run run;
     bool reference_quirks;
+    const char *model_keys[EGO_CONFIG_KEYS]; /* the keys of "model" that were given, each once */
+    size_t n_model_keys;
     /* private */
     bool sampling_given;
     ego_arena texts;
