@@ -1,13 +1,16 @@
-/* ego-model: look at, check, convert, make and compare models. */
+/* ego-model: look at, check, convert, make and compare models; learn their vocabulary. */
 #include "engine.h"
 
 #include "base/file.h"
+#include "format/egoclip.h"
 #include "format/weights.h"
 #include "model/compare.h"
 #include "model/identity.h"
 #include "model/info.h"
 #include "model/save.h"
+#include "text/learn.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,16 +20,18 @@ static const char *output;
 static int dtype; /* index into the choices below */
 static int rule;
 static bool pack, force;
-static int64_t text_tokens = 30;
+static int64_t text_tokens = 30, vocabulary = 50265, least_count = EGO_BPE_LEARN_LEAST;
 static double tolerance;
 
 static const ego_option options[] = {
-    {.name = "output", .letter = 'o', .type = EGO_OPTION_FILE, .arg = "FILE", .value = &output, .help = "convert, init: the .safetensors to write"},
+    {.name = "output", .letter = 'o', .type = EGO_OPTION_FILE, .arg = "FILE", .value = &output, .help = "convert, init: the .safetensors to write; learn-tokenizer: a directory"},
     {.name = "store", .type = EGO_OPTION_CHOICE, .arg = "same|f16|bf16", .value = &dtype, .help = "convert, init: how weights are stored"},
     {.name = "pack", .type = EGO_OPTION_FLAG, .value = &pack, .help = "convert, init: weights laid out to open at once"},
-    {.name = "force", .type = EGO_OPTION_FLAG, .value = &force, .help = "convert, init: overwrite FILE"},
+    {.name = "force", .type = EGO_OPTION_FLAG, .value = &force, .help = "overwrite what -o names"},
     {.name = "rule", .type = EGO_OPTION_CHOICE, .arg = "paper|golden", .value = &rule, .help = "init: as training starts, or by a fixed formula"},
     {.name = "tokens", .type = EGO_OPTION_INT, .arg = "N", .value = &text_tokens, .min = 1, .max = 1 << 20, .help = "info: length of the narration that is counted (30)"},
+    {.name = "size", .type = EGO_OPTION_INT, .arg = "N", .value = &vocabulary, .min = EGO_BPE_BYTES_VOCAB, .max = EGO_BPE_MAX_TOKENS, .help = "learn-tokenizer: tokens at most (50265)"},
+    {.name = "min-count", .type = EGO_OPTION_INT, .arg = "N", .value = &least_count, .min = 1, .max = 1e15, .help = "learn-tokenizer: how often a pair must occur to be joined (2)"},
     {.name = "tolerance", .type = EGO_OPTION_NUMBER, .arg = "X", .value = &tolerance, .min = 0, .max = 1e9, .help = "diff: relative difference that still counts as equal (0)"},
     {0}};
 
@@ -36,9 +41,10 @@ static const ego_cli_tool tool = {
              "convert MODEL -o FILE [--store T] [--pack] [--tokenizer DIR]\n"
              "init -o FILE [--config FILE] [--set KEY=VALUE] [--seed N]\n"
              "diff A B\n"
-             "tokenize [--tokenizer DIR | -m MODEL] [RECORDS]",
+             "tokenize [--tokenizer DIR | -m MODEL] [RECORDS]\n"
+             "learn-tokenizer -o DIR [--size N] [FILE...]",
     .summary = "Looks at, checks, converts, makes and compares models:\n"
-               ".safetensors, and the official .pth checkpoints.",
+               ".safetensors, and the official .pth checkpoints. Learns vocabularies.",
     .example = "ego-model convert EgoVLPv2.pth --tokenizer roberta-base -o ego.safetensors",
     .options = options,
     .uses = EGO_CLI_USES_MODEL | EGO_CLI_USES_SEED | EGO_CLI_USES_CONFIG | EGO_CLI_USES_VIDEO};
@@ -293,8 +299,13 @@ static ego_err tokenize_record(ego_cli *cli, const ego_bpe *bpe, const ego_recor
     return err;
 }
 
+/* The command's name stands first among the arguments that are no record files. */
+static void drop_command(ego_cli *cli, const char **args) {
+    if (cli->n_media && cli->media[0] == args[-1]) cli->media++, cli->n_media--;
+}
+
 static ego_err tokenize_command(ego_cli *cli, const char **args) {
-    if (cli->n_media && cli->media[0] == args[-1]) cli->media++, cli->n_media--; /* the command's name */
+    drop_command(cli, args);
     static const char *const writes[] = {"tokens", NULL};
     static const ego_record_rules rules = {.writes = writes};
     ego_model *m = NULL;
@@ -322,22 +333,129 @@ static ego_err tokenize_command(ego_cli *cli, const char **args) {
     return EGO_OK;
 }
 
+/* ---- learn-tokenizer --------------------------------------------------------------------------------------- */
+
+static ego_err learn_text(ego_bpe_learner *learner, const char *text) {
+    if (!text) return ego_fail(EGO_EINPUT, "expected a text, found none");
+    return ego_bpe_learner_add(learner, text, strlen(text), 1);
+}
+
+static ego_err learn_egoclip(ego_cli *cli, const char *path, ego_bpe_learner *learner) {
+    ego_arena arena;
+    ego_egoclip rows;
+    ego_arena_init(&arena, 1 << 20);
+    ego_err err = ego_egoclip_read(path, &arena, &rows);
+    if (err == EGO_OK && rows.malformed)
+        ego_cli_note(cli, "%zu malformed rows left out, the first: %s", rows.malformed, rows.first_fault);
+    for (size_t i = 0; err == EGO_OK && i < rows.count && !ego_cli_stopped(cli); i++)
+        err = learn_text(learner, rows.clips[i].text);
+    ego_arena_release(&arena);
+    return err;
+}
+
+static ego_err learn_lines(ego_cli *cli, const char *path, ego_bpe_learner *learner) {
+    ego_lines *lines;
+    char *text;
+    size_t n;
+    EGO_TRY(ego_lines_open(path, EGO_BPE_MAX_TEXT, -1, &lines));
+    ego_err err = EGO_OK;
+    while (err == EGO_OK && !ego_cli_stopped(cli)) {
+        err = ego_lines_next(lines, &text, &n);
+        if (err == EGO_OK) err = ego_bpe_learner_add(learner, text, n, 1);
+    }
+    ego_lines_close(lines);
+    return err == EGO_EEND ? EGO_OK : err;
+}
+
+static ego_err learn_files(ego_cli *cli, ego_bpe_learner *learner) {
+    static const ego_record_rules rules = {0};
+    for (size_t i = 0; i < cli->n_media; i++)
+        if (!ego_has_suffix(cli->media[i], ".csv") && !ego_has_suffix(cli->media[i], ".txt"))
+            return ego_fail(EGO_EINPUT, "%s: expected a .csv, .jsonl, .json or .txt file", cli->media[i]);
+    ego_record record;
+    for (ego_err err; (err = ego_cli_next_record(cli, &rules, &record)) != EGO_EEND;) {
+        if (err == EGO_OK) err = learn_text(learner, record.text);
+        if (!ego_cli_record_done(cli, &record, err)) break;
+    }
+    for (size_t i = 0; i < cli->n_media && !ego_cli_stopped(cli); i++)
+        EGO_TRY(ego_has_suffix(cli->media[i], ".csv") ? learn_egoclip(cli, cli->media[i], learner)
+                                                      : learn_lines(cli, cli->media[i], learner));
+    return ego_cli_stopped(cli) ? ego_fail(EGO_ECANCELLED, "stopped") : EGO_OK;
+}
+
+static ego_err write_learned(ego_cli *cli, const ego_bpe_learned *learned) {
+    if (!learned->texts) return ego_fail(EGO_EINPUT, "no text to learn from");
+    if (learned->tokens < (size_t)vocabulary)
+        ego_cli_note(cli, "%zu of %lld tokens: no pair is left that occurs %lld times", learned->tokens,
+                     (long long)vocabulary, (long long)least_count);
+    EGO_TRY(ego_bpe_learned_write(learned, output));
+    ego_bpe *written;
+    EGO_TRY(ego_bpe_load(output, &written)); /* what was written can be read */
+    ego_bpe_free(written);
+    ego_buf line = {0};
+    ego_buf_text(&line, "{\"tokenizer\":");
+    ego_buf_json_string(&line, output, strlen(output));
+    add_count(&line, "tokens", (int64_t)learned->tokens);
+    add_count(&line, "texts", (int64_t)learned->texts);
+    add_count(&line, "words", (int64_t)learned->pieces);
+    ego_buf_json_key(&line, "tokens_per_text");
+    ego_buf_json_double(&line, round(1e3 * (double)learned->text_tokens / (double)learned->texts) / 1e3);
+    ego_buf_char(&line, '}');
+    ego_err err = ego_cli_write_line(cli, &line);
+    ego_buf_release(&line);
+    return err;
+}
+
+/* Said before the work, not after it. */
+static ego_err check_absent(const char *name) {
+    ego_buf path = {0};
+    ego_buf_printf(&path, "%s/%s", output, name);
+    ego_err err = ego_buf_err(&path);
+    if (err == EGO_OK && !force && access(path.data, F_OK) == 0)
+        err = ego_fail(EGO_EINPUT, "%s exists: --force overwrites it", path.data);
+    ego_buf_release(&path);
+    return err;
+}
+
+static ego_err learn_tokenizer_command(ego_cli *cli, const char **args) {
+    drop_command(cli, args);
+    if (!output) return ego_fail(EGO_EINPUT, "where to? give -o DIR");
+    EGO_TRY(check_absent("vocab.json"));
+    EGO_TRY(check_absent("merges.txt"));
+    ego_progress progress = ego_cli_progress(cli);
+    ego_bpe_learning learning = {(size_t)vocabulary, (uint64_t)least_count, &progress};
+    ego_bpe_learned learned = {0};
+    ego_bpe_learner *learner;
+    EGO_TRY(ego_bpe_learner_new(&learner));
+    ego_err err = learn_files(cli, learner);
+    if (err == EGO_OK) err = ego_bpe_learn(learner, &learning, &learned);
+    if (err == EGO_OK) err = write_learned(cli, &learned);
+    ego_bpe_learned_release(&learned);
+    ego_bpe_learner_free(learner);
+    return err;
+}
+
 /* ---- main -------------------------------------------------------------------------------------------------- */
 
 static const struct command {
     const char *name;
-    size_t args; /* beside the name; more are records */
+    size_t args; /* beside the name */
+    bool more;   /* any number of files after them */
     ego_err (*run)(ego_cli *cli, const char **args);
-} commands[] = {{"info", 1, info_command},       {"verify", 1, verify_command},
-                {"convert", 1, convert_command}, {"init", 0, init_command},
-                {"diff", 2, diff_command},       {"tokenize", 0, tokenize_command}};
+} commands[] = {{"info", 1, false, info_command},
+                {"verify", 1, false, verify_command},
+                {"convert", 1, false, convert_command},
+                {"init", 0, false, init_command},
+                {"diff", 2, false, diff_command},
+                {"tokenize", 0, true, tokenize_command},
+                {"learn-tokenizer", 0, true, learn_tokenizer_command}};
 
 static void run(ego_cli *cli) {
     const char *name = cli->n_args ? cli->args[0] : NULL;
     for (size_t i = 0; name && i < sizeof commands / sizeof commands[0]; i++) {
         const struct command *c = &commands[i];
         if (strcmp(name, c->name) != 0) continue;
-        if (cli->n_args - 1 < c->args || (cli->n_args - 1 > c->args && c->run != tokenize_command)) {
+        if (cli->n_args - 1 < c->args || (cli->n_args - 1 > c->args && !c->more)) {
             ego_cli_usage(cli, "%s: expected %zu file(s), found %zu", name, c->args, cli->n_args - 1);
             return;
         }
@@ -345,7 +463,7 @@ static void run(ego_cli *cli) {
         if (err != EGO_OK) ego_cli_fatal(cli, err);
         return;
     }
-    ego_cli_usage(cli, name ? "'%s' is no command: see -h" : "what to do? info, verify, convert, init, diff or tokenize", name);
+    ego_cli_usage(cli, name ? "'%s' is no command: see -h" : "what to do? info, verify, convert, init, diff, tokenize or learn-tokenizer", name);
 }
 
 int main(int argc, char **argv) {
