@@ -7,6 +7,7 @@
  */
 #include "base/rng.h"
 #include "tensor/backend.h"
+#include "tensor/tape.h"
 
 #include <dlfcn.h>
 #include <math.h>
@@ -123,6 +124,20 @@ static void run_attention(void *context) {
     ego_attention(&j->cx, &j->attention);
     ego_ctx_rewind(&j->cx, &mark);
 }
+static void run_attention_back(void *context) {
+    job *j = context;
+    const ego_attention_args *a = &j->attention;
+    ego_call call = {.op = EGO_OP_attention,
+                     .in = {a->q, a->k, a->v},
+                     .out = j->out,
+                     .as.attention = *a};
+    j->cx.backend->backward[EGO_OP_attention](j->cx.backend, &call);
+}
+/* Gives x a gradient, of zeros. */
+static void give_gradient(ego_ctx *cx, ego_tensor *x, ego_node *node) {
+    *node = (ego_node){.tensor = x, .wanted = true, .grad = tensor(cx, 0, x->shape[0], x->shape[1])->data};
+    x->node = node;
+}
 
 #define ROW_OPS(X)                                                                                 \
     X(layer_norm, 2, ego_layer_norm(&j->cx, j->x, &j->norm, &j->b, 1e-6f))                         \
@@ -179,7 +194,8 @@ static const struct {
 } attentions[] = {
     {SPACE, 1, 4, 196}, {TIME, 1, 4, 196}, {TIME, 1, 16, 196},  {CLASS, 1, 4, 196},
     {FULL, 8, 30, 30},  {FULL, 1, 10, 10}, {CROSS, 1, 10, 785}, {CROSS, 1, 785, 10},
-    {SPACE, 4, 4, 196}, {TIME, 4, 4, 196},
+    {SPACE, 4, 4, 196}, {TIME, 4, 4, 196}, {FULL, 8, 12, 12},   {CROSS, 4, 12, 785},
+    {CROSS, 4, 785, 12}, {SPACE, 8, 4, 49},
 };
 
 static void bench_products(ego_backend *backend, sgemm_fn *sgemm, double seconds) {
@@ -233,14 +249,15 @@ static int64_t make_segments(int pattern, int64_t B, int64_t F, int64_t N, ego_s
 static void bench_attention(ego_backend *backend, double seconds) {
     static ego_segment segments[1024];
     enum { HEADS = 12, WIDTH = 64, D = HEADS * WIDTH };
-    printf("\n%-12s %6s %8s %8s %10s %10s\n", "attention", "batch", "frames", "patches", "ms",
-           "GFLOP/s");
+    printf("\n%-12s %6s %8s %8s %10s %10s %10s %10s\n", "attention", "batch", "frames", "patches",
+           "ms", "GFLOP/s", "back, ms", "GFLOP/s");
     for (size_t i = 0; i < sizeof attentions / sizeof *attentions; i++) {
         int64_t B = attentions[i].batch, F = attentions[i].frames, N = attentions[i].patches;
         int pattern = attentions[i].pattern;
         bool own = pattern == FULL || pattern == CROSS;
         job j = {0};
         double pairs, median[WAYS];
+        ego_node nodes[3];
         ego_ctx_init(&j.cx, backend);
         j.x = tensor(&j.cx, 2, own ? B * F : B * (1 + F * N), 3 * D);
         j.y = own ? tensor(&j.cx, 2, B * N, 3 * D) : j.x;
@@ -253,9 +270,15 @@ static void bench_attention(ego_backend *backend, double seconds) {
                                            .width = WIDTH,
                                            .segments = segments};
         j.attention.count = make_segments(pattern, B, F, N, segments, &pairs);
-        measure(seconds, 1, (void (*const[])(void *)){run_attention}, &j, median);
-        printf("%-12s %6lld %8lld %8lld %10.3f %10.1f\n", pattern_names[pattern], (long long)B,
-               (long long)F, (long long)N, median[0] * 1e3, pairs * D * 4e-9 / median[0]);
+        j.out = tensor(&j.cx, 1, ego_tensor_rows(j.x), D);
+        give_gradient(&j.cx, j.x, &nodes[0]);
+        if (j.y != j.x) give_gradient(&j.cx, j.y, &nodes[1]);
+        give_gradient(&j.cx, j.out, &nodes[2]);
+        nodes[2].grad = ego_f32(j.out);
+        measure(seconds, 2, (void (*const[])(void *)){run_attention, run_attention_back}, &j, median);
+        printf("%-12s %6lld %8lld %8lld %10.3f %10.1f %10.3f %10.1f\n", pattern_names[pattern],
+               (long long)B, (long long)F, (long long)N, median[0] * 1e3,
+               pairs * D * 4e-9 / median[0], median[1] * 1e3, pairs * D * 10e-9 / median[1]);
         ego_ctx_release(&j.cx);
     }
 }
