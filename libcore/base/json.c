@@ -116,6 +116,18 @@ ego_err ego_json_read(const char *path, size_t limit, ego_json **root) {
     return err;
 }
 
+ego_err ego_json_parse_word(const char *word, ego_json **root) {
+    if (ego_json_parse(word, strlen(word), root) == EGO_OK) return EGO_OK;
+    return ego_json_of_text(word, root);
+}
+
+ego_err ego_json_of_text(const char *text, ego_json **root) {
+    cJSON *node = cJSON_CreateString(text);
+    if (!node) return ego_fail(EGO_ENOMEM, "out of memory");
+    *root = (ego_json *)(void *)node;
+    return EGO_OK;
+}
+
 void ego_json_free(ego_json *root) { cJSON_Delete((cJSON *)(void *)root); }
 
 bool ego_json_is_object(const ego_json *node) { return cJSON_IsObject(node_of(node)); }

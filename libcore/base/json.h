@@ -22,6 +22,10 @@ enum { EGO_JSON_MAX_DEPTH = 64 };
 ego_err ego_json_parse(const char *text, size_t n, ego_json **root);
 /* The same for a whole file ("-": stdin) of at most `limit` bytes. */
 ego_err ego_json_read(const char *path, size_t limit, ego_json **root);
+/* A value as it is written after KEY= in a shell: JSON, or a string where it is none. */
+ego_err ego_json_parse_word(const char *word, ego_json **root);
+/* The text itself as a string, whatever it looks like. */
+ego_err ego_json_of_text(const char *text, ego_json **root);
 void ego_json_free(ego_json *root); /* takes NULL */
 
 bool ego_json_is_object(const ego_json *node);

@@ -16,6 +16,17 @@ enum { MAX_OPTIONS = 96, FIRST_VALUE = 1000, HELP_COLUMN = 24, LINE_WIDTH = 80 }
 
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
+ego_err ego_split_setting(const char *word, char *key, size_t room, const char **value) {
+    const char *equals = strchr(word, '=');
+    size_t n = equals ? (size_t)(equals - word) : 0;
+    if (n == 0 || n >= room)
+        return ego_fail(EGO_EINPUT, "configuration: expected KEY=VALUE, found '%s'", word);
+    memcpy(key, word, n);
+    key[n] = '\0';
+    *value = equals + 1;
+    return EGO_OK;
+}
+
 bool ego_parse_integer(const char *text, int64_t *value) {
     const char *at = text + (*text == '-');
     if (!is_digit(*at)) return false;

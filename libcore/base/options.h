@@ -65,6 +65,9 @@ void ego_options_brief(const ego_option *table, int indent, ego_buf *text);
 ego_err ego_options_completion(const ego_option *const *tables, size_t n_tables, const char *name,
                                const char *shell, ego_buf *script);
 
+/* KEY=VALUE: copies the key into `key` (room bytes, its NUL included); *value points behind the '='. */
+ego_err ego_split_setting(const char *word, char *key, size_t room, const char **value);
+
 /* Strictly: decimal digits behind an optional minus, nothing else. */
 bool ego_parse_integer(const char *text, int64_t *value);
 /* Strictly: a finite decimal number with a point, in any locale. */

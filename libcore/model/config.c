@@ -1,5 +1,7 @@
 #include "model/config.h"
 
+#include "base/options.h"
+
 #include <math.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -119,29 +121,18 @@ ego_err ego_config_read_file(const char *path, ego_config *config) {
 
 ego_err ego_config_set(ego_config *config, const char *key, const char *value) {
     if (strncmp(key, "model.", 6) == 0) key += 6;
-    ego_json *node = NULL;
-    ego_buf quoted = {0};
-    ego_err err = ego_json_parse(value, strlen(value), &node);
-    if (err != EGO_OK) { /* a bare word is a string, as in a shell */
-        ego_buf_json_string(&quoted, value, strlen(value));
-        EGO_TRY_OUT(ego_buf_err(&quoted));
-        EGO_TRY_OUT(ego_json_parse(quoted.data, quoted.len, &node));
-    }
-    err = read_key(key, node, config);
-out:
+    ego_json *node;
+    EGO_TRY(ego_json_parse_word(value, &node));
+    ego_err err = read_key(key, node, config);
     ego_json_free(node);
-    ego_buf_release(&quoted);
     return err;
 }
 
 ego_err ego_config_override(ego_config *config, const char *word) {
-    const char *equals = strchr(word, '=');
     char key[64];
-    if (!equals || (size_t)(equals - word) >= sizeof key)
-        return ego_fail(EGO_EINPUT, "configuration: expected KEY=VALUE, found '%s'", word);
-    memcpy(key, word, (size_t)(equals - word));
-    key[equals - word] = 0;
-    return ego_config_set(config, key, equals + 1);
+    const char *value;
+    EGO_TRY(ego_split_setting(word, key, sizeof key, &value));
+    return ego_config_set(config, key, value);
 }
 
 ego_err ego_config_take(ego_config *config, const char *key, const ego_config *from) {

@@ -30,11 +30,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* How attention over time starts. Published: queries, keys and values at zero behind an output of ones. It
+ * starts as the identity, but queries and keys, each the other's gradient, stay at zero for ever, and all
+ * values stay alike: what comes of it is one mean over the frames. Learnable: an output of zeros behind
+ * N(0, 0.02), which starts as the identity, too. A file (init.from) has the last word. */
+typedef enum ego_time_start { EGO_TIME_PUBLISHED, EGO_TIME_LEARNABLE } ego_time_start;
+
 typedef struct ego_train_init {
     const char *text;  /* RoBERTa's file; NULL: from nothing */
     const char *video; /* ViT's file; NULL: from nothing */
     const char *from;  /* a checkpoint of this model; excludes the two others */
-    bool learnable_time; /* "time": "learnable"; false: "published", see ego-formats(5) */
+    ego_time_start time;
 } ego_train_init;
 
 typedef struct ego_train_data {
@@ -105,12 +111,16 @@ ego_err ego_train_config_override(ego_train_config *config, const char *word);
 /* EGO_EINPUT naming the first key whose value cannot be, what is missing, or what excludes one another.
  * Reading does not ask for this: a file may be completed by --set. */
 ego_err ego_train_config_check(const ego_train_config *config);
+/* The part of it that asks whether the model's shape is one and suits the rest: with init.from, which settles
+ * the shape later, ego_train_config_check leaves it to ego_initialise. */
+ego_err ego_train_config_check_model(const ego_train_config *config);
 
 /* Appends {"model":…,…}: every key, in a fixed order, so that equal configurations give equal bytes. Reading it
  * back gives the same configuration. */
 void ego_train_config_write(const ego_train_config *config, ego_buf *out);
-/* The same without what may change between the pieces of one run (where files lie, how many checkpoints
- * are kept, how often): what has to agree for a run to be resumed. */
+/* The same without what may change between the pieces of one run (folders of videos, of the cache and of
+ * the run, how often and how many checkpoints are kept, memory traded for time): what has to agree for a
+ * run to be resumed. */
 void ego_train_config_write_binding(const ego_train_config *config, ego_buf *out);
 
 #endif
