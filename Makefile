@@ -79,7 +79,7 @@ MPI_OBJ    := $(BUILD)/libcore/train/dist-mpi.o
 MPI_CFLAGS := -DEGO_MPI $(shell pkg-config --cflags $(MPI))
 MPI_LIBS   := $(shell pkg-config --libs $(MPI))
 endif
-MPI_USERS := $(BUILD)/bin/ego-train $(BUILD)/tests/unit/test_dist
+MPI_USERS := $(BUILD)/bin/ego-train $(BUILD)/tests/unit/test_dist $(BUILD)/tests/unit/test_step
 
 LIB_OBJ   := $(LIB_SRC:%.c=$(BUILD)/%.o) $(KERNEL_OBJ)
 CLI_OBJ   := $(BUILD)/tools/cli.o $(BUILD)/tools/engine.o
@@ -167,7 +167,7 @@ asan: deps-test
 	@EGO_SKIP_FULL_SIZE=1 ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 \
 	    $(MAKE) BUILD=build/asan SAN=address,undefined CFLAGS='-O1 -g' test-run
 # What runs threads: the pool, the operations on it, reading beside computing, search, and a tool.
-TSAN_TESTS := test_base test_ops test_model test_media_clips test_match test_train
+TSAN_TESTS := test_base test_ops test_model test_media_clips test_match test_train test_train_run
 tsan: deps-test
 	@$(MAKE) BUILD=build/tsan SAN=thread CFLAGS='-O1 -g' all $(TSAN_TESTS:%=build/tsan/tests/unit/%)
 	@EGO_BIN=build/tsan/bin EGO_BUILD=build/tsan EGO_TSAN=1 sh tests/run $(TSAN_TESTS:%=build/tsan/tests/unit/%) tests/cli/determinism.sh

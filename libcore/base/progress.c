@@ -43,7 +43,7 @@ void ego_meter_line(const ego_meter *m, int columns, ego_buf *line) {
     ego_buf_printf(line, "%s  %" PRIu64, m->what, m->done);
     if (m->total) {
         uint64_t left = m->done < m->total ? m->total - m->done : 0;
-        share -= (double)left / (double)m->total;
+        share = (double)(m->total - left) / (double)m->total;
         ego_buf_printf(line, "/%" PRIu64, m->total);
         ego_buf_printf(&tail, " %3d%%", (int)(share * 100));
         if (rate > 0) {

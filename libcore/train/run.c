@@ -386,6 +386,8 @@ static ego_err validate(running *r) {
     ego_err err = r->task->validate(r->task->context, r->at.epoch, last, &numbers, &score);
     if (err != EGO_OK && err != EGO_ECANCELLED) return err;
     EGO_TRY(ego_dist_any(r->options->dist, err == EGO_ECANCELLED, &cancelled));
+    ego_progress_start(r->options->progress,
+                       (uint64_t)r->at.step); /* it may have told of its own */
     if (cancelled) return ego_fail(EGO_ECANCELLED, "stopped while validating");
 
     bool best = isfinite(score) && !(score <= r->at.best);

@@ -67,12 +67,14 @@ typedef struct ego_run_losses {
 
 typedef struct ego_run_task {
     void *context;
-    /* Adds the gradients of step->t to those of the parameters, which are zero. */
+    /* Adds the gradients of step->t to those of the parameters, which are zero. EGO_ECANCELLED (one rank
+     * only): stopped before its end; the run saves what was before it and leaves. */
     ego_err (*step)(void *context, const ego_run_step *step, ego_run_losses *out);
     /* Makes them those of the global batch; NULL: nothing to do. */
     ego_err (*reduce)(void *context);
     /* After `epochs` whole epochs (`last`: the run is over). *score decides the best, higher is better; left
-     * alone (NaN): none. May be NULL. EGO_ECANCELLED, after a stop, leaves the validation to the resumed run. */
+     * alone (NaN): none. It may tell progress of its own after an ego_progress_start. May be NULL.
+     * EGO_ECANCELLED, after a stop, leaves the validation to the resumed run. */
     ego_err (*validate)(void *context, int64_t epochs, bool last, ego_run_numbers *out,
                         double *score);
     /* Text that must survive, and its return on every rank before the first resumed step. May be NULL. */
