@@ -34,10 +34,9 @@
 #include <stdint.h>
 
 enum {
-    EGO_BPE_LEARN_MAX_TOKEN = 128, /* bytes of a token */
-    EGO_BPE_LEARN_MAX_PIECES =
-        1 << 27,            /* bytes of all different pieces; takes about 40 times as much */
-    EGO_BPE_LEARN_LEAST = 2 /* least_count where it is not given */
+    EGO_BPE_LEARN_MAX_TOKEN = 128,      /* bytes of a token */
+    EGO_BPE_LEARN_MAX_PIECES = 1 << 27, /* bytes of all different pieces; 40 times that in memory */
+    EGO_BPE_LEARN_LEAST = 2             /* least_count where it is not given */
 };
 
 /* The different pieces of the texts so far, and how often each occurs. */
