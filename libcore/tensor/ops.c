@@ -30,7 +30,7 @@ ego_steps ego_steps_begin(const ego_ctx *cx) { return (ego_steps){.mark = ego_ct
 
 void ego_steps_next(ego_ctx *cx, ego_steps *steps) {
     int64_t step = steps->taken++;
-    if (cx->tape && !ego__tape_step(cx->tape, step)) return;
+    if (cx->tape && !ego__tape_step(cx, step)) return;
     if (step == 0) return;
     cx->current = !cx->current;
     ego_arena_rewind(&cx->arena[cx->current], steps->mark.arena[cx->current]);
@@ -128,8 +128,11 @@ ego_tensor *ego_linear(ego_ctx *cx, const ego_tensor *x, ego_param *w, ego_param
                        const ego_tensor *residual) {
     if (!present(cx, "linear", w) || (b && !present(cx, "linear", b))) return NULL;
     if (!linear_fits(x, w, b)) return misfit(cx, "linear", x, w->name, &w->value);
-    if (cx->tape && act == EGO_ACT_GELU) /* whose gradient needs what it was applied to */
-        return ego_activate(cx, ego_linear(cx, x, w, b, EGO_ACT_NONE, residual), act);
+    /* Gradients need what GELU was applied to, and what the others gave before anything was added. */
+    if (cx->tape && act != EGO_ACT_NONE && residual)
+        return ego_add(cx, ego_linear(cx, x, w, b, act, NULL), residual);
+    if (cx->tape && act == EGO_ACT_GELU)
+        return ego_activate(cx, ego_linear(cx, x, w, b, EGO_ACT_NONE, NULL), act);
     ego_tensor *out = with_columns(cx, x, w->value.shape[0]);
     if (out && residual && ego_tensor_count(residual) != ego_tensor_count(out))
         return misfit(cx, "linear residual", residual, w->name, out);

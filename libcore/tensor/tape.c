@@ -52,10 +52,13 @@ static void reuse(ego_tape *tape) {
 
 ego_tape *ego_tape_attach(ego_ctx *cx, ego_tape *tape) {
     ego_tape *before = cx->tape;
+    if (before && cx->err != EGO_OK) empty(before);
     cx->tape = tape;
-    if (tape && tape->n_calls == 0) reuse(tape);
+    if (tape && tape->n_spans == 0) reuse(tape);
     return before;
 }
+
+size_t ego_tape_peak(const ego_tape *tape) { return tape->records.peak + tape->kept.peak; }
 
 ego_arena *ego__tape_records(ego_tape *tape) { return &tape->records; }
 
@@ -75,9 +78,11 @@ static ego_err begin_span(ego_tape *tape, bool step) {
     return EGO_OK;
 }
 
-/* Where there is no room for another span nothing is forgotten. */
-bool ego__tape_step(ego_tape *tape, int64_t step) {
-    if (!tape->checkpoint || begin_span(tape, true) != EGO_OK) return false;
+bool ego__tape_step(ego_ctx *cx, int64_t step) {
+    ego_tape *tape = cx->tape;
+    if (!tape->checkpoint || cx->err != EGO_OK) return false;
+    ego_err err = begin_span(tape, true);
+    if (err != EGO_OK) return ego__ctx_fail(cx, err), false;
     if (step >= 2) tape->spans[tape->n_spans - 3].forgotten = true;
     return true;
 }
@@ -97,6 +102,8 @@ static bool crosses(const ego_tape *tape, const ego_tensor *x) {
 
 /* What one step hands to another must outlive it. */
 static ego_err keep(ego_tape *tape, ego_node *node) {
+    if (tape->spans[node->span].forgotten)
+        return ego_fail(EGO_EUNSUPPORTED, "a step of a chain reads what came before the step before it");
     size_t bytes = (size_t)ego_tensor_count(node->tensor) * sizeof(float);
     void *data = ego_arena_alloc(&tape->kept, bytes);
     if (!data) return no_memory();
@@ -127,10 +134,18 @@ ego_err ego__tape_record(ego_tape *tape, const ego_call *call) {
     return EGO_OK;
 }
 
+/* A leaf is kept from the start: its gradient is read after its span has passed. */
+static ego_err new_leaf(ego_tape *tape, ego_tensor *x) {
+    if (tape->n_spans == 0) EGO_TRY(begin_span(tape, false));
+    EGO_TRY(new_node(tape, x, true));
+    if (tape->spans[x->node->span].step) return keep(tape, x->node);
+    x->node->kept = true;
+    return EGO_OK;
+}
+
 ego_tensor *ego_tape_leaf(ego_ctx *cx, ego_tensor *x) {
     if (cx->err != EGO_OK || !x) return NULL;
-    ego_err err = cx->tape->n_spans ? EGO_OK : begin_span(cx->tape, false);
-    if (err == EGO_OK) err = new_node(cx->tape, x, true);
+    ego_err err = cx->tape ? new_leaf(cx->tape, x) : EGO_OK;
     return err == EGO_OK ? x : ego__ctx_fail(cx, err);
 }
 

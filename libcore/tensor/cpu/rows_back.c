@@ -14,9 +14,9 @@ static void add_to(float *to, int64_t n, const float *from) {
 }
 
 ego_err ego__cpu_layer_norm_back(ego_backend *backend, const ego_call *call) {
-    (void)backend;
     int64_t rows = ego_tensor_rows(call->out), columns = ego_tensor_columns(call->out);
-    const float *x = ego_f32(call->in[0]), *w = ego_f32(&call->param[0]->value), *dy = ego_grad(call->out);
+    const float *x = ego_f32(call->in[0]), *w, *dy = ego_grad(call->out);
+    EGO_TRY(ego__cpu_floats((ego__cpu *)backend, call->param[0], &w));
     float *dx = ego_grad(call->in[0]), *dw = grad_of(call->param[0]), *db = grad_of(call->param[1]);
     for (int64_t r = 0; r < rows; r++, x += columns, dy += columns) {
         double mean = 0, var = 0, sum = 0, dot = 0;
@@ -190,7 +190,7 @@ static void drop(const ego_dropout *d, int64_t rows, int64_t columns, const floa
         uint64_t stream = active ? ego_rng_stream(d->streams[r], d->site) : 0;
         for (int64_t j = r * columns, c = 0; c < columns; c++, j++) {
             bool out = active && ego_rng_unit(stream, (uint64_t)c) < (double)d->p;
-            float value = out ? 0 : from[j] * stays;
+            float value = from[j] * (out ? 0 : stays);
             to[j] = add ? to[j] + value : value;
         }
     }
