@@ -9,10 +9,6 @@
 
 enum { BLOCK = 4096 };
 
-static bool is_float(ego_dtype dtype) {
-    return dtype == EGO_F32 || dtype == EGO_F64 || dtype == EGO_F16 || dtype == EGO_BF16;
-}
-
 static size_t block_to_f32(const ego_tensor *t, int64_t from, int64_t count, float out[BLOCK]) {
     size_t n = (size_t)(count - from < BLOCK ? count - from : BLOCK);
     ego_to_f32((const char *)t->data + (size_t)from * ego_dtype_bytes(t->dtype), t->dtype, out, n);
@@ -90,7 +86,7 @@ const char *ego_weights_not_finite(const ego_weights *weights, int64_t *element)
     float block[BLOCK];
     for (size_t t = 0; t < ego_weights_count(weights); t++) {
         const ego_tensor *x = ego_weights_tensor(weights, t);
-        if (!is_float(x->dtype)) continue;
+        if (!ego_dtype_is_float(x->dtype)) continue;
         int64_t count = ego_tensor_count(x);
         for (int64_t i = 0; i < count; i += BLOCK) {
             size_t n = block_to_f32(x, i, count, block);

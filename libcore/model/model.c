@@ -3,7 +3,6 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "model/identity.h"
-#include "tensor/panel.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -51,26 +50,18 @@ static ego_err make_config(ego_model *m, const ego_model_options *options) {
 
 /* ---- binding --------------------------------------------------------------------------------------------- */
 
-static bool stored_as_panels(const ego_tensor *t, const ego_param_spec *spec) {
-    int64_t inputs = 1;
-    for (int d = 1; d < spec->ndim; d++) inputs *= spec->shape[d];
-    return t->dtype == EGO_F32 && t->ndim == 3 && t->shape[2] == EGO_PANEL &&
-           t->shape[0] == ego_panel_count(spec->shape[0]) && t->shape[1] == inputs;
-}
-
-static bool same_shape(const ego_tensor *t, const ego_param_spec *spec) {
-    return t->ndim == spec->ndim &&
-           memcmp(t->shape, spec->shape, (size_t)t->ndim * sizeof t->shape[0]) == 0;
-}
-
-static bool is_float(ego_dtype dtype) {
-    return dtype == EGO_F32 || dtype == EGO_F16 || dtype == EGO_BF16 || dtype == EGO_F64;
-}
-
 typedef struct binding {
     ego_model *model;
     bool panelled;
 } binding;
+
+/* A gate set by configuration: a constant of the parameter's own, whatever a file has. */
+static bool fix_gate(const ego_config *config, const ego_param_spec *spec) {
+    if (config->gate.learned || !strstr(spec->name, "alpha")) return false;
+    spec->param->constant[0] = config->gate.value;
+    spec->param->value.data = spec->param->constant;
+    return true;
+}
 
 /* Points a parameter at its tensor. A missing one stays empty until a path requires it. */
 static ego_err bind(void *context, const ego_param_spec *spec) {
@@ -82,15 +73,11 @@ static ego_err bind(void *context, const ego_param_spec *spec) {
         return ego_fail(EGO_ENOMEM, "out of memory");
     p->value = (ego_tensor){.dtype = EGO_F32, .ndim = spec->ndim};
     memcpy(p->value.shape, spec->shape, sizeof spec->shape);
-    if (!m->config.gate.learned && strstr(spec->name, "alpha")) {
-        p->constant[0] = m->config.gate.value;
-        p->value.data = p->constant;
-        return EGO_OK;
-    }
+    if (fix_gate(&m->config, spec)) return EGO_OK;
     const ego_tensor *t = ego_weights_find(m->weights, spec->name);
     if (!t) return EGO_OK;
-    p->panelled = b->panelled && spec->product && stored_as_panels(t, spec);
-    if (!p->panelled && (!same_shape(t, spec) || !is_float(t->dtype)))
+    p->panelled = b->panelled && ego_param_fits_panels(spec, t);
+    if (!p->panelled && !ego_param_fits(spec, t))
         return ego_fail(EGO_EMODEL, "%s: '%s': expected numbers of shape %s, found %s %s",
                         m->path, spec->name,
                         ego_shape_text(spec->shape, spec->ndim, want), ego_dtype_name(t->dtype),
@@ -233,12 +220,13 @@ static ego_err create(void *context, const ego_param_spec *spec) {
     p->value = (ego_tensor){.dtype = EGO_F32, .ndim = spec->ndim};
     memcpy(p->value.shape, spec->shape, sizeof spec->shape);
     int64_t n = ego_tensor_count(&p->value);
+    if (p->name && fix_gate(&c->model->config, spec)) return EGO_OK;
     float *out = p->value.data = ego_arena_alloc(&c->model->arena, (size_t)n * sizeof *out);
     if (!p->name || !out) return ego_fail(EGO_ENOMEM, "out of memory for '%s'", spec->name);
     golden_fill fill = {spec, ego_fnv1a(spec->name), out, n};
     if (c->start == EGO_START_GOLDEN)
         ego_parallel(c->pool, (size_t)((n + FILL_BLOCK - 1) / FILL_BLOCK), fill_golden, &fill);
-    else
+    else if (c->start == EGO_START_PAPER)
         ego_param_init(spec, c->seed, out);
     return EGO_OK;
 }

@@ -43,9 +43,9 @@ typedef struct ego_model {
  * `ego.config`, else from the tensors; a sidecar NAME.json beside NAME.pth, then options.config and then
  * the overrides have the last word. EGO_EMODEL lists what is missing of the paths in `needs`. */
 ego_err ego_model_open(const char *path, const ego_model_options *options, ego_model **model);
-/* A model in memory whose weights come from nothing: drawn from a seed as training starts them, or by the
- * rule of golden/README.md (seed unused). */
-typedef enum ego_start { EGO_START_PAPER, EGO_START_GOLDEN } ego_start;
+/* A model in memory whose weights come from nothing: drawn from a seed as training starts them, by the
+ * rule of golden/README.md (seed unused), or not set at all, which leaves them to the caller. */
+typedef enum ego_start { EGO_START_PAPER, EGO_START_GOLDEN, EGO_START_BLANK } ego_start;
 ego_err ego_model_create(const ego_config *config, ego_start start, uint64_t seed, ego_pool *pool,
                          ego_model **model);
 

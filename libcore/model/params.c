@@ -2,6 +2,7 @@
 
 #include "base/hash.h"
 #include "base/rng.h"
+#include "tensor/panel.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -233,6 +234,20 @@ ego_err ego_params_visit(const ego_config *config, ego_params *p, ego_param_visi
     w.needs = EGO_NEEDS_VTM;
     if (fusion) dense(&w, &p->match, "itm_score.fc", 2, 2 * config->dim);
     return w.err;
+}
+
+/* ---- stored tensors --------------------------------------------------------------------------------------- */
+
+bool ego_param_fits(const ego_param_spec *spec, const ego_tensor *t) {
+    return ego_dtype_is_float(t->dtype) && t->ndim == spec->ndim &&
+           memcmp(t->shape, spec->shape, (size_t)t->ndim * sizeof t->shape[0]) == 0;
+}
+
+bool ego_param_fits_panels(const ego_param_spec *spec, const ego_tensor *t) {
+    int64_t inputs = 1;
+    for (int d = 1; d < spec->ndim; d++) inputs *= spec->shape[d];
+    return spec->product && t->dtype == EGO_F32 && t->ndim == 3 && t->shape[2] == EGO_PANEL &&
+           t->shape[0] == ego_panel_count(spec->shape[0]) && t->shape[1] == inputs;
 }
 
 /* ---- values ------------------------------------------------------------------------------------------------ */

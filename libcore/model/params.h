@@ -98,6 +98,11 @@ typedef ego_err ego_param_visitor(void *context, const ego_param_spec *spec);
 ego_err ego_params_visit(const ego_config *config, ego_params *params, ego_param_visitor *visit,
                          void *context);
 
+/* Whether a stored tensor can be the parameter's value: float numbers of its shape; or that a linear weight
+ * laid out as panels (tensor/panel.h). */
+bool ego_param_fits(const ego_param_spec *spec, const ego_tensor *stored);
+bool ego_param_fits_panels(const ego_param_spec *spec, const ego_tensor *stored);
+
 /* The value of element i of a parameter under the rule of golden/README.md. */
 float ego_golden_weight(const ego_param_spec *spec, uint64_t stream, int64_t i);
 /* unit("name")[i] of golden/README.md: u in [-1, 1); stream = ego_fnv1a(name). */

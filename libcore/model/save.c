@@ -42,12 +42,8 @@ static ego_err add(saving *s, item it) {
     return EGO_OK;
 }
 
-static bool is_float(ego_dtype dtype) {
-    return dtype == EGO_F32 || dtype == EGO_F64 || dtype == EGO_F16 || dtype == EGO_BF16;
-}
-
 static ego_dtype stored_as(const ego_tensor *t, ego_dtype wanted) {
-    if (wanted == EGO_F32 || t->ndim < 2 || !is_float(t->dtype)) return t->dtype;
+    if (wanted == EGO_F32 || t->ndim < 2 || !ego_dtype_is_float(t->dtype)) return t->dtype;
     return wanted;
 }
 

@@ -16,6 +16,10 @@ static const struct {
 size_t ego_dtype_bytes(ego_dtype dtype) { return dtypes[dtype].bytes; }
 const char *ego_dtype_name(ego_dtype dtype) { return dtypes[dtype].name; }
 
+bool ego_dtype_is_float(ego_dtype dtype) {
+    return dtype == EGO_F32 || dtype == EGO_F16 || dtype == EGO_BF16 || dtype == EGO_F64;
+}
+
 bool ego_dtype_parse(const char *name, ego_dtype *dtype) {
     for (int i = 0; i < EGO_DTYPE_COUNT; i++)
         if (strcmp(name, dtypes[i].name) == 0) return *dtype = (ego_dtype)i, true;

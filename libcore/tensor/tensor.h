@@ -37,6 +37,7 @@ typedef enum ego_dtype {
 
 size_t ego_dtype_bytes(ego_dtype dtype);
 const char *ego_dtype_name(ego_dtype dtype);
+bool ego_dtype_is_float(ego_dtype dtype);
 bool ego_dtype_parse(const char *name, ego_dtype *dtype);
 
 enum { EGO_MAX_DIMS = 5 };
