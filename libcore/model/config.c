@@ -50,7 +50,7 @@ static int64_t *whole_value(const struct whole_key *key, ego_config *config) {
 }
 
 static ego_err wrong(const char *key, const char *expected, const ego_json *found) {
-    return ego_fail(EGO_EINPUT, "configuration: %s: expected %s, found %s", key, expected,
+    return ego_fail(EGO_EINPUT, "configuration: model%s%s: expected %s, found %s", *key ? "." : "", key, expected,
                     ego_json_kind(found));
 }
 
@@ -60,8 +60,8 @@ static ego_err read_fusion(const ego_json *value, ego_config *config) {
     if (strcmp(word, "backbone") == 0) return config->fusion = EGO_FUSION_BACKBONE, EGO_OK;
     if (strcmp(word, "none") == 0) return config->fusion = EGO_FUSION_NONE, EGO_OK;
     if (strcmp(word, "stacked") == 0 || strcmp(word, "film") == 0)
-        return ego_fail(EGO_EUNSUPPORTED, "configuration: fusion '%s' is not in this version", word);
-    return ego_fail(EGO_EINPUT, "configuration: fusion: expected backbone or none, found '%s'", word);
+        return ego_fail(EGO_EUNSUPPORTED, "configuration: model.fusion '%s' is not in this version", word);
+    return ego_fail(EGO_EINPUT, "configuration: model.fusion: expected backbone or none, found '%s'", word);
 }
 
 static ego_err read_gate(const ego_json *value, ego_config *config) {
@@ -76,7 +76,7 @@ static ego_err read_gate(const ego_json *value, ego_config *config) {
     if (strcmp(word, "zero") == 0) return config->gate = (ego_gate){false, 0}, EGO_OK;
     if (strcmp(word, "one") == 0) return config->gate = (ego_gate){false, 1}, EGO_OK;
     return ego_fail(EGO_EINPUT,
-                    "configuration: gate: expected learned, zero, one or a number, found '%s'", word);
+                    "configuration: model.gate: expected learned, zero, one or a number, found '%s'", word);
 }
 
 static ego_err read_projection(const ego_json *value, ego_config *config) {
@@ -99,11 +99,11 @@ static ego_err read_key(const char *key, const ego_json *value, ego_config *conf
     if (strcmp(key, "fusion") == 0) return read_fusion(value, config);
     if (strcmp(key, "gate") == 0) return read_gate(value, config);
     if (strcmp(key, "projection") == 0) return read_projection(value, config);
-    return ego_fail(EGO_EINPUT, "configuration: unknown key '%s' in model", key);
+    return ego_fail(EGO_EINPUT, "configuration: unknown key 'model.%s'", key);
 }
 
 ego_err ego_config_read(const ego_json *object, ego_config *config) {
-    if (!ego_json_is_object(object)) return wrong("model", "an object", object);
+    if (!ego_json_is_object(object)) return wrong("", "an object", object);
     for (const ego_json *x = ego_json_first(object); x; x = ego_json_next(x))
         EGO_TRY(read_key(ego_json_key(x), x, config));
     return EGO_OK;
@@ -143,7 +143,7 @@ ego_err ego_config_take(ego_config *config, const char *key, const ego_config *f
     if (strcmp(key, "fusion") == 0) return config->fusion = from->fusion, EGO_OK;
     if (strcmp(key, "gate") == 0) return config->gate = from->gate, EGO_OK;
     if (strcmp(key, "projection") != 0)
-        return ego_fail(EGO_EINPUT, "configuration: unknown key '%s' in model", key);
+        return ego_fail(EGO_EINPUT, "configuration: unknown key 'model.%s'", key);
     config->projections = from->projections;
     memcpy(config->projection, from->projection, sizeof config->projection);
     return EGO_OK;
@@ -176,25 +176,25 @@ ego_err ego_config_check(const ego_config *config) {
         ego_config copy = *config;
         int64_t value = *whole_value(key, &copy);
         if (value < key->least || value > key->most)
-            return ego_fail(EGO_EINPUT, "configuration: %s: expected %lld to %lld, found %lld",
+            return ego_fail(EGO_EINPUT, "configuration: model.%s: expected %lld to %lld, found %lld",
                             key->name, (long long)key->least, (long long)key->most,
                             (long long)value);
     }
     for (int64_t i = 0; i < config->projections; i++)
         if (config->projection[i] < 1 || config->projection[i] > 1 << 16)
-            return ego_fail(EGO_EINPUT, "configuration: projection: expected 1 to 65536, found %lld",
+            return ego_fail(EGO_EINPUT, "configuration: model.projection: expected 1 to 65536, found %lld",
                             (long long)config->projection[i]);
     if (config->dim % config->heads)
-        return ego_fail(EGO_EINPUT, "configuration: dim %lld does not divide by heads %lld",
+        return ego_fail(EGO_EINPUT, "configuration: model.dim %lld does not divide by heads %lld",
                         (long long)config->dim, (long long)config->heads);
     if (config->image_size % config->patch)
-        return ego_fail(EGO_EINPUT, "configuration: image_size %lld does not divide by patch %lld",
+        return ego_fail(EGO_EINPUT, "configuration: model.image_size %lld does not divide by patch %lld",
                         (long long)config->image_size, (long long)config->patch);
     if (config->fuse_layers > config->depth)
-        return ego_fail(EGO_EINPUT, "configuration: fuse_layers %lld is more than depth %lld",
+        return ego_fail(EGO_EINPUT, "configuration: model.fuse_layers %lld is more than depth %lld",
                         (long long)config->fuse_layers, (long long)config->depth);
     if (!isfinite(config->gate.value))
-        return ego_fail(EGO_EINPUT, "configuration: gate is not a finite number");
+        return ego_fail(EGO_EINPUT, "configuration: model.gate is not a finite number");
     return EGO_OK;
 }
 

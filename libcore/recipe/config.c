@@ -203,7 +203,38 @@ static ego_err read_single(const key *k, const ego_json *node, ego_train_config 
     return EGO_OK;
 }
 
-static ego_err check_range(const key *k, const ego_train_config *config);
+static ego_err check_number(const key *k, double value) {
+    if (value >= k->least && value <= k->most) return EGO_OK;
+    return ego_fail(EGO_EINPUT, "configuration: %s: expected %.15g to %.15g, found %.15g", k->name, k->least,
+                    k->most, value);
+}
+
+static ego_err check_range(const key *k, const ego_train_config *config) {
+    const void *value = value_of(k, config);
+    const double *numbers = value;
+    switch (k->kind) {
+    case COUNT:
+        if (*(const int64_t *)value == 0) break;
+        /* fall through */
+    case WHOLE: return check_number(k, (double)*(const int64_t *)value);
+    case NUMBER: return check_number(k, *numbers);
+    case SINGLE: return check_number(k, (double)*(const float *)value);
+    case PAIR: EGO_TRY(check_number(k, numbers[0])); return check_number(k, numbers[1]);
+    case TEXT:
+    case FLAG:
+    case WORD: break;
+    }
+    return EGO_OK;
+}
+
+static ego_err read_whole(const key *k, const ego_json *node, ego_train_config *config) {
+    int64_t number;
+    if (!ego_json_integer(node, &number))
+        return wrong(k->name, k->kind == COUNT ? "a whole number or null" : "a whole number", node);
+    EGO_TRY(check_number(k, (double)number)); /* a count of 0 is written null */
+    *(int64_t *)place(k, config) = number;
+    return EGO_OK;
+}
 
 static ego_err read_value(const key *k, const ego_json *node, ego_train_config *config) {
     ego_err err = EGO_OK;
@@ -221,10 +252,7 @@ static ego_err read_value(const key *k, const ego_json *node, ego_train_config *
     case COUNT:
         if (ego_json_is_null(node)) return *(int64_t *)place(k, config) = 0, EGO_OK;
         /* fall through */
-    case WHOLE:
-        if (!ego_json_integer(node, place(k, config)))
-            err = wrong(k->name, k->kind == COUNT ? "a whole number or null" : "a whole number", node);
-        break;
+    case WHOLE: err = read_whole(k, node, config); break;
     }
     if (err == EGO_OK) err = check_range(k, config);
     if (err == EGO_OK && strcmp(k->name, "data.sampling") == 0) config->sampling_given = true;
@@ -309,30 +337,6 @@ ego_err ego_train_config_override(ego_train_config *config, const char *word) {
 }
 
 /* ---- checking ------------------------------------------------------------------------------------------- */
-
-static ego_err check_number(const key *k, double value) {
-    if (value >= k->least && value <= k->most) return EGO_OK;
-    return ego_fail(EGO_EINPUT, "configuration: %s: expected %.15g to %.15g, found %.15g", k->name, k->least,
-                    k->most, value);
-}
-
-static ego_err check_range(const key *k, const ego_train_config *config) {
-    const void *value = value_of(k, config);
-    const double *numbers = value;
-    switch (k->kind) {
-    case COUNT:
-        if (*(const int64_t *)value == 0) break;
-        /* fall through */
-    case WHOLE: return check_number(k, (double)*(const int64_t *)value);
-    case NUMBER: return check_number(k, *numbers);
-    case SINGLE: return check_number(k, (double)*(const float *)value);
-    case PAIR: EGO_TRY(check_number(k, numbers[0])); return check_number(k, numbers[1]);
-    case TEXT:
-    case FLAG:
-    case WORD: break;
-    }
-    return EGO_OK;
-}
 
 static ego_err check_paths(const ego_train_config *c) {
     if (!c->data.annotations)
