@@ -62,12 +62,7 @@ static ego_err from_benchmark(const ego_mcq_question *in, const char *file, ques
     *q = (question){.type = in->type, .truth = (int64_t)in->answer};
     snprintf(q->label, sizeof q->label, "%s: question %s", file, in->id);
     ego_buf_json_string(&q->id, in->id, strlen(in->id));
-    if (in->count > EGO_MCQ_MAX_CHOICES || in->count < 2)
-        return ego_fail(EGO_EINPUT, "expected 2 to %d choices, found %zu", EGO_MCQ_MAX_CHOICES, in->count);
-    for (size_t k = 0; k < in->count; k++)
-        q->choices[k] = (ego_mcq_choice){in->choices[k].video, false, in->choices[k].start,
-                                         in->choices[k].end};
-    q->item = (ego_mcq_item){.text = in->query.text, .count = in->count};
+    EGO_TRY(ego_mcq_item_of(in, q->choices, &q->item));
     return ego_buf_err(&q->id);
 }
 

@@ -60,6 +60,16 @@ void ego_mcq_close(ego_mcq_session *s) {
     free(s);
 }
 
+ego_err ego_mcq_item_of(const ego_mcq_question *q, ego_mcq_choice *choices, ego_mcq_item *item) {
+    if (q->count > EGO_MCQ_MAX_CHOICES || q->count < 2)
+        return ego_fail(EGO_EINPUT, "expected 2 to %d choices, found %zu", EGO_MCQ_MAX_CHOICES, q->count);
+    for (size_t k = 0; k < q->count; k++)
+        choices[k] = (ego_mcq_choice){.video = q->choices[k].video, .start = q->choices[k].start,
+                                      .end = q->choices[k].end};
+    *item = (ego_mcq_item){.text = q->query.text, .choices = choices, .count = q->count};
+    return EGO_OK;
+}
+
 size_t ego_mcq_window(const ego_mcq_session *s, size_t choices) {
     const ego_config *c = &s->model->config;
     size_t state = (size_t)(ego_config_tokens(c, c->frames) * c->dim) * sizeof(float);

@@ -9,6 +9,7 @@
 
 #include "base/progress.h"
 #include "data/clips.h"
+#include "format/egomcq.h"
 #include "model/egovlp.h"
 
 enum { EGO_MCQ_DUAL = 1, EGO_MCQ_FUSED = 2, EGO_MCQ_ENSEMBLE = 4 }; /* which scores; ensemble needs both */
@@ -32,6 +33,9 @@ typedef struct ego_mcq_item {
     ego_err err;                         /* EGO_OK, or why there are none */
     char message[512];
 } ego_mcq_item;
+
+/* A question of the benchmark's file as an item; choices: room for EGO_MCQ_MAX_CHOICES, which the item borrows. */
+ego_err ego_mcq_item_of(const ego_mcq_question *question, ego_mcq_choice *choices, ego_mcq_item *item);
 
 typedef struct ego_mcq_options {
     unsigned scores;         /* EGO_MCQ_… bits */

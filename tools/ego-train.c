@@ -1,0 +1,89 @@
+/* ego-train: pre-training from a configuration. */
+#include "cli.h"
+
+#include "recipe/pretrain.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool resume;
+
+static const ego_option options[] = {
+    {.name = "resume", .type = EGO_OPTION_FLAG, .value = &resume, .help = "go on from the newest whole checkpoint, if there is one"},
+    {0}};
+
+static const ego_cli_tool tool = {
+    .name = "ego-train",
+    .usage = "pretrain CONFIG.json [--set KEY=VALUE]... [--resume]\n"
+             "pretrain CONFIG.json --dry-run",
+    .summary = "Trains EgoVLPv2 with EgoNCE, masked language modelling and video-text matching.\n"
+               "Writes log.jsonl and checkpoints to the configuration's run.out.",
+    .example = "ego-train pretrain weights/ego-small.json --resume\n"
+               "mpirun -n 4 ego-train pretrain big.json --set run.batch=8",
+    .options = options,
+    .uses = EGO_CLI_USES_WORK | EGO_CLI_USES_CONFIG | EGO_CLI_USES_PLAN};
+
+static void say(void *context, const char *message) { ego_cli_note(context, "%s", message); }
+
+/* CONFIG.json, then --config, then each --set; the last word wins. */
+static ego_err read_config(const ego_cli *cli, const char *path, ego_train_config *config) {
+    EGO_TRY(ego_train_config_new(config));
+    EGO_TRY(ego_train_config_read_file(path, config));
+    if (cli->config) EGO_TRY(ego_train_config_read_file(cli->config, config));
+    for (size_t i = 0; i < cli->set.n; i++) EGO_TRY(ego_train_config_override(config, cli->set.items[i]));
+    return ego_train_config_check(config);
+}
+
+static ego_err show_plan(const ego_pretrain_options *o) {
+    ego_pretrain_plan p;
+    EGO_TRY(ego_pretrain_measure(o, &p));
+    printf("{\"parameters\":%lld,\"rows\":%lld,\"steps\":%lld,\"steps_per_epoch\":%lld,\"samples_per_step\":%lld,"
+           "\"weights_bytes\":%zu,\"activation_bytes\":%zu,\"resident_bytes\":%zu,"
+           "\"seconds_per_step\":%.4g,\"hours\":%.3g}\n",
+           (long long)p.parameters, (long long)p.rows, (long long)p.steps, (long long)p.steps_per_epoch,
+           (long long)p.batch, p.weights_bytes, p.activation_bytes, p.resident_bytes, p.seconds,
+           p.seconds * (double)p.steps / 3600);
+    return EGO_OK;
+}
+
+static ego_err pretrain(ego_cli *cli, const char *path, ego_dist *dist) {
+    ego_train_config config = {0};
+    ego_pool *pool = NULL;
+    ego_progress progress = ego_cli_progress(cli);
+    ego_notice notice = {say, cli};
+    bool first = ego_dist_rank(dist) == 0;
+    ego_err err = read_config(cli, path, &config);
+    if (err == EGO_OK) err = ego_pool_new((unsigned)cli->threads, &pool);
+    if (err == EGO_OK) {
+        ego_pretrain_options o = {.config = &config,
+                                  .pool = pool,
+                                  .dist = dist,
+                                  .resume = resume,
+                                  .progress = first ? &progress : NULL,
+                                  .notice = first ? &notice : NULL};
+        err = cli->dry_run ? show_plan(&o) : ego_pretrain(&o);
+    }
+    ego_pool_free(pool);
+    ego_train_config_release(&config);
+    return err;
+}
+
+int main(int argc, char **argv) {
+    ego_cli cli;
+    ego_dist *dist = NULL;
+    ego_err err = ego_dist_start(&argc, &argv, &dist);
+    if (!ego_cli_begin(&cli, &tool, argc, argv)) {
+        ego_dist_end(dist);
+        return ego_cli_end(&cli);
+    }
+    if (err != EGO_OK)
+        ego_cli_fatal(&cli, err);
+    else if (cli.n_args != 2 || strcmp(cli.args[0], "pretrain") != 0)
+        ego_cli_usage(&cli, "expected: pretrain CONFIG.json");
+    else if ((err = pretrain(&cli, cli.args[1], dist)) != EGO_OK) {
+        ego_cli_fatal(&cli, err);
+        if (err != EGO_ECANCELLED) ego_dist_abort(dist, EGO_EXIT_FATAL); /* the others would wait for ever */
+    }
+    ego_dist_end(dist);
+    return ego_cli_end(&cli);
+}
