@@ -207,13 +207,17 @@ static ego_err check_depth(const making *m) {
     return EGO_OK;
 }
 
+/* What a checkpoint carries beside its parameters. */
+static bool is_baggage(const char *name) {
+    return starts(name, "tokenizer.") || starts(name, "optim.") ||
+           strcmp(name, "text_model.embeddings.position_ids") == 0;
+}
+
 static void count_left(making *m) {
     for (ego_origin o = EGO_ORIGIN_TEXT; o < EGO_ORIGINS; o++) {
         size_t count = m->files[o] ? ego_weights_count(m->files[o]) : 0, all = count;
-        for (size_t i = 0; o == EGO_ORIGIN_FROM && i < count; i++) {
-            const char *name = ego_weights_name(m->files[o], i);
-            all -= starts(name, "tokenizer.") || starts(name, "optim.");
-        }
+        for (size_t i = 0; o == EGO_ORIGIN_FROM && i < count; i++)
+            all -= is_baggage(ego_weights_name(m->files[o], i));
         m->initial->left[o] = all - m->initial->from[o];
     }
 }
