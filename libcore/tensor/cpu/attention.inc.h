@@ -79,6 +79,17 @@ static void pack_along(const float *x, row_list r, int64_t n, int64_t width, flo
     }
 }
 
+/* Dropout of the scores of queries [first, first + rows). */
+static void drop_scores(const ego__head *h, int64_t keys, float *scores, int64_t first,
+                        int64_t rows) {
+    const ego_segment *s = h->segment;
+    float *factor = scores + SCORE_ROWS * score_stride(keys);
+    for (int64_t i = 0; i < rows; i++, scores += score_stride(keys)) {
+        drop_factors(keys, h->drop, s->q0 + (first + i) * s->q_step, h->number * keys, factor);
+        multiply_row(keys, factor, scores);
+    }
+}
+
 /* Queries [first, first + rows) of the segment. */
 static void attend(const ego__head *h, int64_t keys, const float *key_panels,
                    const float *value_panels, float *scores, int64_t first, int64_t rows) {
@@ -86,7 +97,7 @@ static void attend(const ego__head *h, int64_t keys, const float *key_panels,
     int64_t stride = score_stride(keys), row = s->q0 + first * s->q_step;
     int64_t out_stride = s->q_step * h->out_stride;
     float *out = h->out + row * h->out_stride, scale = 1.0f / sqrtf((float)h->width);
-    float sums[SCORE_ROWS], *factor = scores + SCORE_ROWS * stride;
+    float sums[SCORE_ROWS];
     product(&(ego__product){.rows = rows,
                             .k = h->width,
                             .a = h->q + row * h->q_stride,
@@ -95,13 +106,9 @@ static void attend(const ego__head *h, int64_t keys, const float *key_panels,
                             .c = scores,
                             .c_stride = stride,
                             .last = stride});
-    for (int64_t i = 0; i < rows; i++) {
+    for (int64_t i = 0; i < rows; i++)
         sums[i] = exp_row(keys, scores + i * stride, scale, scores + i * stride, true);
-        if (dropping(h->drop)) {
-            drop_factors(keys, h->drop, row + i * s->q_step, h->number * keys, factor);
-            multiply_row(keys, factor, scores + i * stride);
-        }
-    }
+    if (dropping(h->drop)) drop_scores(h, keys, scores, first, rows);
     product(&(ego__product){.rows = rows,
                             .k = keys,
                             .a = scores,

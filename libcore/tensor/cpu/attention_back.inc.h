@@ -11,14 +11,13 @@
 
 #include "tensor/cpu/attention.inc.h"
 
-/* Floats of P, and of dS, that are at hand together: of the second cache, with the panels. */
-enum { BACK_FLOATS = 32768 };
+/* Floats of P, and of dS, that are at hand together: a frame's 196 queries and 197 keys, and room in the
+ * second cache for their panels. */
+enum { BACK_FLOATS = 49152 };
 
-/* Packing reads each row about this often as long as a row-by-row pass does. */
-enum { SMALL = 8 };
-
+/* Packing costs as much as a few pairs of a query and a key for each row. */
 static bool row_by_row(int64_t queries, int64_t keys) {
-    return queries * keys < SMALL * (queries + keys);
+    return queries * keys < 4 * (queries + keys);
 }
 
 /* Queries whose P is at hand together. */
