@@ -63,8 +63,8 @@ static void receive(ego_rows *rows, ego_clip *clip) {
     ego__row_job *job = (ego__row_job *)(uintptr_t)clip->tag;
     job->sample.read = clip;
     if (!clip->err && clip->substituted == rows->options.frames)
-        clip->err =
-            ego_fail(EGO_EINPUT, "no frame of [%g, %g) can be read", clip->start, clip->end);
+        clip->err = ego_fail(EGO_EINPUT, "%s: no frame of [%g, %g) can be read",
+                             rows->table.clips[job->sample.row].video, clip->start, clip->end);
     else if (clip->err)
         ego_fail(clip->err, "%s", clip->message ? clip->message : "");
     if (clip->err == EGO_ENOMEM || clip->err == EGO_ECANCELLED) {
