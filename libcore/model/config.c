@@ -50,8 +50,8 @@ static int64_t *whole_value(const struct whole_key *key, ego_config *config) {
 }
 
 static ego_err wrong(const char *key, const char *expected, const ego_json *found) {
-    return ego_fail(EGO_EINPUT, "configuration: model%s%s: expected %s, found %s", *key ? "." : "", key, expected,
-                    ego_json_kind(found));
+    return ego_fail(EGO_EINPUT, "configuration: model%s%s: expected %s, found %s",
+                    *key ? "." : "", key, expected, ego_json_kind(found));
 }
 
 static ego_err read_fusion(const ego_json *value, ego_config *config) {

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- the keys ------------------------------------------------------------------------------------------- */
+/* ---- the keys -------------------------------------------------------------------------------- */
 
 typedef enum kind {
     TEXT,   /* const char *; null is NULL */
@@ -38,7 +38,8 @@ static const char *const schedule_words[] = {"cosine", "linear", "constant", NUL
 #define LOOSE true
 #define BIG 9007199254740991.0 /* 2^53 − 1: JSON's numbers are doubles */
 
-/* In the order in which they are written; those of one object stand together, "model" before them all. */
+/* In the order in which they are written; those of one object stand together, "model" before them
+ * all. */
 static const key keys[] = {
     {"init.text", TEXT, BIND, AT(init.text), 0, 0, NULL},
     {"init.video", TEXT, BIND, AT(init.video), 0, 0, NULL},
@@ -88,8 +89,10 @@ enum { KEYS = sizeof keys / sizeof keys[0] };
 
 _Static_assert(offsetof(ego_adamw, beta2) == offsetof(ego_adamw, beta1) + sizeof(double),
                "optim.betas are read as a pair");
-_Static_assert(sizeof(ego_time_start) == sizeof(unsigned) && sizeof(ego_sampling) == sizeof(unsigned) &&
-                   sizeof(ego_positives) == sizeof(unsigned) && sizeof(ego_schedule_kind) == sizeof(unsigned),
+_Static_assert(sizeof(ego_time_start) == sizeof(unsigned) &&
+                   sizeof(ego_sampling) == sizeof(unsigned) &&
+                   sizeof(ego_positives) == sizeof(unsigned) &&
+                   sizeof(ego_schedule_kind) == sizeof(unsigned),
                "words are kept as unsigned numbers");
 
 static void *place(const key *k, ego_train_config *config) { return (char *)config + k->offset; }
@@ -111,7 +114,7 @@ static bool is_section(const char *name) {
     return false;
 }
 
-/* ---- defaults ------------------------------------------------------------------------------------------- */
+/* ---- defaults -------------------------------------------------------------------------------- */
 
 /* What follows from other keys. */
 static void settle(ego_train_config *c) {
@@ -124,7 +127,11 @@ static void settle(ego_train_config *c) {
 ego_err ego_train_config_new(ego_train_config *config) {
     *config = (ego_train_config){
         .model = ego_config_default(),
-        .data = {.validate_questions = 200, .augment = true, .flip = true, .moments = 4, .max_tokens = 15},
+        .data = {.validate_questions = 200,
+                 .augment = true,
+                 .flip = true,
+                 .moments = 4,
+                 .max_tokens = 15},
         .objectives = {.egonce = 1,
                        .mlm = 1,
                        .vtm = 2,
@@ -134,7 +141,12 @@ ego_err ego_train_config_new(ego_train_config *config) {
                        .dropout = 0.1f},
         .scene_seconds = 60,
         .optim = {.lr = 3e-5, .head = 4, .cross = 4, .adamw = ego_adamw_default(), .warmup = 0.1},
-        .run = {.epochs = 20, .batch = 32, .accumulate = 1, .checkpoint_layers = true, .keep = 3, .seed = 1}};
+        .run = {.epochs = 20,
+                .batch = 32,
+                .accumulate = 1,
+                .checkpoint_layers = true,
+                .keep = 3,
+                .seed = 1}};
     ego_arena_init(&config->texts, 1 << 12);
     settle(config);
     return EGO_OK;
@@ -145,7 +157,7 @@ void ego_train_config_release(ego_train_config *config) {
     *config = (ego_train_config){0};
 }
 
-/* ---- reading -------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static ego_err wrong(const char *name, const char *expected, const ego_json *found) {
     return ego_fail(EGO_EINPUT, "configuration: %s: expected %s, found %s", name, expected,
@@ -157,7 +169,9 @@ static ego_err read_text(const key *k, const ego_json *node, ego_train_config *c
     const char *found;
     if (ego_json_is_null(node)) return *text = NULL, EGO_OK;
     if (!ego_json_string(node, &found)) return wrong(k->name, "a path or null", node);
-    if (!*found) return ego_fail(EGO_EINPUT, "configuration: %s: expected a path or null, found \"\"", k->name);
+    if (!*found)
+        return ego_fail(EGO_EINPUT, "configuration: %s: expected a path or null, found \"\"",
+                        k->name);
     const char *kept = ego_arena_strdup(&config->texts, found);
     if (!kept) return ego_fail(EGO_ENOMEM, "out of memory for the configuration");
     *text = kept;
@@ -167,8 +181,8 @@ static ego_err read_text(const key *k, const ego_json *node, ego_train_config *c
 static ego_err read_pair(const key *k, const ego_json *node, ego_train_config *config) {
     double pair[2];
     const ego_json *first = ego_json_first(node), *second = first ? ego_json_next(first) : NULL;
-    if (!ego_json_is_array(node) || ego_json_count(node) != 2 || !ego_json_number(first, &pair[0]) ||
-        !ego_json_number(second, &pair[1]))
+    if (!ego_json_is_array(node) || ego_json_count(node) != 2 ||
+        !ego_json_number(first, &pair[0]) || !ego_json_number(second, &pair[1]))
         return wrong(k->name, "two numbers", node);
     memcpy(place(k, config), pair, sizeof pair);
     return EGO_OK;
@@ -193,7 +207,8 @@ static ego_err read_word(const key *k, const ego_json *node, ego_train_config *c
         memcpy(place(k, config), &i, sizeof i);
         return EGO_OK;
     }
-    return ego_fail(EGO_EINPUT, "configuration: %s: expected %s, found '%s'", k->name, expected, found);
+    return ego_fail(EGO_EINPUT, "configuration: %s: expected %s, found '%s'", k->name, expected,
+                    found);
 }
 
 static ego_err read_single(const key *k, const ego_json *node, ego_train_config *config) {
@@ -205,8 +220,8 @@ static ego_err read_single(const key *k, const ego_json *node, ego_train_config 
 
 static ego_err check_number(const key *k, double value) {
     if (value >= k->least && value <= k->most) return EGO_OK;
-    return ego_fail(EGO_EINPUT, "configuration: %s: expected %.15g to %.15g, found %.15g", k->name, k->least,
-                    k->most, value);
+    return ego_fail(EGO_EINPUT, "configuration: %s: expected %.15g to %.15g, found %.15g", k->name,
+                    k->least, k->most, value);
 }
 
 static ego_err check_range(const key *k, const ego_train_config *config) {
@@ -264,7 +279,8 @@ static ego_err note_model_key(ego_train_config *config, const char *name) {
         if (strcmp(config->model_keys[i], name) == 0) return EGO_OK;
     const char *kept = ego_arena_strdup(&config->texts, name);
     if (!kept) return ego_fail(EGO_ENOMEM, "out of memory for the configuration");
-    config->model_keys[config->n_model_keys++] = kept; /* the reader knows no more than EGO_CONFIG_KEYS */
+    /* There is room: ego_config_read takes no more than EGO_CONFIG_KEYS different ones. */
+    config->model_keys[config->n_model_keys++] = kept;
     return EGO_OK;
 }
 
@@ -294,7 +310,8 @@ static ego_err read_named(const char *name, const ego_json *node, ego_train_conf
 
 ego_err ego_train_config_read(const ego_json *object, ego_train_config *config) {
     if (!ego_json_is_object(object))
-        return ego_fail(EGO_EINPUT, "configuration: expected an object, found %s", ego_json_kind(object));
+        return ego_fail(EGO_EINPUT, "configuration: expected an object, found %s",
+                        ego_json_kind(object));
     for (const ego_json *x = ego_json_first(object); x; x = ego_json_next(x))
         EGO_TRY(read_named(ego_json_key(x), x, config));
     settle(config);
@@ -336,31 +353,39 @@ ego_err ego_train_config_override(ego_train_config *config, const char *word) {
     return ego_train_config_set(config, name, value);
 }
 
-/* ---- checking ------------------------------------------------------------------------------------------- */
+/* ---- checking -------------------------------------------------------------------------------- */
 
 static ego_err check_paths(const ego_train_config *c) {
     if (!c->data.annotations)
-        return ego_fail(EGO_EINPUT, "configuration: data.annotations: expected a path, found nothing");
-    if (!c->run.out) return ego_fail(EGO_EINPUT, "configuration: run.out: expected a path, found nothing");
+        return ego_fail(EGO_EINPUT,
+                        "configuration: data.annotations: expected a path, found nothing");
+    if (!c->run.out)
+        return ego_fail(EGO_EINPUT, "configuration: run.out: expected a path, found nothing");
     if (c->init.from && (c->init.text || c->init.video))
-        return ego_fail(EGO_EINPUT, "configuration: init.from brings both encoders: leave init.%s out",
+        return ego_fail(EGO_EINPUT,
+                        "configuration: init.from brings both encoders: leave init.%s out",
                         c->init.text ? "text" : "video");
     if (c->init.text && !c->data.tokenizer)
-        return ego_fail(EGO_EINPUT, "configuration: data.tokenizer: expected the folder of the vocabulary "
-                                    "that init.text was trained with, found nothing");
+        return ego_fail(EGO_EINPUT,
+                        "configuration: data.tokenizer: expected the folder of the vocabulary "
+                        "that init.text was trained with, found nothing");
     return EGO_OK;
 }
 
 ego_err ego_train_config_check_model(const ego_train_config *c) {
     EGO_TRY(ego_config_check(&c->model));
     if (c->objectives.vtm > 0 && c->model.fusion == EGO_FUSION_NONE)
-        return ego_fail(EGO_EINPUT, "configuration: objectives.vtm: expected 0, for model.fusion is none, "
-                                    "found %.15g", c->objectives.vtm);
+        return ego_fail(EGO_EINPUT,
+                        "configuration: objectives.vtm: expected 0, for model.fusion is none, "
+                        "found %.15g",
+                        c->objectives.vtm);
     int64_t room = c->model.max_positions - 2; /* positions count from 2 */
     if (c->data.max_tokens > room)
-        return ego_fail(EGO_EINPUT, "configuration: data.max_tokens: expected at most %lld, for "
-                                    "model.max_positions is %lld, found %lld", (long long)room,
-                        (long long)c->model.max_positions, (long long)c->data.max_tokens);
+        return ego_fail(EGO_EINPUT,
+                        "configuration: data.max_tokens: expected at most %lld, for "
+                        "model.max_positions is %lld, found %lld",
+                        (long long)room, (long long)c->model.max_positions,
+                        (long long)c->data.max_tokens);
     return EGO_OK;
 }
 
@@ -373,7 +398,7 @@ ego_err ego_train_config_check(const ego_train_config *c) {
     return c->init.from ? EGO_OK : ego_train_config_check_model(c);
 }
 
-/* ---- writing -------------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static void write_text(const char *text, ego_buf *out) {
     if (text)
@@ -438,7 +463,9 @@ static void write_all(const ego_train_config *config, bool loose, ego_buf *out) 
     ego_buf_text(out, inside ? "}}" : "}");
 }
 
-void ego_train_config_write(const ego_train_config *config, ego_buf *out) { write_all(config, true, out); }
+void ego_train_config_write(const ego_train_config *config, ego_buf *out) {
+    write_all(config, true, out);
+}
 
 void ego_train_config_write_binding(const ego_train_config *config, ego_buf *out) {
     write_all(config, false, out);

@@ -1,9 +1,10 @@
 /* The configuration of pre-training: ego-train's JSON, read, checked and written.
  *
- * Every key is documented in ego-formats(5). What is not said has its default: the paper's settings. A
- * configuration owns its texts; those that the file leaves out or gives as null are NULL. Paths are used as
- * they stand, so relative ones start at the working directory, wherever the file lies. Errors name the key
- * with its path ("optim.lr"), what was expected and what was found.
+ * Every key is documented in ego-formats(5). What is not said has its default: the paper's
+ * settings. A configuration owns its texts; those that the file leaves out or gives as null are
+ * NULL. Paths are used as they stand, so relative ones start at the working directory, wherever
+ * the file lies. Errors name the key with its path ("optim.lr"), what was expected and what was
+ * found.
  *
  *     ego_train_config config;
  *     EGO_TRY(ego_train_config_new(&config));
@@ -30,10 +31,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* How attention over time starts. Published: queries, keys and values at zero behind an output of ones. It
- * starts as the identity, but queries and keys, each the other's gradient, stay at zero for ever, and all
- * values stay alike: what comes of it is one mean over the frames. Learnable: an output of zeros behind
- * N(0, 0.02), which starts as the identity, too. A file (init.from) has the last word. */
+/* How attention over time starts. Published: queries, keys and values at zero behind an output of
+ * ones. It starts as the identity, but queries and keys, each the other's gradient, stay at zero
+ * for ever, and all values stay alike: what comes of it is one mean over the frames. Learnable: an
+ * output of zeros behind N(0, 0.02), which starts as the identity, too. A file (init.from) has the
+ * last word. */
 typedef enum ego_time_start { EGO_TIME_PUBLISHED, EGO_TIME_LEARNABLE } ego_time_start;
 
 typedef struct ego_train_init {
@@ -55,7 +57,7 @@ typedef struct ego_train_data {
     int64_t moments;       /* instants offered a part when sampling by time; 0: any */
     ego_sampling sampling; /* EGO_SAMPLING_TIME or _REFERENCE */
     int64_t max_tokens;    /* special tokens included */
-    const char *tokenizer; /* folder of vocab.json and merges.txt; NULL: init.from's own, or bytes */
+    const char *tokenizer; /* folder of a vocabulary; NULL: init.from's own, or bytes */
 } ego_train_data;
 
 typedef struct ego_train_optim {
@@ -79,10 +81,10 @@ typedef struct ego_train_run {
 } ego_train_run;
 
 typedef struct ego_train_config {
-    ego_config model; /* with init.from, that of the file is laid under the keys given (recipe/initial.h) */
+    ego_config model; /* with init.from, only the keys given count (recipe/initial.h) */
     ego_train_init init;
     ego_train_data data;
-    ego_objectives objectives; /* all of it: weights, temperature, positives, negatives, dropout, quirks */
+    ego_objectives objectives; /* weights, temperature, positives, negatives, dropout, quirks */
     double scene_seconds;      /* "scene_negatives": a partner's bin; 0: no partners */
     ego_train_optim optim;
     ego_train_run run;
@@ -98,29 +100,29 @@ typedef struct ego_train_config {
 ego_err ego_train_config_new(ego_train_config *config);
 void ego_train_config_release(ego_train_config *config);
 
-/* Sets what the object's members say, on top of what `config` holds. An unknown key is an error. After a
- * failure `config` may hold some of them. */
+/* Sets what the object's members say, on top of what `config` holds. An unknown key is an error.
+ * After a failure `config` may hold some of them. */
 ego_err ego_train_config_read(const ego_json *object, ego_train_config *config);
 ego_err ego_train_config_read_file(const char *path, ego_train_config *config); /* "-": stdin */
-/* One value by its dotted key, as `--set KEY=VALUE` gives it: ("optim.lr", "1e-4"), ("model.depth", "6").
- * The value is JSON, or a text where it is none. */
+/* One value by its dotted key, as `--set KEY=VALUE` gives it: ("optim.lr", "1e-4"),
+ * ("model.depth", "6"). The value is JSON, or a text where it is none. */
 ego_err ego_train_config_set(ego_train_config *config, const char *key, const char *value);
 /* The same from one word, KEY=VALUE. */
 ego_err ego_train_config_override(ego_train_config *config, const char *word);
 
-/* EGO_EINPUT naming the first key whose value cannot be, what is missing, or what excludes one another.
- * Reading does not ask for this: a file may be completed by --set. */
+/* EGO_EINPUT naming the first key whose value cannot be, what is missing, or what excludes one
+ * another. Reading does not ask for this: a file may be completed by --set. */
 ego_err ego_train_config_check(const ego_train_config *config);
-/* The part of it that asks whether the model's shape is one and suits the rest: with init.from, which settles
- * the shape later, ego_train_config_check leaves it to ego_initialise. */
+/* The part of it that asks whether the model's shape is one and suits the rest: with init.from,
+ * which settles the shape later, ego_train_config_check leaves it to ego_initialise. */
 ego_err ego_train_config_check_model(const ego_train_config *config);
 
-/* Appends {"model":…,…}: every key, in a fixed order, so that equal configurations give equal bytes. Reading it
- * back gives the same configuration. */
+/* Appends {"model":…,…}: every key, in a fixed order, so that equal configurations give equal
+ * bytes. Reading it back gives the same configuration. */
 void ego_train_config_write(const ego_train_config *config, ego_buf *out);
-/* The same without what may change between the pieces of one run (folders of videos, of the cache and of
- * the run, how often and how many checkpoints are kept, memory traded for time): what has to agree for a
- * run to be resumed. */
+/* The same without what may change between the pieces of one run (folders of videos, of the cache
+ * and of the run, how often and how many checkpoints are kept, memory traded for time): what has
+ * to agree for a run to be resumed. */
 void ego_train_config_write_binding(const ego_train_config *config, ego_buf *out);
 
 #endif

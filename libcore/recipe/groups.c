@@ -7,8 +7,8 @@
 static const char *const head_parts[] = {"mlm_score", "itm_score", "txt_proj", "vid_proj", NULL};
 static const char *const cross_parts[] = {"cross_modal", "i2t", "t2i", NULL};
 static const char *const no_decay_parts[] = {
-    "bias",        "LayerNorm.bias", "LayerNorm.weight", "norm.bias",    "norm.weight",
-    "norm1.bias",  "norm1.weight",   "norm2.bias",       "norm2.weight", NULL};
+    "bias",       "LayerNorm.bias", "LayerNorm.weight", "norm.bias",    "norm.weight",
+    "norm1.bias", "norm1.weight",   "norm2.bias",       "norm2.weight", NULL};
 
 static bool has_any(const char *name, const char *const *parts) {
     for (size_t i = 0; parts[i]; i++)
@@ -44,7 +44,8 @@ static ego_err list_one(void *context, const ego_param_spec *spec) {
 
 ego_err ego_trained_list(const ego_model *model, double head, double cross, ego_trained **list,
                          size_t *count) {
-    listing l = {.scale = {[EGO_GROUP_BASE] = 1, [EGO_GROUP_HEAD] = head, [EGO_GROUP_CROSS] = cross}};
+    listing l = {
+        .scale = {[EGO_GROUP_BASE] = 1, [EGO_GROUP_HEAD] = head, [EGO_GROUP_CROSS] = cross}};
     EGO_TRY(ego_params_visit(&model->config, model->params, list_one, &l));
     if (l.count == 0) return ego_fail(EGO_EINPUT, "%s: no parameter has a gradient", model->path);
     l.list = calloc(l.count, sizeof *l.list);

@@ -1,5 +1,5 @@
-/* Which learning rate a parameter gets and whether it decays: the paper's six groups, told from the name
- * (spec/pretrain.md, Optimiser). */
+/* Which learning rate a parameter gets and whether it decays: the paper's six groups, told from
+ * the name (spec/pretrain.md, Optimiser). */
 #ifndef EGO_RECIPE_GROUPS_H
 #define EGO_RECIPE_GROUPS_H
 
@@ -14,13 +14,13 @@ typedef enum ego_group {
     EGO_GROUP_CROSS /* cross_modal, i2t, t2i: what text and video exchange */
 } ego_group;
 
-/* Substrings of the name decide. Those that stop decay miss norm3, norm_i2t_i, the gates, class tokens and
- * embeddings, as published: these decay. */
+/* Substrings of the name decide. Those that stop decay miss norm3, norm_i2t_i, the gates, class
+ * tokens and embeddings, as published: these decay. */
 ego_group ego_group_of(const char *name, bool *decay);
 
-/* Every parameter of a trainable model (model/trainable.h) in the checkpoint's order, with its factor of the
- * learning rate (head and cross, 1 for the rest). Names, values and gradients stay the model's; the list is the
- * caller's to free(). */
+/* Every parameter of a trainable model (model/trainable.h) in the checkpoint's order, with its
+ * factor of the learning rate (head and cross, 1 for the rest). Names, values and gradients stay
+ * the model's; the list is the caller's to free(). */
 ego_err ego_trained_list(const ego_model *model, double head, double cross, ego_trained **list,
                          size_t *count);
 

@@ -27,15 +27,18 @@ unsigned ego_objectives_need(const ego_train_config *config) {
     bool fusion = config->model.fusion != EGO_FUSION_NONE;
     unsigned needs = 0;
     if (o->egonce > 0 || (o->vtm > 0 && o->negatives.hard))
-        needs |= EGO_NEEDS_VIDEO | EGO_NEEDS_TEXT | EGO_NEEDS_VIDEO_PROJECTION | EGO_NEEDS_TEXT_PROJECTION;
+        needs |= EGO_NEEDS_VIDEO | EGO_NEEDS_TEXT | EGO_NEEDS_VIDEO_PROJECTION |
+                 EGO_NEEDS_TEXT_PROJECTION;
     if (o->mlm > 0) needs |= EGO_NEEDS_MLM | (fusion ? EGO_NEEDS_FUSED : EGO_NEEDS_TEXT);
     if (o->vtm > 0) needs |= EGO_NEEDS_VTM | EGO_NEEDS_FUSED;
     return needs;
 }
 
-/* ---- names ---------------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
-static bool starts(const char *text, const char *with) { return strncmp(text, with, strlen(with)) == 0; }
+static bool starts(const char *text, const char *with) {
+    return strncmp(text, with, strlen(with)) == 0;
+}
 
 static bool has_any(const char *name, const char *const *parts) {
     for (size_t i = 0; parts[i]; i++)
@@ -55,7 +58,8 @@ static bool expected_in(ego_origin origin, const char *name) {
     }
 }
 
-static const ego_tensor *find_behind(const ego_weights *file, const char *prefix, const char *name) {
+static const ego_tensor *find_behind(const ego_weights *file, const char *prefix,
+                                     const char *name) {
     char full[NAME_BYTES];
     int n = snprintf(full, sizeof full, "%s%s", prefix, name);
     return n < (int)sizeof full ? ego_weights_find(file, full) : NULL;
@@ -87,7 +91,7 @@ static const ego_tensor *find_in(const making *m, ego_origin origin, const char 
     }
 }
 
-/* ---- values --------------------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 /* The temporal embedding of another number of frames. */
 static ego_err resize(const ego_tensor *t, const ego_param_spec *spec) {
@@ -97,13 +101,15 @@ static ego_err resize(const ego_tensor *t, const ego_param_spec *spec) {
     float *rows = ego_arena_alloc(&scratch, n * sizeof *rows);
     if (rows) {
         ego_to_f32(t->data, t->dtype, rows, n);
-        ego_temporal_resize(rows, t->shape[1], spec->shape[1], spec->shape[2], spec->param->value.data);
+        ego_temporal_resize(rows, t->shape[1], spec->shape[1], spec->shape[2],
+                            spec->param->value.data);
     }
     ego_arena_release(&scratch);
     return rows ? EGO_OK : ego_fail(EGO_ENOMEM, "out of memory for '%s'", spec->name);
 }
 
-static ego_err copy(const making *m, ego_origin origin, const ego_tensor *t, const ego_param_spec *spec) {
+static ego_err copy(const making *m, ego_origin origin, const ego_tensor *t,
+                    const ego_param_spec *spec) {
     const ego_weights *file = m->files[origin];
     ego_param *p = spec->param;
     int64_t count = ego_tensor_count(&p->value), inputs = count / spec->shape[0];
@@ -116,14 +122,15 @@ static ego_err copy(const making *m, ego_origin origin, const ego_tensor *t, con
             ego_panel_unpack(t->data, spec->shape[0], inputs, p->value.data);
             return EGO_OK;
         }
-        if (p == &m->initial->model->params->video.temporal && ego_dtype_is_float(t->dtype) && t->ndim == 3 &&
-            t->shape[0] == 1 && t->shape[1] > 0 && t->shape[2] == spec->shape[2])
+        if (p == &m->initial->model->params->video.temporal && ego_dtype_is_float(t->dtype) &&
+            t->ndim == 3 && t->shape[0] == 1 && t->shape[1] > 0 && t->shape[2] == spec->shape[2])
             return resize(t, spec);
     }
     char want[EGO_SHAPE_TEXT], found[EGO_SHAPE_TEXT];
     return ego_fail(EGO_EMODEL, "%s: '%s': expected numbers of shape %s, found %s %s",
-                    ego_weights_path(file), spec->name, ego_shape_text(spec->shape, spec->ndim, want),
-                    ego_dtype_name(t->dtype), ego_shape_text(t->shape, t->ndim, found));
+                    ego_weights_path(file), spec->name,
+                    ego_shape_text(spec->shape, spec->ndim, want), ego_dtype_name(t->dtype),
+                    ego_shape_text(t->shape, t->ndim, found));
 }
 
 static void note_missing(making *m, ego_origin origin, const char *name) {
@@ -170,7 +177,7 @@ static void draw(void *context, size_t i, unsigned worker) {
     ego_param_init(spec, (uint64_t)m->config->run.seed, spec->param->value.data);
 }
 
-/* ---- files ---------------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 static ego_err open_files(making *m, ego_train_config *config) {
     const ego_train_init *init = &config->init;
@@ -222,7 +229,7 @@ static void count_left(making *m) {
     }
 }
 
-/* ---- the tokenizer -------------------------------------------------------------------------------------- */
+/* ---- the tokenizer --------------------------------------------------------------------------- */
 
 static ego_err keep_bytes(ego_initial *initial, const char *name, const void *bytes, size_t n) {
     void *kept = ego_arena_alloc(&initial->arena, n + 1);
@@ -233,7 +240,8 @@ static ego_err keep_bytes(ego_initial *initial, const char *name, const void *by
     return EGO_OK;
 }
 
-static ego_err keep_file(ego_initial *initial, const char *name, const char *directory, const char *file) {
+static ego_err keep_file(ego_initial *initial, const char *name, const char *directory,
+                         const char *file) {
     ego_buf path = {0}, bytes = {0};
     ego_err err;
     ego_buf_printf(&path, "%s/%s", directory, file);
@@ -267,7 +275,8 @@ static ego_err set_tokenizer(making *m) {
     const ego_tensor *v = &initial->tokenizer[0].tensor, *g = &initial->tokenizer[1].tensor;
     const char *where = directory ? directory : m->config->init.from;
     ego_bpe *bpe;
-    ego_err err = ego_bpe_from_memory(v->data, (size_t)v->shape[0], g->data, (size_t)g->shape[0], &bpe);
+    ego_err err =
+        ego_bpe_from_memory(v->data, (size_t)v->shape[0], g->data, (size_t)g->shape[0], &bpe);
     if (err != EGO_OK) return ego_fail_context(err, "%s", where);
     ego_bpe_free(model->bpe);
     model->bpe = bpe;
@@ -277,7 +286,7 @@ static ego_err set_tokenizer(making *m) {
     return EGO_OK;
 }
 
-/* ---- all together --------------------------------------------------------------------------------------- */
+/* ---- all together ---------------------------------------------------------------------------- */
 
 static ego_err count_one(void *context, const ego_param_spec *spec) {
     (void)spec;
@@ -302,7 +311,8 @@ static ego_err fill(making *m, ego_pool *pool) {
     if (m->missing_count)
         return ego_fail(EGO_EMODEL, "%s: %zu tensors are missing:%s%s",
                         ego_weights_path(m->files[m->lacking]), m->missing_count,
-                        m->missing.data ? m->missing.data : "", m->missing_count > LISTED ? " …" : "");
+                        m->missing.data ? m->missing.data : "",
+                        m->missing_count > LISTED ? " …" : "");
     ego_parallel(pool, m->starting_count, draw, m);
     count_left(m);
     return EGO_OK;

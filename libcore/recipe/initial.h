@@ -1,14 +1,14 @@
-/* The model that training starts with (spec/pretrain.md, Initialisation): from nothing, with encoders from
- * RoBERTa's and ViT's files, or from a checkpoint of this model.
+/* The model that training starts with (spec/pretrain.md, Initialisation): from nothing, with
+ * encoders from RoBERTa's and ViT's files, or from a checkpoint of this model.
  *
- * The result lives in memory and needs none of the files any more. A tensor that a file must have and lacks,
- * or has in another shape, is an error that names the file and the tensor.
+ * The result lives in memory and needs none of the files any more. A tensor that a file must have
+ * and lacks, or has in another shape, is an error that names the file and the tensor.
  *
- *   text    HuggingFace's names, with or without "roberta." before them, LayerNorm.gamma and .beta too;
- *           embeddings and layers are taken, the heads and the pooler left
+ *   text    HuggingFace's names, with or without "roberta." before them, LayerNorm.gamma and .beta
+ *           too; embeddings and layers are taken, the heads and the pooler left
  *   video   timm's names (jx_vit_base_p16_224): class token, positions, patches, blocks, norm
- *   from    any file that ego_model_open reads; what no objective in use needs may be missing; another number
- *           of frames than its temporal embedding has rows is resized
+ *   from    any file that ego_model_open reads; what no objective in use needs may be missing;
+ *           for another number of frames its temporal embedding is resized
  *
  * Any of them may be .safetensors or PyTorch's formats, in 16 or 32 bits.
  */
@@ -42,8 +42,8 @@ typedef struct ego_initial {
     ego_arena arena;
 } ego_initial;
 
-/* Reads or draws the model. config->model becomes its shape: with init.from that of the file, but for the keys
- * that were given. The seed is run.seed; the pool may be NULL. */
+/* Reads or draws the model. config->model becomes its shape: with init.from that of the file, but
+ * for the keys that were given. The seed is run.seed; the pool may be NULL. */
 ego_err ego_initialise(ego_train_config *config, ego_pool *pool, ego_initial *initial);
 void ego_initial_release(ego_initial *initial, ego_backend *backend); /* safe on {0} and twice */
 

@@ -1,5 +1,5 @@
-/* Learning-rate groups and decay: every parameter of the full-size model against a table that was written by
- * hand from what the parameters are, not from substrings. */
+/* Learning-rate groups and decay: every parameter of the full-size model against a table that was
+ * written by hand from what the parameters are, not from substrings. */
 #include "check.h"
 
 #include "model/trainable.h"
@@ -200,7 +200,8 @@ static void test_list(bool learned) {
     CHECK_OK(ego_model_create(&config, EGO_START_PAPER, 1, pool, &model));
     ego_trained *list;
     size_t count, gates = 0;
-    CHECK_ERR(EGO_EINPUT, ego_trained_list(model, 4, 3, &list, &count)); /* nothing is trainable yet */
+    /* Nothing is trainable yet. */
+    CHECK_ERR(EGO_EINPUT, ego_trained_list(model, 4, 3, &list, &count));
     CHECK_OK(ego_model_make_trainable(model, backend));
     CHECK_OK(ego_trained_list(model, 4, 3, &list, &count));
     ego_trained *at = list;

@@ -1,5 +1,5 @@
-/* The model that training starts with: drawn as the paper says, from files of RoBERTa's and ViT's making (small
- * ones, written here), and from checkpoints. */
+/* The model that training starts with: drawn as the paper says, from files of RoBERTa's and ViT's
+ * making (small ones, written here), and from checkpoints. */
 #include "check.h"
 
 #include "base/file.h"
@@ -22,7 +22,8 @@ static const char *in_folder(const char *name) {
 /* A small model by --set's words, from nothing. */
 static void start(ego_train_config *c) {
     static const char small[] =
-        "model={\"dim\":8,\"heads\":2,\"depth\":2,\"mlp_ratio\":2,\"patch\":8,\"image_size\":16,\"frames\":2,"
+        "model={\"dim\":8,\"heads\":2,\"depth\":2,\"mlp_ratio\":2,\"patch\":8,\"image_size\":16,"
+        "\"frames\":2,"
         "\"vocab\":2000,\"max_positions\":20,\"fuse_layers\":1,\"projection\":[6,5,4]}";
     CHECK_OK(ego_train_config_new(c));
     CHECK_OK(ego_train_config_override(c, small));
@@ -37,7 +38,7 @@ static void set(ego_train_config *c, const char *key, const char *value) {
 
 static bool has(const char *name, const char *part) { return strstr(name, part) != NULL; }
 
-/* ---- from nothing ----------------------------------------------------------------------------------------- */
+/* ---- from nothing ---------------------------------------------------------------------------- */
 
 typedef struct spread {
     double least, most, mean, deviation;
@@ -89,11 +90,13 @@ static ego_err check_start(void *context, const ego_param_spec *spec) {
     if (!isnan(constant))
         good = s.least == constant && s.most == constant;
     else if (bound > 0)
-        good = s.least >= -bound && s.most <= bound && s.deviation > 0.2 * bound && s.least < 0 && s.most > 0;
+        good = s.least >= -bound && s.most <= bound && s.deviation > 0.2 * bound && s.least < 0 &&
+               s.most > 0;
     else /* N(0, 0.02) of 8 numbers at least */
         good = fabs(s.mean) < 0.03 && s.deviation > 0.005 && s.deviation < 0.04 && s.most < 0.12;
     if (!CHECK(good))
-        fprintf(stderr, "    %s: %g to %g, mean %g, deviation %g\n", name, s.least, s.most, s.mean, s.deviation);
+        fprintf(stderr, "    %s: %g to %g, mean %g, deviation %g\n", name, s.least, s.most, s.mean,
+                s.deviation);
     return EGO_OK;
 }
 
@@ -141,10 +144,12 @@ static void test_nothing(void) {
         CHECK_OK(ego_params_visit(&config.model, initial.model->params, check_start, &flag));
         CHECK(initial.from[EGO_ORIGIN_START] == initial.count && initial.tokenizers == 0);
         CHECK(initial.model->random && initial.model->bpe && ego_bpe_is_bytes(initial.model->bpe));
-        /* The same as a model made elsewhere with the seed, whatever the threads; another with another. */
+        /* The same as a model made elsewhere with the seed, whatever the threads; another with
+         * another. */
         for (int other = 0; other < 2 && !learnable; other++) {
             ego_model *made;
-            CHECK_OK(ego_model_create(&config.model, EGO_START_PAPER, 7 + (uint64_t)other, NULL, &made));
+            CHECK_OK(
+                ego_model_create(&config.model, EGO_START_PAPER, 7 + (uint64_t)other, NULL, &made));
             comparison c = {.initial = &initial};
             CHECK_OK(ego_params_visit(&config.model, made->params, compare_one, &c));
             CHECK(c.same + c.other == initial.count);
@@ -157,7 +162,7 @@ static void test_nothing(void) {
     }
 }
 
-/* ---- files of other people's making ----------------------------------------------------------------------- */
+/* ---- files of other people's making ---------------------------------------------------------- */
 
 /* A donor's parameters under published names. */
 typedef struct fake {
@@ -243,10 +248,12 @@ static ego_err check_source(void *context, const ego_param_spec *donor) {
     if (s->text && strncmp(donor->name, "text_model.", 11) == 0 && !has(donor->name, "t2i"))
         want = EGO_ORIGIN_TEXT;
     if (s->video && strncmp(donor->name, "video_model.", 12) == 0 && !has(donor->name, "i2t") &&
-        !has(donor->name, "timeattn") && !has(donor->name, "norm3") && !has(donor->name, "temporal"))
+        !has(donor->name, "timeattn") && !has(donor->name, "norm3") &&
+        !has(donor->name, "temporal"))
         want = EGO_ORIGIN_VIDEO;
     bool good = s->initial->origins[i] == want && strcmp(s->initial->names[i], donor->name) == 0;
-    const float *a = got->value.data, *drawn = l.found->value.data, *given = donor->param->value.data;
+    const float *a = got->value.data, *drawn = l.found->value.data,
+                *given = donor->param->value.data;
     for (int64_t k = 0; k < ego_tensor_count(&got->value) && good; k++) {
         float stored = s->half ? ego_f16_to_f32(ego_f32_to_f16(given[k])) : given[k];
         good = a[k] == (want == EGO_ORIGIN_START ? drawn[k] : stored);
@@ -279,7 +286,8 @@ static void check_encoders(const ego_model *donor, const fake *text, const fake 
 }
 
 static void test_encoders(ego_model *donor) {
-    fake text = {.prefixed = true, .old_names = true, .half = true}, video = {.video = true, .half = true};
+    fake text = {.prefixed = true, .old_names = true, .half = true},
+         video = {.video = true, .half = true};
     make_fake(&text, donor);
     make_fake(&video, donor);
     write_fake(&text, "text");
@@ -296,9 +304,10 @@ static void test_encoders(ego_model *donor) {
     ego_arena_release(&video.arena);
 }
 
-/* ---- files that do not suit ------------------------------------------------------------------------------- */
+/* ---- files that do not suit ------------------------------------------------------------------ */
 
-static void refuse(const char *key, const char *path, const char *word, ego_err code, const char *message) {
+static void refuse(const char *key, const char *path, const char *word, ego_err code,
+                   const char *message) {
     ego_train_config config;
     ego_initial initial;
     start(&config);
@@ -336,7 +345,8 @@ static void test_faults(ego_model *donor) {
     *t = kept;
     write_fake(&text, "bad");
     refuse("init.text", path, "model.vocab=1999", EGO_EMODEL,
-           "'text_model.embeddings.word_embeddings.weight': expected numbers of shape [1999, 8], found F32 [2000, 8]");
+           "'text_model.embeddings.word_embeddings.weight': expected numbers of shape [1999, 8], "
+           "found F32 [2000, 8]");
     refuse("init.text", path, "model.depth=1", EGO_EMODEL, "has more layers than model.depth, 1");
     refuse("init.text", path, "model.depth=3", EGO_EMODEL, "16 tensors are missing");
     refuse("init.video", path, NULL, EGO_EMODEL, "tensors are missing: video_model.cls_token");
@@ -351,7 +361,7 @@ static void test_faults(ego_model *donor) {
     ego_arena_release(&video.arena);
 }
 
-/* ---- from a checkpoint ------------------------------------------------------------------------------------ */
+/* ---- from a checkpoint ----------------------------------------------------------------------- */
 
 static void check_same(const ego_initial *initial, ego_model *donor) {
     comparison c = {.initial = initial};
@@ -365,7 +375,8 @@ static ego_err from_file(const char *path, const char *const *words, ego_train_c
                          ego_initial *initial) {
     CHECK_OK(ego_train_config_new(config));
     set(config, "init.from", path);
-    for (size_t i = 0; words && words[i]; i++) CHECK_OK(ego_train_config_override(config, words[i]));
+    for (size_t i = 0; words && words[i]; i++)
+        CHECK_OK(ego_train_config_override(config, words[i]));
     return ego_initialise(config, pool, initial);
 }
 
@@ -401,7 +412,8 @@ static void test_from(ego_model *donor) {
     refuse("init.from", path, "model.depth=1", EGO_EMODEL, "has 2 layers, model.depth is 1");
     refuse("init.from", path, "model.image_size=24", EGO_EMODEL, "'video_model.pos_embed'");
     refuse("init.from", path, "model.fuse_layers=2", EGO_EMODEL, "alpha_t2i");
-    refuse("init.from", path, "data.max_tokens=19", EGO_EINPUT, "data.max_tokens: expected at most 18");
+    refuse("init.from", path, "data.max_tokens=19", EGO_EINPUT,
+           "data.max_tokens: expected at most 18");
 }
 
 /* What no objective asks for may be missing. */
@@ -413,19 +425,21 @@ static void test_from_partly(void) {
     set(&dual, "model.fusion", "none");
     ego_model *donor = new_donor(&dual.model);
     CHECK_OK(ego_model_save(donor, path, &(ego_save_options){.dtype = EGO_F32}));
-    static const char *const alone[] = {"model.fusion=backbone", "model.fuse_layers=1", "objectives.mlm=0",
-                                        "objectives.vtm=0", NULL};
+    static const char *const alone[] = {"model.fusion=backbone", "model.fuse_layers=1",
+                                        "objectives.mlm=0", "objectives.vtm=0", NULL};
     CHECK_OK(from_file(path, alone, &config, &initial));
-    CHECK(ego_objectives_need(&config) == (EGO_NEEDS_VIDEO | EGO_NEEDS_TEXT | EGO_NEEDS_VIDEO_PROJECTION |
-                                           EGO_NEEDS_TEXT_PROJECTION));
+    CHECK(ego_objectives_need(&config) == (EGO_NEEDS_VIDEO | EGO_NEEDS_TEXT |
+                                           EGO_NEEDS_VIDEO_PROJECTION | EGO_NEEDS_TEXT_PROJECTION));
     CHECK(initial.from[EGO_ORIGIN_START] > 20 && initial.left[EGO_ORIGIN_FROM] == 0);
     for (size_t i = 0; i < initial.count; i++)
-        CHECK(initial.origins[i] == EGO_ORIGIN_FROM || has(initial.names[i], "2") || has(initial.names[i], "cross") ||
-              has(initial.names[i], "itm_score") || strncmp(initial.names[i], "norm", 4) == 0 ||
+        CHECK(initial.origins[i] == EGO_ORIGIN_FROM || has(initial.names[i], "2") ||
+              has(initial.names[i], "cross") || has(initial.names[i], "itm_score") ||
+              strncmp(initial.names[i], "norm", 4) == 0 ||
               strcmp(initial.names[i], "cls_token") == 0);
     ego_initial_release(&initial, NULL);
     ego_train_config_release(&config);
-    refuse("init.from", path, "model.fusion=backbone", EGO_EMODEL, "tensors are missing: cls_token");
+    refuse("init.from", path, "model.fusion=backbone", EGO_EMODEL,
+           "tensors are missing: cls_token");
 
     CHECK_ERR(EGO_EINPUT, from_file(path, NULL, &config, &initial)); /* VTM without fusion */
     CHECK(has(ego_err_message(), "objectives.vtm"));

@@ -1,4 +1,5 @@
-/* The configuration of pre-training: defaults, what is read and written, and what wrong values are told. */
+/* The configuration of pre-training: defaults, what is read and written, and what wrong values are
+ * told. */
 #include "check.h"
 
 #include "base/file.h"
@@ -23,9 +24,10 @@ static char *written(const ego_train_config *config, bool binding) {
 }
 
 #define MODEL                                                                                      \
-    "\"model\":{\"dim\":768,\"heads\":12,\"depth\":12,\"mlp_ratio\":4,\"patch\":16,\"image_size\":224," \
-    "\"frames\":4,\"vocab\":50265,\"max_positions\":514,\"fuse_layers\":6,\"fusion\":\"backbone\","    \
-    "\"gate\":\"learned\",\"projection\":[4096,4096,4096]}"
+    "\"model\":{\"dim\":768,\"heads\":12,\"depth\":12,\"mlp_ratio\":4,\"patch\":16,"               \
+    "\"image_size\":224,\"frames\":4,\"vocab\":50265,\"max_positions\":514,"                       \
+    "\"fuse_layers\":6,\"fusion\":\"backbone\",\"gate\":\"learned\","                              \
+    "\"projection\":[4096,4096,4096]}"
 
 /* The paper's settings, spelt out once more. */
 static const char defaults[] =
@@ -33,12 +35,14 @@ static const char defaults[] =
     "\"data\":{\"annotations\":null,\"video_root\":null,\"validate\":null,\"validate_root\":null,"
     "\"validate_questions\":200,\"cache\":null,\"cache_bytes\":0,\"augment\":true,\"flip\":true,"
     "\"moments\":4,\"sampling\":\"time\",\"max_tokens\":15,\"tokenizer\":null},"
-    "\"objectives\":{\"egonce\":1,\"mlm\":1,\"vtm\":2},\"temperature\":0.05,\"positives\":\"noun_verb\","
+    "\"objectives\":{\"egonce\":1,\"mlm\":1,\"vtm\":2},\"temperature\":0.05,"
+    "\"positives\":\"noun_verb\","
     "\"hard_negatives\":true,\"scene_negatives\":60,\"dropout\":0.1,"
     "\"optim\":{\"lr\":3e-05,\"head\":4,\"cross\":4,\"betas\":[0.9,0.98],\"eps\":1e-08,"
     "\"weight_decay\":0.01,\"schedule\":\"cosine\",\"warmup\":0.1},"
     "\"run\":{\"out\":null,\"epochs\":20,\"steps\":null,\"batch\":32,\"accumulate\":1,"
-    "\"checkpoint_layers\":true,\"keep\":3,\"checkpoint_minutes\":0,\"seed\":1},\"reference_quirks\":false}";
+    "\"checkpoint_layers\":true,\"keep\":3,\"checkpoint_minutes\":0,\"seed\":1},"
+    "\"reference_quirks\":false}";
 
 /* Every key away from its default. */
 static const char everything[] =
@@ -47,9 +51,11 @@ static const char everything[] =
     "\"gate\":0.5,\"projection\":[96]},"
     "\"init\":{\"text\":\"t.bin\",\"video\":\"v.pth\",\"from\":\"f\",\"time\":\"learnable\"},"
     "\"data\":{\"annotations\":\"a.csv\",\"video_root\":\"videos \\u00e9\",\"validate\":\"m.json\","
-    "\"validate_root\":\"other\",\"validate_questions\":0,\"cache\":\"c\",\"cache_bytes\":1000000000000,"
+    "\"validate_root\":\"other\",\"validate_questions\":0,\"cache\":\"c\","
+    "\"cache_bytes\":1000000000000,"
     "\"augment\":false,\"flip\":false,\"moments\":0,\"sampling\":\"reference\",\"max_tokens\":20,"
-    "\"tokenizer\":\"dir\"},\"objectives\":{\"egonce\":0.5,\"mlm\":0,\"vtm\":3},\"temperature\":0.07,"
+    "\"tokenizer\":\"dir\"},\"objectives\":{\"egonce\":0.5,\"mlm\":0,\"vtm\":3},"
+    "\"temperature\":0.07,"
     "\"positives\":\"diagonal\",\"hard_negatives\":false,\"scene_negatives\":0,\"dropout\":0,"
     "\"optim\":{\"lr\":0.001,\"head\":1,\"cross\":2.5,\"betas\":[0.8,0.999],\"eps\":1e-06,"
     "\"weight_decay\":0,\"schedule\":\"linear\",\"warmup\":0},"
@@ -132,7 +138,8 @@ static void test_set(void) {
     CHECK(c.model.dim == 96 && !c.model.gate.learned && c.n_model_keys == 3);
     CHECK_OK(ego_train_config_override(&c, "optim={\"betas\":[0.5,0.75],\"warmup\":0}"));
     CHECK(c.optim.adamw.beta1 == 0.5 && c.optim.adamw.beta2 == 0.75 && c.optim.warmup == 0);
-    CHECK_OK(ego_train_config_override(&c, "run.out=12")); /* paths need no quotes, whatever they look like */
+    /* Paths need no quotes, whatever they look like. */
+    CHECK_OK(ego_train_config_override(&c, "run.out=12"));
     CHECK_STR(c.run.out, "12");
     CHECK_OK(ego_train_config_override(&c, "run.out=a=b"));
     CHECK_STR(c.run.out, "a=b");
@@ -145,7 +152,8 @@ static void test_set(void) {
     CHECK(c.run.steps == 0);
     /* The quirks take the reference's sampling along, unless one was asked for. */
     CHECK_OK(ego_train_config_override(&c, "reference_quirks=true"));
-    CHECK(c.data.sampling == EGO_SAMPLING_REFERENCE && c.objectives.negatives.crossed && c.objectives.mlm_nan);
+    CHECK(c.data.sampling == EGO_SAMPLING_REFERENCE && c.objectives.negatives.crossed &&
+          c.objectives.mlm_nan);
     CHECK_OK(ego_train_config_override(&c, "data.sampling=time"));
     CHECK(c.data.sampling == EGO_SAMPLING_TIME);
     CHECK_OK(ego_train_config_override(&c, "reference_quirks=false"));
@@ -167,7 +175,8 @@ static const struct {
     {"{\"model\":{\"dim\":\"wide\"}}", "model.dim: expected a whole number, found a string"},
     {"{\"model\":{\"dim\":1.5}}", "model.dim: expected a whole number, found a number"},
     {"{\"model\":3}", "model: expected an object, found a number"},
-    {"{\"model\":{\"fusion\":\"sideways\"}}", "model.fusion: expected backbone or none, found 'sideways'"},
+    {"{\"model\":{\"fusion\":\"sideways\"}}",
+     "model.fusion: expected backbone or none, found 'sideways'"},
     {"{\"optim\":3}", "optim: expected an object, found a number"},
     {"{\"run\":null}", "run: expected an object, found null"},
     {"{\"optim\":{\"lr\":\"fast\"}}", "optim.lr: expected a number, found a string"},
@@ -177,23 +186,29 @@ static const struct {
     {"{\"optim\":{\"betas\":[0.9]}}", "optim.betas: expected two numbers, found an array"},
     {"{\"optim\":{\"betas\":[]}}", "optim.betas: expected two numbers, found an array"},
     {"{\"optim\":{\"betas\":[0.9,0.9,0.9]}}", "optim.betas: expected two numbers"},
-    {"{\"optim\":{\"betas\":{\"a\":1,\"b\":2}}}", "optim.betas: expected two numbers, found an object"},
+    {"{\"optim\":{\"betas\":{\"a\":1,\"b\":2}}}",
+     "optim.betas: expected two numbers, found an object"},
     {"{\"optim\":{\"betas\":[0.9,1]}}", "optim.betas: expected 0 to 0.9999999, found 1"},
-    {"{\"optim\":{\"schedule\":\"step\"}}", "optim.schedule: expected cosine, linear or constant, found 'step'"},
-    {"{\"optim\":{\"schedule\":1}}", "optim.schedule: expected cosine, linear or constant, found a number"},
+    {"{\"optim\":{\"schedule\":\"step\"}}",
+     "optim.schedule: expected cosine, linear or constant, found 'step'"},
+    {"{\"optim\":{\"schedule\":1}}",
+     "optim.schedule: expected cosine, linear or constant, found a number"},
     {"{\"optim\":{\"warmup\":1.5}}", "optim.warmup: expected 0 to 1, found 1.5"},
-    {"{\"data\":{\"sampling\":\"epic\"}}", "data.sampling: expected time or reference, found 'epic'"},
+    {"{\"data\":{\"sampling\":\"epic\"}}",
+     "data.sampling: expected time or reference, found 'epic'"},
     {"{\"data\":{\"augment\":1}}", "data.augment: expected true or false, found a number"},
     {"{\"data\":{\"cache\":7}}", "data.cache: expected a path or null, found a number"},
     {"{\"data\":{\"cache\":\"\"}}", "data.cache: expected a path or null, found \"\""},
     {"{\"data\":{\"max_tokens\":2}}", "data.max_tokens: expected 3 to 1048576, found 2"},
     {"{\"data\":{\"moments\":-1}}", "data.moments: expected 0 to 1024, found -1"},
-    {"{\"data\":{\"cache_bytes\":1e300}}", "data.cache_bytes: expected a whole number, found a number"},
+    {"{\"data\":{\"cache_bytes\":1e300}}",
+     "data.cache_bytes: expected a whole number, found a number"},
     {"{\"objectives\":{\"mlm\":-0.5}}", "objectives.mlm: expected 0 to 1000000, found -0.5"},
     {"{\"objectives\":{\"mlm\":1e999}}", "objectives.mlm: expected 0 to 1000000, found inf"},
     {"{\"objectives\":[1,1,2]}", "objectives: expected an object, found an array"},
     {"{\"temperature\":0}", "temperature: expected 0.0001 to 100, found 0"},
-    {"{\"positives\":\"verbs\"}", "positives: expected noun_verb, noun, verb or diagonal, found 'verbs'"},
+    {"{\"positives\":\"verbs\"}",
+     "positives: expected noun_verb, noun, verb or diagonal, found 'verbs'"},
     {"{\"positives\":true}", "positives: expected noun_verb, noun, verb or diagonal, found true"},
     {"{\"hard_negatives\":\"yes\"}", "hard_negatives: expected true or false, found a string"},
     {"{\"scene_negatives\":-1}", "scene_negatives: expected 0 to 1000000000, found -1"},
@@ -213,7 +228,8 @@ static void test_faults(void) {
         CHECK_OK(ego_train_config_new(&c));
         CHECK_ERR(EGO_EINPUT, read_text(faults[i].text, &c));
         if (!CHECK(strstr(ego_err_message(), faults[i].message) != NULL))
-            fprintf(stderr, "    expected \"%s\", found \"%s\"\n", faults[i].message, ego_err_message());
+            fprintf(stderr, "    expected \"%s\", found \"%s\"\n", faults[i].message,
+                    ego_err_message());
         ego_train_config_release(&c);
     }
 }
@@ -247,7 +263,8 @@ static void test_checks(void) {
         } else {
             CHECK_ERR(EGO_EINPUT, ego_train_config_check(&c));
             if (!CHECK(strstr(ego_err_message(), checks[i].message) != NULL))
-                fprintf(stderr, "    expected \"%s\", found \"%s\"\n", checks[i].message, ego_err_message());
+                fprintf(stderr, "    expected \"%s\", found \"%s\"\n", checks[i].message,
+                        ego_err_message());
         }
         ego_train_config_release(&c);
     }
@@ -262,11 +279,17 @@ static void test_checks(void) {
 
 /* What a run must keep is in the binding text, what it may change is not. */
 static void test_binding(void) {
-    static const char *const loose[] = {"run.out=x", "run.keep=9", "run.checkpoint_minutes=5",
-                                        "run.checkpoint_layers=false", "data.video_root=x",
-                                        "data.validate_root=x", "data.cache=x", "data.cache_bytes=77"};
-    static const char *const bound[] = {"model.dim=96", "optim.lr=1", "data.annotations=x", "run.seed=2",
-                                        "run.batch=2", "run.steps=9", "dropout=0", "reference_quirks=true"};
+    static const char *const loose[] = {"run.out=x",
+                                        "run.keep=9",
+                                        "run.checkpoint_minutes=5",
+                                        "run.checkpoint_layers=false",
+                                        "data.video_root=x",
+                                        "data.validate_root=x",
+                                        "data.cache=x",
+                                        "data.cache_bytes=77"};
+    static const char *const bound[] = {
+        "model.dim=96", "optim.lr=1",  "data.annotations=x", "run.seed=2",
+        "run.batch=2",  "run.steps=9", "dropout=0",          "reference_quirks=true"};
     ego_train_config c;
     CHECK_OK(ego_train_config_new(&c));
     char *before = written(&c, true), *after;
@@ -282,7 +305,8 @@ static void test_binding(void) {
     for (size_t i = 0; i < sizeof bound / sizeof bound[0]; i++) {
         CHECK_OK(ego_train_config_override(&c, bound[i]));
         after = written(&c, true);
-        if (!CHECK(strcmp(after, before) != 0)) fprintf(stderr, "    %s changed nothing\n", bound[i]);
+        if (!CHECK(strcmp(after, before) != 0))
+            fprintf(stderr, "    %s changed nothing\n", bound[i]);
         free(before);
         before = after;
     }
