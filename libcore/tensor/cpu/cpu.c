@@ -42,6 +42,12 @@ ego_err ego__cpu_reserve(ego__cpu *cpu, int64_t floats) {
     return EGO_OK;
 }
 
+ego_err ego__cpu_reserve_shared(ego__cpu *cpu, int64_t floats, float **scratch) {
+    EGO_TRY(ego__cpu_reserve(cpu, floats / (int64_t)cpu->threads + 1));
+    *scratch = cpu->scratch;
+    return EGO_OK;
+}
+
 static void cpu_free(ego_backend *backend) {
     ego__cpu *cpu = (ego__cpu *)backend;
     free(cpu->scratch);

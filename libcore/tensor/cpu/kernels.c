@@ -3,6 +3,7 @@
 
 #include "tensor/cpu/attention.inc.h"
 #include "tensor/cpu/attention_back.inc.h"
+#include "tensor/cpu/outer.inc.h"
 #include "tensor/cpu/product.inc.h"
 #include "tensor/cpu/rows.inc.h"
 
@@ -19,6 +20,7 @@ const ego__kernels JOIN(ego__kernels_, EGO_ISA) = {
     .tile_rows = TILE_ROWS,
     .product_step = product_step,
     .product = product,
+    .outer = outer,
     .attention_scratch = attention_scratch,
     .attention = attention,
     .attention_back_scratch = attention_back_scratch,

@@ -10,22 +10,36 @@
 
 #include "tensor/ops.h"
 
-/* c = act(a · panels + bias) + residual for some rows and some columns.
- * a (rows, k), panels as in tensor/panel.h, c and residual of equal shape. Columns are counted from the
- * first panel on: [first, last) are computed, and c, bias and residual point to where column 0 would be. */
+/* c = act(a · b + bias) + residual for some rows and some columns.
+ * a (rows, k), b (k, columns), c and residual of equal shape. b is read in panels of 16 columns: those of
+ * tensor/panel.h, or a matrix as it stands. Columns are counted from the first panel on: [first, last) are
+ * computed, and c, bias and residual point to where column 0 would be. */
 typedef struct ego__product {
     int64_t rows, k;
     const float *a;
     int64_t a_stride; /* floats from row to row, here and below */
     bool a_across;    /* a is stored as (k, rows): a_stride floats from step to step */
     const float *panels;
+    int64_t plain; /* b is a matrix, its rows this many floats apart, with `last` columns; 0: packed */
     float *c;
+    bool add; /* to what c holds */
     int64_t c_stride, first, last;
     const float *bias;     /* or NULL */
     const float *residual; /* or NULL */
     int64_t residual_stride;
     ego_act act;
 } ego__product;
+
+/* Before the gradients of y = act(z) + residual, z = x Wᵀ + b; all of (rows, columns), their rows `stride`
+ * floats apart:  dresidual += dz;  dz *= act'(z);  db += column sums of dz. */
+typedef struct ego__outer {
+    int64_t rows, columns, stride;
+    ego_act act;      /* not GELU: its slope is not known from y */
+    const float *y;   /* act(z): read for an act that has no residual */
+    float *dz;        /* comes as dy */
+    float *dresidual; /* or NULL */
+    float *db;        /* or NULL */
+} ego__outer;
 
 /* One head of one segment, queries [q_first, q_first + q_count) of it. Pointers stand at row 0 and the
  * head's first column of q, k, v and out. */
@@ -53,6 +67,7 @@ typedef struct ego__kernels {
     int64_t tile_rows; /* of the register tile: multiples of it make the fastest blocks */
     int64_t (*product_step)(int64_t rows); /* columns computed together: where best to cut them */
     void (*product)(const ego__product *p);
+    void (*outer)(const ego__outer *o);
     int64_t (*attention_scratch)(int64_t keys, int64_t width);
     void (*attention)(const ego__head *h);
     int64_t (*attention_back_scratch)(int64_t queries, int64_t keys, int64_t width);

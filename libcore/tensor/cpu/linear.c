@@ -1,49 +1,6 @@
-/* y = act(x Wᵀ + b) + residual: the product cut into blocks for the pool. */
+/* Products: y = act(x Wᵀ + b) + residual, and x yᵀ of activations. */
 #include "tensor/cpu/cpu.h"
 #include "tensor/panel.h"
-
-/* Rows of a block stay in a core's second cache while the weight streams past; several blocks for each
- * thread even out what threads do. */
-enum { BLOCK_TILES = 12, BLOCKS_PER_THREAD = 8 };
-
-typedef struct linear {
-    const ego__cpu *cpu;
-    ego__product whole;
-    int64_t tiles, row_blocks, groups, column_blocks, step;
-} linear;
-
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-/* Rows are cut between tiles and columns between groups of panels, so that cuts cost nothing. */
-static void run_block(void *context, size_t i, unsigned worker) {
-    (void)worker;
-    const linear *l = context;
-    ego__product p = l->whole;
-    int64_t r = (int64_t)i / l->column_blocks, c = (int64_t)i % l->column_blocks;
-    int64_t row = r * l->tiles / l->row_blocks * p.rows / l->tiles;
-    int64_t end = (r + 1) * l->tiles / l->row_blocks * p.rows / l->tiles;
-    int64_t from = p.first / EGO_PANEL * EGO_PANEL;
-    int64_t first = from + c * l->groups / l->column_blocks * l->step;
-    int64_t last = from + (c + 1) * l->groups / l->column_blocks * l->step;
-    if (first > p.first) p.first = first;
-    if (last < p.last) p.last = last;
-    p.rows = end - row;
-    p.a += row * p.a_stride;
-    p.c += row * p.c_stride;
-    if (p.residual) p.residual += row * p.residual_stride;
-    l->cpu->kernels->product(&p);
-}
-
-static void split(linear *l) {
-    const ego__product *p = &l->whole;
-    int64_t wanted = l->cpu->threads == 1 ? 1 : (int64_t)l->cpu->threads * BLOCKS_PER_THREAD;
-    l->step = l->cpu->kernels->product_step(p->rows);
-    l->tiles = ceil_div(p->rows, l->cpu->kernels->tile_rows);
-    l->row_blocks = ceil_div(l->tiles, BLOCK_TILES);
-    l->groups = ceil_div(p->last - p->first / EGO_PANEL * EGO_PANEL, l->step);
-    l->column_blocks = ceil_div(wanted, l->row_blocks);
-    if (l->column_blocks > l->groups) l->column_blocks = l->groups;
-}
 
 ego_err ego__cpu_linear(ego_backend *backend, const ego_call *call) {
     ego__cpu *cpu = (ego__cpu *)backend;
@@ -54,22 +11,55 @@ ego_err ego__cpu_linear(ego_backend *backend, const ego_call *call) {
     if (b) EGO_TRY(ego__cpu_floats(cpu, b, &bias));
     int64_t first = call->as.linear.first, columns = ego_tensor_columns(call->out);
     int64_t inputs = ego_tensor_columns(x);
-    linear l = {.cpu = cpu,
-                .whole = {.rows = ego_tensor_rows(x),
-                          .k = inputs,
-                          .a = x->data,
-                          .a_stride = inputs,
-                          .panels = panels,
-                          .c = ego_f32(call->out) - first,
-                          .c_stride = columns,
-                          .first = first,
-                          .last = first + columns,
-                          .bias = bias,
-                          .residual = residual ? ego_f32(residual) - first : NULL,
-                          .residual_stride = columns,
-                          .act = call->as.linear.act}};
-    if (l.whole.rows == 0 || columns == 0) return EGO_OK;
-    split(&l);
-    ego_parallel(cpu->pool, (size_t)(l.row_blocks * l.column_blocks), run_block, &l);
+    ego__cpu_multiply(cpu,
+                      &(ego__product){.rows = ego_tensor_rows(x),
+                                      .k = inputs,
+                                      .a = x->data,
+                                      .a_stride = inputs,
+                                      .panels = panels,
+                                      .c = ego_f32(call->out) - first,
+                                      .c_stride = columns,
+                                      .first = first,
+                                      .last = first + columns,
+                                      .bias = bias,
+                                      .residual = residual ? ego_f32(residual) - first : NULL,
+                                      .residual_stride = columns,
+                                      .act = call->as.linear.act});
+    return EGO_OK;
+}
+
+enum { PANELS_AT_ONCE = 4 };
+
+typedef struct packing {
+    const ego_tensor *y;
+    float *panels;
+} packing;
+
+static void pack_some(void *context, size_t i, unsigned worker) {
+    (void)worker;
+    const packing *p = context;
+    int64_t rows = ego_tensor_rows(p->y), k = ego_tensor_columns(p->y);
+    int64_t first = (int64_t)i * PANELS_AT_ONCE, count = ego_panel_count(rows) - first;
+    ego_panel_pack(p->y->data, EGO_F32, rows, k, first,
+                   count < PANELS_AT_ONCE ? count : PANELS_AT_ONCE,
+                   p->panels + first * k * EGO_PANEL);
+}
+
+ego_err ego__cpu_product(ego_backend *backend, const ego_call *call) {
+    ego__cpu *cpu = (ego__cpu *)backend;
+    const ego_tensor *x = call->in[0], *y = call->in[1];
+    int64_t columns = ego_tensor_rows(y), k = ego_tensor_columns(x), panels = ego_panel_count(columns);
+    float *packed;
+    EGO_TRY(ego__cpu_reserve_shared(cpu, panels * EGO_PANEL * k, &packed));
+    ego_parallel(cpu->pool, (size_t)((panels + PANELS_AT_ONCE - 1) / PANELS_AT_ONCE), pack_some,
+                 &(packing){y, packed});
+    ego__cpu_multiply(cpu, &(ego__product){.rows = ego_tensor_rows(x),
+                                           .k = k,
+                                           .a = ego_f32(x),
+                                           .a_stride = k,
+                                           .panels = packed,
+                                           .c = ego_f32(call->out),
+                                           .c_stride = columns,
+                                           .last = columns});
     return EGO_OK;
 }

@@ -1,93 +1,76 @@
-/* Gradients of products: dx = dz W, dW = dzᵀ x, db = Σ_r dz, with dz = dy · act'(y). */
+/* Gradients of products: dx = dz W, dW = dzᵀ x, db = Σ_r dz, with dz = dy · act'(y). W, x and dz are read as
+ * they stand. */
 #include "tensor/cpu/cpu.h"
 #include "tensor/tape.h"
 
-/* act'(z) from y = act(z); GELU never gets here with a tape (ops.c). */
-static float slope(ego_act act, float y) {
-    switch (act) {
-    case EGO_ACT_RELU: return y > 0 ? 1 : 0;
-    case EGO_ACT_TANH: return 1 - y * y;
-    default: return 1;
-    }
+/* What a thread takes at once of what comes before the products. */
+enum { OUTER_COLUMNS = 64 };
+
+typedef struct outer {
+    const ego__cpu *cpu;
+    ego__outer whole;
+} outer;
+
+static void outer_some(void *context, size_t i, unsigned worker) {
+    (void)worker;
+    const outer *t = context;
+    ego__outer o = t->whole;
+    int64_t column = (int64_t)i * OUTER_COLUMNS, left = o.columns - column;
+    o.columns = left < OUTER_COLUMNS ? left : OUTER_COLUMNS;
+    o.y += column;
+    o.dz += column;
+    if (o.dresidual) o.dresidual += column;
+    if (o.db) o.db += column;
+    t->cpu->kernels->outer(&o);
 }
 
-typedef struct linear_back {
-    int64_t rows, inputs, outputs;
-    const float *x, *w, *dz;
-    float *dx, *dw, *db;
-} linear_back;
-
-static void input_row(void *context, size_t r, unsigned worker) {
-    (void)worker;
-    const linear_back *l = context;
-    const float *dz = l->dz + (int64_t)r * l->outputs;
-    float *dx = l->dx + (int64_t)r * l->inputs;
-    for (int64_t o = 0; o < l->outputs; o++)
-        for (int64_t i = 0; i < l->inputs; i++) dx[i] += dz[o] * l->w[o * l->inputs + i];
-}
-
-static void weight_row(void *context, size_t o, unsigned worker) {
-    (void)worker;
-    const linear_back *l = context;
-    for (int64_t r = 0; r < l->rows; r++) {
-        float dz = l->dz[r * l->outputs + (int64_t)o];
-        if (l->db) l->db[o] += dz;
-        for (int64_t i = 0; l->dw && i < l->inputs; i++)
-            l->dw[(int64_t)o * l->inputs + i] += dz * l->x[r * l->inputs + i];
-    }
+/* dx += dz b of dz (rows, k) and b (k, columns); across: of dz (k, rows), transposed. */
+static void add_product(ego__cpu *cpu, int64_t rows, int64_t k, int64_t columns, const float *dz,
+                        bool across, const float *b, float *dx) {
+    if (k == 0 || !dx) return;
+    ego__cpu_multiply(cpu, &(ego__product){.rows = rows,
+                                           .k = k,
+                                           .a = dz,
+                                           .a_stride = across ? rows : k,
+                                           .a_across = across,
+                                           .panels = b,
+                                           .plain = columns,
+                                           .c = dx,
+                                           .add = true,
+                                           .c_stride = columns,
+                                           .last = columns});
 }
 
 ego_err ego__cpu_linear_back(ego_backend *backend, const ego_call *call) {
     ego__cpu *cpu = (ego__cpu *)backend;
-    ego_param *w = call->param[0], *b = call->param[1];
-    int64_t first = call->as.linear.first, n = ego_tensor_count(call->out);
-    const float *y = ego_f32(call->out);
-    float *dz = ego_grad(call->out), *residual = ego_grad(call->in[1]);
-    linear_back l = {.rows = ego_tensor_rows(call->out),
-                     .inputs = ego_tensor_columns(call->in[0]),
-                     .outputs = ego_tensor_columns(call->out),
-                     .x = ego_f32(call->in[0]),
-                     .dz = dz,
-                     .dx = ego_grad(call->in[0])};
-    l.w = ego_f32(&w->value) + first * l.inputs;
-    if (w->grad) l.dw = w->grad + first * l.inputs;
-    if (b && b->grad) l.db = b->grad + first;
-    for (int64_t i = 0; i < n; i++) {
-        if (residual) residual[i] += dz[i];
-        dz[i] *= slope(call->as.linear.act, y[i]);
-    }
-    if (l.dx) ego_parallel(cpu->pool, (size_t)l.rows, input_row, &l);
-    if (l.dw || l.db) ego_parallel(cpu->pool, (size_t)l.outputs, weight_row, &l);
-    return EGO_OK;
-}
-
-/* ---- product of activations --------------------------------------------------------------------------- */
-
-ego_err ego__cpu_product(ego_backend *backend, const ego_call *call) {
-    (void)backend;
-    const float *x = ego_f32(call->in[0]), *y = ego_f32(call->in[1]);
-    int64_t rows = ego_tensor_rows(call->in[0]), columns = ego_tensor_rows(call->in[1]);
-    int64_t k = ego_tensor_columns(call->in[0]);
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t c = 0; c < columns; c++) {
-            double sum = 0;
-            for (int64_t i = 0; i < k; i++) sum += (double)x[r * k + i] * y[c * k + i];
-            ego_f32(call->out)[r * columns + c] = (float)sum;
-        }
+    const ego_param *w = call->param[0], *b = call->param[1];
+    int64_t rows = ego_tensor_rows(call->out), outputs = ego_tensor_columns(call->out);
+    int64_t inputs = ego_tensor_columns(call->in[0]), first = call->as.linear.first;
+    outer o = {cpu,
+               {.rows = rows,
+                .columns = outputs,
+                .stride = outputs,
+                .act = call->as.linear.act,
+                .y = ego_f32(call->out),
+                .dz = ego_grad(call->out),
+                .dresidual = ego_grad(call->in[1]),
+                .db = b && b->grad ? b->grad + first : NULL}};
+    if (o.whole.act != EGO_ACT_NONE || o.whole.dresidual || o.whole.db)
+        ego_parallel(cpu->pool, (size_t)((outputs + OUTER_COLUMNS - 1) / OUTER_COLUMNS), outer_some, &o);
+    const float *dz = o.whole.dz;
+    add_product(cpu, rows, outputs, inputs, dz, false, ego_f32(&w->value) + first * inputs,
+                ego_grad(call->in[0]));
+    add_product(cpu, outputs, rows, inputs, dz, true, ego_f32(call->in[0]),
+                w->grad ? w->grad + first * inputs : NULL);
     return EGO_OK;
 }
 
 ego_err ego__cpu_product_back(ego_backend *backend, const ego_call *call) {
-    (void)backend;
-    const float *x = ego_f32(call->in[0]), *y = ego_f32(call->in[1]), *dz = ego_grad(call->out);
-    float *dx = ego_grad(call->in[0]), *dy = ego_grad(call->in[1]);
-    int64_t rows = ego_tensor_rows(call->in[0]), columns = ego_tensor_rows(call->in[1]);
-    int64_t k = ego_tensor_columns(call->in[0]);
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t c = 0; c < columns; c++)
-            for (int64_t i = 0; i < k; i++) {
-                if (dx) dx[r * k + i] += dz[r * columns + c] * y[c * k + i];
-                if (dy) dy[c * k + i] += dz[r * columns + c] * x[r * k + i];
-            }
+    ego__cpu *cpu = (ego__cpu *)backend;
+    const ego_tensor *x = call->in[0], *y = call->in[1];
+    const float *dz = ego_grad(call->out);
+    int64_t rows = ego_tensor_rows(x), columns = ego_tensor_rows(y), k = ego_tensor_columns(x);
+    add_product(cpu, rows, columns, k, dz, false, ego_f32(y), ego_grad(x));
+    add_product(cpu, columns, rows, k, dz, true, ego_f32(x), ego_grad(y));
     return EGO_OK;
 }

@@ -34,19 +34,30 @@ enum { TILE_ROWS = 3 };
 #define TILES(X) X(1, 1) X(2, 1) X(3, 1)
 #endif
 
-/* c (+)= a · panels, m rows and np panels of c; k steps. panel_stride: floats from panel to panel. What
- * stands at `soon` and every soon_step floats behind is fetched, one place a step: the panels wanted next
- * stream in from memory meanwhile. */
-typedef void tile_fn(int64_t k, const float *a, int64_t a_stride, const float *panels,
-                     int64_t panel_stride, float *c, int64_t c_stride, bool add, const float *soon, int64_t soon_step);
+/* Where a tile reads: row i of a, column j of panel p, and step s of k stand at
+ *     a[i · a_stride + s · a_step],   b[p · panel + s · step + j].
+ * What stands at `soon` and every soon_step floats behind is fetched, one place a step: what is wanted next
+ * streams in from memory meanwhile. */
+typedef struct operands {
+    const float *a;
+    int64_t a_stride, a_step;
+    const float *b;
+    int64_t panel, step;
+    const float *soon;
+    int64_t soon_step;
+} operands;
 
-/* Element s of row i of a stands at i * a_stride + s * a_step. */
-INLINE void tile(const int m, const int np, int64_t k, const float *a, int64_t a_stride,
-                 int64_t a_step, const float *panels, int64_t panel_stride, float *c,
-                 int64_t c_stride, bool add, const float *soon, int64_t soon_step) {
+/* c (+)= a · b, m rows and np panels of c; k steps. */
+typedef void tile_fn(int64_t k, const operands *o, float *c, int64_t c_stride, bool add);
+
+INLINE void tile(const int m, const int np, int64_t k, const operands *o, float *c,
+                 int64_t c_stride, bool add) {
     enum { VECS = PANELS_MAX * PANEL_VECS };
     vec sum[TILE_ROWS][VECS];
     const int nv = np * PANEL_VECS;
+    const float *a = o->a, *panels = o->b, *soon = o->soon;
+    const int64_t a_stride = o->a_stride, a_step = o->a_step, panel = o->panel, step = o->step,
+                  soon_step = o->soon_step;
 #pragma GCC unroll 16
     for (int i = 0; i < m; i++)
 #pragma GCC unroll 16
@@ -55,15 +66,17 @@ INLINE void tile(const int m, const int np, int64_t k, const float *a, int64_t a
         vec b[VECS];
 #pragma GCC unroll 16
         for (int j = 0; j < nv; j++)
-            b[j] = load(panels + j / PANEL_VECS * panel_stride + s * EGO_PANEL +
-                        j % PANEL_VECS * LANES);
-        __builtin_prefetch(soon + s * soon_step, 0, 2);
+            b[j] = load(panels + j / PANEL_VECS * panel + j % PANEL_VECS * LANES);
+        __builtin_prefetch(soon, 0, 2);
 #pragma GCC unroll 16
         for (int i = 0; i < m; i++) {
-            vec x = splat(a[i * a_stride + s * a_step]);
+            vec x = splat(a[i * a_stride]);
 #pragma GCC unroll 16
             for (int j = 0; j < nv; j++) sum[i][j] += x * b[j];
         }
+        a += a_step;
+        panels += step;
+        soon += soon_step;
     }
 #pragma GCC unroll 16
     for (int i = 0; i < m; i++)
@@ -75,22 +88,13 @@ INLINE void tile(const int m, const int np, int64_t k, const float *a, int64_t a
 }
 
 #define TILE_FUNCTION(m, np)                                                                       \
-    static void tile_##m##x##np(int64_t k, const float *a, int64_t a_stride, const float *panels,  \
-                                int64_t panel_stride, float *c, int64_t c_stride, bool add,        \
-                                const float *soon, int64_t soon_step) {                            \
-        tile(m, np, k, a, a_stride, 1, panels, panel_stride, c, c_stride, add, soon, soon_step);   \
-    }                                                                                              \
-    static void across_##m##x##np(int64_t k, const float *a, int64_t a_stride,                     \
-                                  const float *panels, int64_t panel_stride, float *c,             \
-                                  int64_t c_stride, bool add, const float *soon,                   \
-                                  int64_t soon_step) {                                             \
-        tile(m, np, k, a, 1, a_stride, panels, panel_stride, c, c_stride, add, soon, soon_step);   \
+    static void tile_##m##x##np(int64_t k, const operands *o, float *c, int64_t c_stride,          \
+                                bool add) {                                                        \
+        tile(m, np, k, o, c, c_stride, add);                                                       \
     }
 TILES(TILE_FUNCTION)
 #define TILE_ENTRY(m, np) [m][np] = tile_##m##x##np,
 static tile_fn *const tiles[TILE_ROWS + 1][PANELS_MAX + 1] = {TILES(TILE_ENTRY)};
-#define ACROSS_ENTRY(m, np) [m][np] = across_##m##x##np,
-static tile_fn *const tiles_across[TILE_ROWS + 1][PANELS_MAX + 1] = {TILES(ACROSS_ENTRY)};
 
 /* How many panels a tile of m rows takes when `left` remain. Four are two pairs rather than three and a
  * thin one. */
@@ -108,12 +112,11 @@ static int64_t product_step(int64_t rows) {
 }
 
 /* One tile of which only columns [first, last) exist in c. */
-static void edge_tile(tile_fn *run, int64_t m, int64_t first, int64_t last, int64_t k,
-                      const float *a, int64_t a_stride, const float *panels, int64_t panel_stride,
+static void edge_tile(int64_t m, int np, int64_t first, int64_t last, int64_t k, const operands *o,
                       float *c, int64_t c_stride, bool add) {
     enum { WIDTH = PANELS_MAX * EGO_PANEL };
     float whole[TILE_ROWS * WIDTH];
-    run(k, a, a_stride, panels, panel_stride, whole, WIDTH, false, panels, 0);
+    tiles[m][np](k, o, whole, WIDTH, false);
     for (int64_t i = 0; i < m; i++) {
         float *to = c + i * c_stride;
         const float *from = whole + i * WIDTH;
@@ -164,57 +167,110 @@ static tile_rows cut_rows(int64_t rows) {
     return (tile_rows){count, rows / count, rows % count};
 }
 
-/* One block of K for one group of panels, down all rows. */
-static void product_column(const ego__product *p, tile_rows cut, int64_t panel, int np, int64_t k,
-                           int64_t steps, const float *soon, int64_t soon_panels) {
-    int64_t panel_stride = p->k * EGO_PANEL, row = 0;
-    const float *b = p->panels + panel * panel_stride + k * EGO_PANEL;
-    int64_t column = panel * EGO_PANEL, end = column + np * EGO_PANEL;
+/* A block of K of a group of `np` neighbouring panels. */
+typedef struct stretch {
+    int64_t panel, k, steps;
+    int np;
+} stretch;
+
+/* Where b's stretch begins, and how far apart its panels and steps are. */
+typedef struct layout {
+    int64_t panel, step;
+} layout;
+
+static layout layout_of(const ego__product *p) {
+    return p->plain ? (layout){EGO_PANEL, p->plain} : (layout){p->k * EGO_PANEL, EGO_PANEL};
+}
+
+static const float *stretch_start(const ego__product *p, stretch s) {
+    layout b = layout_of(p);
+    return p->panels + s.panel * b.panel + s.k * b.step;
+}
+
+/* The last columns of a plain matrix, fewer than a panel, are a stretch of their own, and copied: behind
+ * them may stand anything, or nothing. */
+static void copy_edge(const ego__product *p, stretch s, float edge[K_BLOCK * EGO_PANEL]) {
+    const float *b = stretch_start(p, s);
+    int64_t columns = p->last - s.panel * EGO_PANEL;
+    for (int64_t i = 0; i < s.steps; i++)
+        for (int64_t j = 0; j < EGO_PANEL; j++)
+            edge[i * EGO_PANEL + j] = j < columns ? b[i * p->plain + j] : 0;
+}
+
+/* Tile number t's share of fetching what comes next: up to four tiles fetch a packed panel, a piece each:
+ * an even stream, not a burst. */
+static void fetch(const ego__product *p, stretch next, int64_t tiles_in_all, int64_t t, operands *o) {
+    layout b = layout_of(p);
+    int64_t share = p->plain                       ? 1
+                    : tiles_in_all >= 4 * next.np ? 4
+                    : tiles_in_all >= 2 * next.np ? 2
+                                                   : 1;
+    bool some = t / share < next.np;
+    o->soon = some ? stretch_start(p, next) + t / share * b.panel +
+                         t % share * (next.steps / share) * b.step
+                   : o->b;
+    o->soon_step = some ? b.step / share : 0;
+}
+
+/* One stretch, down all rows; `next` comes after it. */
+static void product_column(const ego__product *p, tile_rows cut, stretch now, stretch next) {
+    float edge[K_BLOCK * EGO_PANEL];
+    layout b = layout_of(p);
+    operands o = {.a_stride = p->a_across ? 1 : p->a_stride,
+                  .a_step = p->a_across ? p->a_stride : 1,
+                  .b = stretch_start(p, now),
+                  .panel = b.panel,
+                  .step = b.step};
+    int64_t column = now.panel * EGO_PANEL, end = column + now.np * EGO_PANEL, row = 0;
     int64_t first = column < p->first ? p->first : column, last = end > p->last ? p->last : end;
-    bool whole = first == column && last == end, add = k > 0;
-    /* Up to four tiles share the fetching of a panel, a piece each: an even stream, not a burst. */
-    int64_t share = cut.count >= 4 * soon_panels ? 4 : cut.count >= 2 * soon_panels ? 2 : 1;
+    bool whole = first == column && last == end, add = p->add || now.k > 0;
+    if (p->plain && end > last) {
+        copy_edge(p, now, edge);
+        o.b = edge;
+        o.step = EGO_PANEL;
+    }
     for (int64_t t = 0; t < cut.count; t++) {
         int64_t m = cut.least + (t < cut.taller);
-        const float *a = p->a_across ? p->a + row + k * p->a_stride : p->a + row * p->a_stride + k;
         float *c = p->c + row * p->c_stride + column;
-        tile_fn *run = (p->a_across ? tiles_across : tiles)[m][np];
+        o.a = p->a + row * o.a_stride + now.k * o.a_step;
+        fetch(p, next, cut.count, t, &o);
         if (whole)
-            run(steps, a, p->a_stride, b, panel_stride, c, p->c_stride, add,
-                t / share < soon_panels
-                    ? soon + t / share * panel_stride + t % share * (steps / share) * EGO_PANEL
-                    : b,
-                t / share < soon_panels ? EGO_PANEL / share : 0);
+            tiles[m][now.np](now.steps, &o, c, p->c_stride, add);
         else
-            edge_tile(run, m, first - column, last - column, steps, a, p->a_stride, b, panel_stride,
-                      c, p->c_stride, add);
-        if (k + steps == p->k) finish(p, row, m, first, last);
+            edge_tile(m, now.np, first - column, last - column, now.steps, &o, c, p->c_stride, add);
+        if (now.k + now.steps == p->k) finish(p, row, m, first, last);
         row += m;
     }
 }
 
-/* Each group of panels once for all rows: the panels stream past, the rows stay in the second cache. */
+static stretch stretch_at(const ego__product *p, int64_t tallest, int64_t panel, int64_t k) {
+    int64_t steps = p->k - k < K_BLOCK ? p->k - k : K_BLOCK;
+    int64_t left = (p->plain ? p->last / EGO_PANEL : ego_panel_count(p->last)) - panel;
+    return (stretch){panel, k, steps, tile_width(tallest, left > 0 ? left : 1)};
+}
+
+/* Packed panels are walked to their ends one group after the other, a plain matrix from its first row to its last:
+ * as they lie in memory. np is 0 after the last stretch. */
+static stretch stretch_after(const ego__product *p, int64_t tallest, stretch now) {
+    int64_t first = p->first / EGO_PANEL, end = ego_panel_count(p->last);
+    int64_t panel = now.panel + now.np, k = now.k + now.steps;
+    bool last_panel = panel >= end, last_k = k >= p->k;
+    if (last_panel && last_k) return (stretch){0};
+    if (p->plain)
+        return last_panel ? stretch_at(p, tallest, first, k) : stretch_at(p, tallest, panel, now.k);
+    return last_k ? stretch_at(p, tallest, panel, 0) : stretch_at(p, tallest, now.panel, k);
+}
+
+/* Each stretch once for all rows: b streams past, the rows stay in the second cache. */
 static void product(const ego__product *p) {
     if (p->rows == 0 || p->first >= p->last) return;
     tile_rows cut = cut_rows(p->rows);
     int64_t tallest = cut.least + (cut.taller > 0);
-    int64_t panel = p->first / EGO_PANEL, end = ego_panel_count(p->last);
-    while (panel < end) {
-        int np = tile_width(tallest, end - panel);
-        const float *b = p->panels + panel * p->k * EGO_PANEL;
-        int64_t k = 0;
-        do {
-            int64_t steps = p->k - k < K_BLOCK ? p->k - k : K_BLOCK;
-            const float *soon = b + (k + steps) * EGO_PANEL; /* these panels' next block of K … */
-            int64_t soon_panels = np;
-            if (k + steps == p->k) { /* … or the next panels' first */
-                soon = b + np * p->k * EGO_PANEL;
-                if (soon_panels > end - panel - np) soon_panels = end - panel - np;
-            }
-            product_column(p, cut, panel, np, k, steps, soon, soon_panels);
-            k += steps;
-        } while (k < p->k);
-        panel += np;
+    stretch now = stretch_at(p, tallest, p->first / EGO_PANEL, 0);
+    while (now.np > 0) {
+        stretch next = stretch_after(p, tallest, now);
+        product_column(p, cut, now, next);
+        now = next;
     }
 }
 
