@@ -125,7 +125,9 @@ static void make_segments(sample *s, int64_t *queries, int64_t *keys) {
         case SPACE:
         case TIME:
         case SHUFFLED: add_clip(s, b), *queries += T, *keys += T; break;
-        case CLASS: add(s, (ego_segment){b, 1, 1, b * T, 1, T, -1}), *queries += 1, *keys += T; break;
+        case CLASS:
+            add(s, (ego_segment){b, 1, 1, b * T, 1, T, -1}), *queries += 1, *keys += T;
+            break;
         case TEXT:
             add(s, (ego_segment){text, 1, words, text, 1, words, -1});
             *queries += words, *keys += words;
@@ -169,8 +171,8 @@ static void sample_make(sample *s, const sample_case *c) {
     }
     for (int i = 0; i < INPUTS; i++) {
         bool own = owner[i] == i;
-        s->in[i] = own ? random_tensor(s, (uint64_t)i, c->scale, rows[i], columns[i])
-                       : s->in[owner[i]];
+        s->in[i] =
+            own ? random_tensor(s, (uint64_t)i, c->scale, rows[i], columns[i]) : s->in[owner[i]];
         s->before[i] = own ? random_tensor(s, 10 + (uint64_t)i, 1, rows[i], columns[i])->data
                            : s->before[owner[i]];
     }

@@ -8,6 +8,7 @@
 #include "tensor/cpu/cpu.h"
 #include "tensor/tape.h"
 
+/* At most this many chunks of segments: enough for any number of threads, and no list to allocate. */
 enum { CHUNKS = 64 };
 
 typedef struct attention_back {
@@ -15,7 +16,7 @@ typedef struct attention_back {
     const ego_attention_args *args;
     const float *dout;
     float *dq, *dk, *dv;
-    int64_t chunks, slices;    /* of segments, of heads */
+    int64_t chunks, slices;     /* of segments, of heads */
     int64_t begins[CHUNKS + 1]; /* the first segment of each chunk of whole groups */
 } attention_back;
 
@@ -65,24 +66,24 @@ static void segment_back(const attention_back *t, const ego_segment *s, int64_t 
     const ego_attention_args *a = t->args;
     int64_t column = head * a->width, q = a->q_column + column, k = a->k_column + column;
     int64_t v = a->v_column + column;
-    t->cpu->kernels->attention_back(
-        &(ego__head_back){.head = {.segment = s,
-                                   .q_count = s->nq,
-                                   .q = ego_f32(a->q) + q,
-                                   .k = ego_f32(a->k) + k,
-                                   .v = ego_f32(a->v) + v,
-                                   .q_stride = ego_tensor_columns(a->q),
-                                   .k_stride = ego_tensor_columns(a->k),
-                                   .v_stride = ego_tensor_columns(a->v),
-                                   .out_stride = a->heads * a->width,
-                                   .width = a->width,
-                                   .number = head,
-                                   .drop = &a->drop,
-                                   .scratch = scratch},
-                          .dout = t->dout + column,
-                          .dq = t->dq ? t->dq + q : NULL,
-                          .dk = t->dk ? t->dk + k : NULL,
-                          .dv = t->dv ? t->dv + v : NULL});
+    ego__head h = {.segment = s,
+                   .q_count = s->nq,
+                   .q = ego_f32(a->q) + q,
+                   .k = ego_f32(a->k) + k,
+                   .v = ego_f32(a->v) + v,
+                   .q_stride = ego_tensor_columns(a->q),
+                   .k_stride = ego_tensor_columns(a->k),
+                   .v_stride = ego_tensor_columns(a->v),
+                   .out_stride = a->heads * a->width,
+                   .width = a->width,
+                   .number = head,
+                   .drop = &a->drop,
+                   .scratch = scratch};
+    t->cpu->kernels->attention_back(&(ego__head_back){.head = h,
+                                                      .dout = t->dout + column,
+                                                      .dq = t->dq ? t->dq + q : NULL,
+                                                      .dk = t->dk ? t->dk + k : NULL,
+                                                      .dv = t->dv ? t->dv + v : NULL});
 }
 
 /* Heads of a segment one after the other: they share pages. */

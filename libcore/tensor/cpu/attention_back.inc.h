@@ -109,8 +109,7 @@ INLINE void add_piece(const int vecs, int64_t last, float *y, int64_t m, const f
             sum[v] += weight * load_part(row + v * LANES, v < vecs - 1 ? LANES : last, 0);
     }
 #pragma GCC unroll 4
-    for (int v = 0; v < vecs; v++)
-        store_part(y + v * LANES, sum[v], v < vecs - 1 ? LANES : last);
+    for (int v = 0; v < vecs; v++) store_part(y + v * LANES, sum[v], v < vecs - 1 ? LANES : last);
 }
 
 /* y_i += Σ_j w[i · w_row + j · w_step] x_j for n rows y and m rows x. */
@@ -121,8 +120,7 @@ static void add_weighted(float *y, row_list yr, int64_t n, const float *w, int64
         int64_t d = 0;
         for (; d + 4 * LANES <= width; d += 4 * LANES)
             add_piece(4, LANES, to + d, m, w, w_step, x + d, xr);
-        for (; d + LANES <= width; d += LANES)
-            add_piece(1, LANES, to + d, m, w, w_step, x + d, xr);
+        for (; d + LANES <= width; d += LANES) add_piece(1, LANES, to + d, m, w, w_step, x + d, xr);
         if (d < width) add_piece(1, width - d, to + d, m, w, w_step, x + d, xr);
     }
 }
