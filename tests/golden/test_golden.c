@@ -7,7 +7,7 @@
  * Without arguments: all folders in tests/golden/made, tests/golden/base4f, and golden/tiny and the real
  * clip of ../shared where that is there. EGO_SKIP_FULL_SIZE=1 leaves the full-size model out.
  */
-#include "training.h"
+#include "adamw.h"
 
 #include <dirent.h>
 
@@ -211,6 +211,7 @@ static void check_folder(const char *folder, ego_pool *pool, const char *real_cl
             check_mlm(&f);
             check_inflation(&f);
             check_training(&f);
+            check_adamw(&f, "tests/golden/adamw100.json");
             if (real_clip) check_real_clip(&f, real_clip);
             printf("%s: largest relative error %.2g\n", folder, f.worst);
         }
