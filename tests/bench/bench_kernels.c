@@ -302,6 +302,82 @@ static void bench_rows(ego_backend *backend, double seconds) {
     }
 }
 
+static const struct {
+    const char *name;
+    ego_op op;
+    ego_act act;
+    int passes; /* tensors read and written; a gradient is both */
+    int64_t rows, columns;
+} row_backs[] = {
+    {"layer_norm", EGO_OP_layer_norm, EGO_ACT_NONE, 4, 6280, 768},
+    {"layer_norm", EGO_OP_layer_norm, EGO_ACT_NONE, 4, 785, 768},
+    {"gelu", EGO_OP_activate, EGO_ACT_GELU, 4, 6280, 3072},
+    {"gelu", EGO_OP_activate, EGO_ACT_GELU, 4, 785, 3072},
+    {"add", EGO_OP_add, EGO_ACT_NONE, 5, 6280, 768},
+    {"gated_add", EGO_OP_gated_add, EGO_ACT_NONE, 7, 6280, 768},
+    {"dropout", EGO_OP_dropout, EGO_ACT_NONE, 3, 6280, 768},
+    {"clip_tokens", EGO_OP_clip_tokens, EGO_ACT_NONE, 3, 6280, 768},
+    {"gather_rows", EGO_OP_gather_rows, EGO_ACT_NONE, 3, 6280, 768},
+    {"cross_entropy", EGO_OP_cross_entropy, EGO_ACT_NONE, 4, 36, 50265},
+};
+
+typedef struct back_job {
+    ego_backend *backend;
+    ego_call call;
+} back_job;
+
+static void run_back(void *context) {
+    back_job *j = context;
+    j->backend->backward[j->call.op](j->backend, &j->call);
+}
+
+/* Lists that operations read: streams, numbers of rows, labels. */
+static void give_lists(ego_ctx *cx, ego_call *call, int64_t rows) {
+    int64_t *list = ego_ctx_alloc(cx, (size_t)rows * sizeof *list);
+    for (int64_t i = 0; i < rows; i++) list[i] = i * 7 % rows;
+    if (call->op == EGO_OP_dropout)
+        call->as.dropout.drop = (ego_dropout){0.1f, (uint64_t *)list, 3};
+    else if (call->op == EGO_OP_cross_entropy) {
+        call->as.cross_entropy.labels = list;
+        call->as.cross_entropy.scale = 1;
+    } else if (call->op == EGO_OP_gather_rows)
+        call->as.gather.rows = list;
+}
+
+static void bench_rows_back(ego_backend *backend, double seconds) {
+    printf("\n%-14s %6s %6s %10s %10s\n", "rows, backward", "rows", "width", "ms", "GB/s");
+    for (size_t i = 0; i < sizeof row_backs / sizeof *row_backs; i++) {
+        int64_t rows = row_backs[i].rows, columns = row_backs[i].columns;
+        bool clip = row_backs[i].op == EGO_OP_clip_tokens, loss = row_backs[i].op == EGO_OP_cross_entropy;
+        ego_ctx cx;
+        ego_ctx_init(&cx, backend);
+        ego_tensor *x[3] = {tensor(&cx, 2, rows, columns), tensor(&cx, 2, rows, columns),
+                            loss ? tensor(&cx, 2, 1, 1) : tensor(&cx, 2, rows, columns)};
+        ego_node nodes[3];
+        for (int k = 0; k < 3; k++) give_gradient(&cx, x[k], &nodes[k]);
+        ego_param p[3] = {parameter(&cx, 1, 1, clip || !loss ? columns : 1),
+                          parameter(&cx, 1, 197, columns), parameter(&cx, 1, 4, columns)};
+        if (row_backs[i].op == EGO_OP_gated_add) p[0] = parameter(&cx, 1, 1, 1);
+        for (int k = 0; k < 3; k++) p[k].grad = ego_f32(tensor(&cx, 0, p[k].value.shape[0], columns));
+        bool pair = row_backs[i].op == EGO_OP_add || row_backs[i].op == EGO_OP_gated_add;
+        back_job j = {backend, {.op = row_backs[i].op, .in = {x[0], pair ? x[1] : NULL}, .out = x[2]}};
+        for (int k = 0; k < 3 && (clip || k < 2) && row_backs[i].op != EGO_OP_gather_rows; k++)
+            j.call.param[k] = &p[k];
+        if (row_backs[i].op == EGO_OP_activate) j.call.as.activate.act = row_backs[i].act;
+        if (row_backs[i].op == EGO_OP_layer_norm) j.call.as.layer_norm.eps = 1e-6f;
+        if (clip) {
+            j.call.as.clip_tokens.batch = rows / 785;
+            j.call.as.clip_tokens.frames = 4;
+        }
+        give_lists(&cx, &j.call, rows);
+        double median[WAYS];
+        measure(seconds, 1, (void (*const[])(void *)){run_back}, &j, median);
+        printf("%-14s %6lld %6lld %10.3f %10.1f\n", row_backs[i].name, (long long)rows, (long long)columns,
+               median[0] * 1e3, 4e-9 * (double)(row_backs[i].passes * rows * columns) / median[0]);
+        ego_ctx_release(&cx);
+    }
+}
+
 int main(int argc, char **argv) {
     unsigned threads = argc > 1 ? (unsigned)atoi(argv[1]) : 0;
     double seconds = argc > 2 ? atof(argv[2]) : 0.05;
@@ -318,6 +394,7 @@ int main(int argc, char **argv) {
     bench_products(backend, sgemm, seconds);
     bench_attention(backend, seconds);
     bench_rows(backend, seconds);
+    bench_rows_back(backend, seconds);
     ego_backend_free(backend);
     ego_pool_free(pool);
     return 0;

@@ -146,7 +146,7 @@ static size_t probes_of(sample *s, int64_t n, probe **probes) {
 
 /* The largest magnitude of a gradient: what its errors are measured by. */
 static double scale_of(const float *g, int64_t n) {
-    double scale = 1e-3;
+    double scale = 0.02;
     for (int64_t i = 0; i < n; i++) scale = fmax(scale, fabs((double)g[i]));
     return scale;
 }

@@ -20,7 +20,6 @@ ego_err ego__cpu_reserve(ego__cpu *cpu, int64_t floats);
 static inline float *ego__cpu_scratch(const ego__cpu *cpu, unsigned worker) {
     return cpu->scratch + worker * cpu->scratch_floats;
 }
-
 /* The same as one piece for all workers. */
 ego_err ego__cpu_reserve_shared(ego__cpu *cpu, int64_t floats, float **scratch);
 

@@ -6,6 +6,7 @@
 #include "tensor/cpu/outer.inc.h"
 #include "tensor/cpu/product.inc.h"
 #include "tensor/cpu/rows.inc.h"
+#include "tensor/cpu/rows_back.inc.h"
 
 #ifndef EGO_ISA
 #define EGO_ISA generic
@@ -30,4 +31,10 @@ const ego__kernels JOIN(ego__kernels_, EGO_ISA) = {
     .l2_normalize = l2_normalize,
     .activate = activate,
     .gated_add = gated_add,
+    .layer_norm_back = layer_norm_back,
+    .activate_back = activate_back,
+    .dot = dot,
+    .drop = drop_row,
+    .sum_exp = sum_exp,
+    .add_exp = add_exp,
 };

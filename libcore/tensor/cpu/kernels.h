@@ -78,6 +78,17 @@ typedef struct ego__kernels {
     void (*l2_normalize)(int64_t rows, int64_t columns, const float *x, float *y);
     void (*activate)(int64_t n, ego_act act, const float *x, float *y);
     void (*gated_add)(int64_t n, const float *x, float gate, const float *y, float *out);
+    /* Gradients add to what is there. dx may be NULL; dw and db not. */
+    void (*layer_norm_back)(int64_t rows, int64_t columns, const float *x, const float *w,
+                            const float *dy, float eps, float *dx, float *dw, float *db);
+    void (*activate_back)(int64_t n, ego_act act, const float *x, const float *dy, float *dx);
+    double (*dot)(int64_t n, const float *x, const float *y);
+    /* Values [0, columns) of row `row` that stay: y = x · factor, or y += x · factor. */
+    void (*drop)(int64_t columns, const ego_dropout *drop, int64_t row, const float *x, float *y,
+                 bool add);
+    /* The largest of x and Σ e^(x − largest); dx += weight · e^(x − largest). */
+    double (*sum_exp)(int64_t columns, const float *x, float *largest);
+    void (*add_exp)(int64_t columns, const float *x, float largest, float weight, float *dx);
 } ego__kernels;
 
 extern const ego__kernels ego__kernels_generic;

@@ -1,8 +1,54 @@
 /* Losses: sums in double precision, one value each. */
-#include "tensor/cpu/cpu.h"
+#include "tensor/cpu/ranges.h"
 #include "tensor/tape.h"
 
 #include <math.h>
+#include <string.h>
+
+/* A row's loss in double precision takes the room of two floats. */
+static void cross_entropy(const ego__ranges *job, int64_t row, int64_t rows) {
+    for (int64_t r = row; r < row + rows; r++) {
+        const float *x = ego_f32(job->call->in[0]) + r * job->columns;
+        float most;
+        double loss = log(job->kernels->sum_exp(job->columns, x, &most));
+        loss += (double)most - x[job->call->as.cross_entropy.labels[r]];
+        memcpy(job->sums + 2 * r, &loss, sizeof loss);
+    }
+}
+
+ego_err ego__cpu_cross_entropy(ego_backend *backend, const ego_call *call) {
+    ego__cpu *cpu = (ego__cpu *)backend;
+    int64_t rows = ego_tensor_rows(call->in[0]);
+    ego__ranges job = {.call = call, .body = cross_entropy};
+    double sum = 0, loss;
+    EGO_TRY(ego__cpu_reserve_shared(cpu, 2 * rows, &job.sums));
+    EGO_TRY(ego__cpu_rows(cpu, job, rows, ego_tensor_columns(call->in[0])));
+    for (int64_t r = 0; r < rows; r++) {
+        memcpy(&loss, job.sums + 2 * r, sizeof loss);
+        sum += loss;
+    }
+    *ego_f32(call->out) = (float)(call->as.cross_entropy.scale * sum);
+    return EGO_OK;
+}
+
+static void cross_entropy_back(const ego__ranges *job, int64_t row, int64_t rows) {
+    for (int64_t r = row; r < row + rows; r++) {
+        const float *x = ego_f32(job->call->in[0]) + r * job->columns;
+        float *dx = ego_grad(job->call->in[0]) + r * job->columns, most;
+        double sum = job->kernels->sum_exp(job->columns, x, &most);
+        job->kernels->add_exp(job->columns, x, most, (float)(job->weight / sum), dx);
+        dx[job->call->as.cross_entropy.labels[r]] -= (float)job->weight;
+    }
+}
+
+ego_err ego__cpu_cross_entropy_back(ego_backend *backend, const ego_call *call) {
+    ego__ranges job = {.call = call, .body = cross_entropy_back};
+    if (!ego_grad(call->in[0])) return EGO_OK;
+    job.weight = (double)call->as.cross_entropy.scale * *ego_grad(call->out);
+    return ego__cpu_rows((ego__cpu *)backend, job, ego_tensor_rows(call->in[0]), ego_tensor_columns(call->in[0]));
+}
+
+/* ---- EgoNCE: a batch squared is small ------------------------------------------------------------------- */
 
 /* log Σ_j e^(x_j / temperature) over n elements `step` apart; with `among`, over those it marks. */
 static double log_sum_exp(int64_t n, const float *x, int64_t step, const uint8_t *among, double temperature) {
@@ -12,32 +58,6 @@ static double log_sum_exp(int64_t n, const float *x, int64_t step, const uint8_t
     for (int64_t j = 0; j < n; j++)
         if (!among || among[j * step]) sum += exp((x[j * step] - most) / temperature);
     return most / temperature + log(sum);
-}
-
-ego_err ego__cpu_cross_entropy(ego_backend *backend, const ego_call *call) {
-    (void)backend;
-    int64_t rows = ego_tensor_rows(call->in[0]), columns = ego_tensor_columns(call->in[0]);
-    double sum = 0;
-    for (int64_t r = 0; r < rows; r++) {
-        const float *x = ego_f32(call->in[0]) + r * columns;
-        sum += log_sum_exp(columns, x, 1, NULL, 1) - x[call->as.cross_entropy.labels[r]];
-    }
-    *ego_f32(call->out) = (float)(call->as.cross_entropy.scale * sum);
-    return EGO_OK;
-}
-
-ego_err ego__cpu_cross_entropy_back(ego_backend *backend, const ego_call *call) {
-    (void)backend;
-    int64_t rows = ego_tensor_rows(call->in[0]), columns = ego_tensor_columns(call->in[0]);
-    double weight = (double)call->as.cross_entropy.scale * *ego_grad(call->out);
-    float *dx = ego_grad(call->in[0]);
-    for (int64_t r = 0; dx && r < rows; r++, dx += columns) {
-        const float *x = ego_f32(call->in[0]) + r * columns;
-        double total = log_sum_exp(columns, x, 1, NULL, 1);
-        for (int64_t j = 0; j < columns; j++) dx[j] += (float)(weight * exp(x[j] - total));
-        dx[call->as.cross_entropy.labels[r]] -= (float)weight;
-    }
-    return EGO_OK;
 }
 
 /* One direction: rows when step is 1, columns when it is n. Line i begins at i · (n or 1). */

@@ -1,107 +1,102 @@
 /* Operations on rows and elements: the table's entries cut into ranges for the pool. */
-#include "tensor/cpu/cpu.h"
+#include "tensor/cpu/ranges.h"
 #include "tensor/panel.h"
 
 #include <string.h>
 
-/* Elements of a range: large enough to be worth handing out, small enough to balance. */
-enum { RANGE = 16384 };
-
-typedef struct range_job {
-    const ego_call *call;
-    const ego__kernels *kernels;
-    const float *param[3];
-    float gate;
-    int64_t rows, columns, step; /* `step` rows a range */
-    void (*body)(const struct range_job *job, int64_t row, int64_t rows);
-} range_job;
+/* Columns of a block: whole cache lines. */
+enum { COLUMNS = 128 };
 
 static void run_range(void *context, size_t i, unsigned worker) {
     (void)worker;
-    const range_job *job = context;
-    int64_t row = (int64_t)i * job->step, left = job->rows - row;
-    job->body(job, row, left < job->step ? left : job->step);
+    const ego__ranges *job = context;
+    int64_t first = (int64_t)i * job->step, left = job->rows - first;
+    job->body(job, first, left < job->step ? left : job->step);
 }
 
-/* Calls body for all rows of `columns` elements each, in ranges. */
-static ego_err run_rows(ego__cpu *cpu, range_job job, int64_t rows, int64_t columns) {
+ego_err ego__cpu_rows(ego__cpu *cpu, ego__ranges job, int64_t rows, int64_t columns) {
     if (rows == 0 || columns == 0) return EGO_OK;
     job.kernels = cpu->kernels;
     job.rows = rows;
     job.columns = columns;
-    job.step = columns < RANGE ? RANGE / columns : 1;
+    if (job.step == 0) job.step = columns < EGO__RANGE ? EGO__RANGE / columns : 1;
     ego_parallel(cpu->pool, (size_t)((rows + job.step - 1) / job.step), run_range, &job);
     return EGO_OK;
 }
 
-static const float *input(const range_job *job, int which, int64_t row) {
+ego_err ego__cpu_columns(ego__cpu *cpu, ego__ranges job, int64_t columns) {
+    job.step = COLUMNS;
+    return ego__cpu_rows(cpu, job, columns, 1);
+}
+
+static const float *input(const ego__ranges *job, int which, int64_t row) {
     return ego_f32(job->call->in[which]) + row * job->columns;
 }
-static float *output(const range_job *job, int64_t row) {
+static float *output(const ego__ranges *job, int64_t row) {
     return ego_f32(job->call->out) + row * job->columns;
 }
 
 /* ---- rows --------------------------------------------------------------------------------------- */
 
-static void layer_norm(const range_job *job, int64_t row, int64_t rows) {
+static void layer_norm(const ego__ranges *job, int64_t row, int64_t rows) {
     job->kernels->layer_norm(rows, job->columns, input(job, 0, row), job->param[0], job->param[1],
                              job->call->as.layer_norm.eps, output(job, row));
 }
 
 ego_err ego__cpu_layer_norm(ego_backend *backend, const ego_call *call) {
     ego__cpu *cpu = (ego__cpu *)backend;
-    range_job job = {.call = call, .body = layer_norm};
+    ego__ranges job = {.call = call, .body = layer_norm};
     for (int i = 0; i < 2; i++) EGO_TRY(ego__cpu_floats(cpu, call->param[i], &job.param[i]));
-    return run_rows(cpu, job, ego_tensor_rows(call->out), ego_tensor_columns(call->out));
+    return ego__cpu_rows(cpu, job, ego_tensor_rows(call->out), ego_tensor_columns(call->out));
 }
 
-static void softmax(const range_job *job, int64_t row, int64_t rows) {
+static void softmax(const ego__ranges *job, int64_t row, int64_t rows) {
     job->kernels->softmax(rows, job->columns, input(job, 0, row), output(job, row));
 }
 
 ego_err ego__cpu_softmax(ego_backend *backend, const ego_call *call) {
-    return run_rows((ego__cpu *)backend, (range_job){.call = call, .body = softmax},
+    return ego__cpu_rows((ego__cpu *)backend, (ego__ranges){.call = call, .body = softmax},
                     ego_tensor_rows(call->out), ego_tensor_columns(call->out));
 }
 
-static void l2_normalize(const range_job *job, int64_t row, int64_t rows) {
+static void l2_normalize(const ego__ranges *job, int64_t row, int64_t rows) {
     job->kernels->l2_normalize(rows, job->columns, input(job, 0, row), output(job, row));
 }
 
 ego_err ego__cpu_l2_normalize(ego_backend *backend, const ego_call *call) {
-    return run_rows((ego__cpu *)backend, (range_job){.call = call, .body = l2_normalize},
+    return ego__cpu_rows((ego__cpu *)backend, (ego__ranges){.call = call, .body = l2_normalize},
                     ego_tensor_rows(call->out), ego_tensor_columns(call->out));
 }
 
 /* ---- elements: rows of one element -------------------------------------------------------------- */
 
-static void gated_add(const range_job *job, int64_t at, int64_t n) {
+static void gated_add(const ego__ranges *job, int64_t at, int64_t n) {
     job->kernels->gated_add(n, input(job, 0, at), job->gate, input(job, 1, at), output(job, at));
 }
 
 ego_err ego__cpu_gated_add(ego_backend *backend, const ego_call *call) {
-    range_job job = {.call = call, .body = gated_add};
+    ego__ranges job = {.call = call, .body = gated_add};
     ego_to_f32(call->param[0]->value.data, call->param[0]->value.dtype, &job.gate, 1);
-    return run_rows((ego__cpu *)backend, job, ego_tensor_count(call->out), 1);
+    return ego__cpu_rows((ego__cpu *)backend, job, ego_tensor_count(call->out), 1);
 }
 
 ego_err ego__cpu_add(ego_backend *backend, const ego_call *call) {
-    range_job job = {.call = call, .body = gated_add, .gate = 1.0f};
-    return run_rows((ego__cpu *)backend, job, ego_tensor_count(call->out), 1);
+    ego__ranges job = {.call = call, .body = gated_add, .gate = 1.0f};
+    return ego__cpu_rows((ego__cpu *)backend, job, ego_tensor_count(call->out), 1);
 }
 
-static void activate(const range_job *job, int64_t at, int64_t n) {
+static void activate(const ego__ranges *job, int64_t at, int64_t n) {
     job->kernels->activate(n, job->call->as.activate.act, input(job, 0, at), output(job, at));
 }
 
 ego_err ego__cpu_activate(ego_backend *backend, const ego_call *call) {
-    return run_rows((ego__cpu *)backend, (range_job){.call = call, .body = activate},
+    return ego__cpu_rows((ego__cpu *)backend, (ego__ranges){.call = call, .body = activate},
                     ego_tensor_count(call->out), 1);
 }
 
 /* ---- copies --------------------------------------------------------------------------------------- */
 
-static void embedding(const range_job *job, int64_t row, int64_t rows) {
+static void embedding(const ego__ranges *job, int64_t row, int64_t rows) {
     const ego_param *table = job->call->param[0];
     const char *data = table->value.data;
     size_t element = ego_dtype_bytes(table->value.dtype);
@@ -120,22 +115,22 @@ static void embedding(const range_job *job, int64_t row, int64_t rows) {
 }
 
 ego_err ego__cpu_embedding(ego_backend *backend, const ego_call *call) {
-    return run_rows((ego__cpu *)backend, (range_job){.call = call, .body = embedding},
+    return ego__cpu_rows((ego__cpu *)backend, (ego__ranges){.call = call, .body = embedding},
                     ego_tensor_rows(call->out), ego_tensor_columns(call->out));
 }
 
-static void gather_rows(const range_job *job, int64_t row, int64_t rows) {
+static void gather_rows(const ego__ranges *job, int64_t row, int64_t rows) {
     for (int64_t i = row; i < row + rows; i++)
         memcpy(output(job, i), input(job, 0, job->call->as.gather.rows[i]),
                (size_t)job->columns * sizeof(float));
 }
 
 ego_err ego__cpu_gather_rows(ego_backend *backend, const ego_call *call) {
-    return run_rows((ego__cpu *)backend, (range_job){.call = call, .body = gather_rows},
+    return ego__cpu_rows((ego__cpu *)backend, (ego__ranges){.call = call, .body = gather_rows},
                     ego_tensor_rows(call->out), ego_tensor_columns(call->out));
 }
 
-static void concat(const range_job *job, int64_t row, int64_t rows) {
+static void concat(const ego__ranges *job, int64_t row, int64_t rows) {
     int64_t a = ego_tensor_columns(job->call->in[0]), b = job->columns - a;
     for (int64_t i = row; i < row + rows; i++) {
         memcpy(output(job, i), ego_f32(job->call->in[0]) + i * a, (size_t)a * sizeof(float));
@@ -144,12 +139,12 @@ static void concat(const range_job *job, int64_t row, int64_t rows) {
 }
 
 ego_err ego__cpu_concat(ego_backend *backend, const ego_call *call) {
-    return run_rows((ego__cpu *)backend, (range_job){.call = call, .body = concat},
+    return ego__cpu_rows((ego__cpu *)backend, (ego__ranges){.call = call, .body = concat},
                     ego_tensor_rows(call->out), ego_tensor_columns(call->out));
 }
 
 /* Frames (B, F, C, S, S'); a row of the result is one patch, (C, P, P). */
-static void patchify(const range_job *job, int64_t row, int64_t rows) {
+static void patchify(const ego__ranges *job, int64_t row, int64_t rows) {
     const ego_tensor *x = job->call->in[0];
     int64_t patch = job->call->as.patchify.patch, channels = x->shape[2];
     int64_t height = x->shape[3], width = x->shape[4], across = width / patch;
@@ -166,12 +161,12 @@ static void patchify(const range_job *job, int64_t row, int64_t rows) {
 }
 
 ego_err ego__cpu_patchify(ego_backend *backend, const ego_call *call) {
-    return run_rows((ego__cpu *)backend, (range_job){.call = call, .body = patchify},
+    return ego__cpu_rows((ego__cpu *)backend, (ego__ranges){.call = call, .body = patchify},
                     ego_tensor_rows(call->out), ego_tensor_columns(call->out));
 }
 
 /* param: class token, pos, temporal. Rows of the result: B·(1 + F·N). */
-static void clip_tokens(const range_job *job, int64_t row, int64_t rows) {
+static void clip_tokens(const ego__ranges *job, int64_t row, int64_t rows) {
     int64_t frames = job->call->as.clip_tokens.frames;
     int64_t tokens = ego_tensor_rows(job->call->out) / job->call->as.clip_tokens.batch;
     int64_t patches = frames ? (tokens - 1) / frames : 0, columns = job->columns;
@@ -191,7 +186,7 @@ static void clip_tokens(const range_job *job, int64_t row, int64_t rows) {
 
 ego_err ego__cpu_clip_tokens(ego_backend *backend, const ego_call *call) {
     ego__cpu *cpu = (ego__cpu *)backend;
-    range_job job = {.call = call, .body = clip_tokens};
+    ego__ranges job = {.call = call, .body = clip_tokens};
     for (int i = 0; i < 3; i++) EGO_TRY(ego__cpu_floats(cpu, call->param[i], &job.param[i]));
-    return run_rows(cpu, job, ego_tensor_rows(call->out), ego_tensor_columns(call->out));
+    return ego__cpu_rows(cpu, job, ego_tensor_rows(call->out), ego_tensor_columns(call->out));
 }

@@ -179,10 +179,9 @@ INLINE vec exp2_of_negative(vec x) {
     return (vec)((ivec)y & ~(ivec)(x < splat(-126.0f)));
 }
 
-/* x Φ(x) = max(x, 0) - |x| Φ(-|x|), and Φ(-a) = 2^-p(a) with a polynomial p fitted on [0, 6.5] where
- * an error matters in proportion to Φ(-a): below 2e-8 in the product. Beyond 6.5 it is 2.6e-10. */
-INLINE vec gelu(vec x) {
-    vec a = at_most(6.5f, abs_vec(x));
+/* Φ(-a) = 2^-p(a) with a polynomial p fitted on [0, 6.5], where an error matters in proportion to
+ * Φ(-a): below 2e-8 in a Φ(-a). Beyond 6.5 it is 2.6e-10. */
+INLINE vec normal_tail(vec a) {
     vec p = splat(1.6905837e-08f);
     p = p * a + splat(-5.540687e-07f);
     p = p * a + splat(7.711158e-06f);
@@ -196,8 +195,22 @@ INLINE vec gelu(vec x) {
     p = p * a + splat(0.99999994f);
     vec power, f = -p;
     f = f - nearest(f, &power);
-    vec tail = exp2_part(f) * power + power;
-    return at_least(0.0f, x) - a * tail;
+    return exp2_part(f) * power + power;
+}
+
+/* x Φ(x) = max(x, 0) - |x| Φ(-|x|). */
+INLINE vec gelu(vec x) {
+    vec a = at_most(6.5f, abs_vec(x));
+    return at_least(0.0f, x) - a * normal_tail(a);
+}
+
+/* Φ(x) + x φ(x): t = Φ(-a) - a φ(a) for a = |x| where x < 0, and 1 - t elsewhere. */
+INLINE vec gelu_slope(vec x) {
+    vec a = at_most(6.5f, abs_vec(x));
+    vec density = exp2_of_negative(a * a * splat(-0x1.715476p-1f)) * splat(0.3989423f);
+    vec t = normal_tail(a) - a * density, other = splat(1.0f) - t;
+    ivec below = x < splat(0.0f);
+    return (vec)((below & (ivec)t) | (~below & (ivec)other));
 }
 
 /* (e^2a - 1) / (e^2a + 1) for a = |x|, which is 1 in float from 9.1 on; the sign put back. */
@@ -218,6 +231,17 @@ INLINE vec activation(vec x, ego_act act) {
     case EGO_ACT_NONE: break;
     }
     return x;
+}
+
+/* act'(x), but for GELU from y = act(x). */
+INLINE vec activation_slope(vec v, ego_act act) {
+    switch (act) {
+    case EGO_ACT_GELU: return gelu_slope(v);
+    case EGO_ACT_RELU: return (vec)((ivec)splat(1.0f) & (v > splat(0.0f)));
+    case EGO_ACT_TANH: return splat(1.0f) - v * v;
+    case EGO_ACT_NONE: break;
+    }
+    return splat(1.0f);
 }
 
 #endif
