@@ -124,10 +124,22 @@ static bool linear_fits(const ego_tensor *x, const ego_param *w, const ego_param
            (!b || ego_tensor_count(&b->value) == w->value.shape[0]);
 }
 
+/* Gradients are of, and pass through, weights in rows of float32. */
+static bool trainable(ego_ctx *cx, const ego_tensor *x, const ego_param *w) {
+    if (!cx->tape || !(w->grad || ego_wants_grad(x))) return true;
+    if (w->value.dtype == EGO_F32 && !w->panelled) return true;
+    ego__ctx_fail(cx, ego_fail(EGO_EUNSUPPORTED,
+                               "linear: expected '%s' in rows of F32 for its gradients, found %s%s",
+                               w->name ? w->name : "?", ego_dtype_name(w->value.dtype),
+                               w->panelled ? " in panels" : ""));
+    return false;
+}
+
 ego_tensor *ego_linear(ego_ctx *cx, const ego_tensor *x, ego_param *w, ego_param *b, ego_act act,
                        const ego_tensor *residual) {
     if (!present(cx, "linear", w) || (b && !present(cx, "linear", b))) return NULL;
     if (!linear_fits(x, w, b)) return misfit(cx, "linear", x, w->name, &w->value);
+    if (!trainable(cx, x, w)) return NULL;
     /* Gradients need what GELU was applied to, and what the others gave before anything was added. */
     if (cx->tape && act != EGO_ACT_NONE && residual)
         return ego_add(cx, ego_linear(cx, x, w, b, act, NULL), residual);
@@ -148,6 +160,7 @@ ego_tensor *ego_linear_slice(ego_ctx *cx, const ego_tensor *x, ego_param *w, ego
     if (!present(cx, "linear", w) || (b && !present(cx, "linear", b))) return NULL;
     if (!linear_fits(x, w, b) || first < 0 || count < 0 || first + count > w->value.shape[0])
         return misfit(cx, "linear slice", x, w->name, &w->value);
+    if (!trainable(cx, x, w)) return NULL;
     return run(cx, (ego_call){.op = EGO_OP_linear,
                               .in = {x},
                               .param = {w, b},

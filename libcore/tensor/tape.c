@@ -103,7 +103,8 @@ static bool crosses(const ego_tape *tape, const ego_tensor *x) {
 /* What one step hands to another must outlive it. */
 static ego_err keep(ego_tape *tape, ego_node *node) {
     if (tape->spans[node->span].forgotten)
-        return ego_fail(EGO_EUNSUPPORTED, "a step of a chain reads what came before the step before it");
+        return ego_fail(EGO_EUNSUPPORTED,
+                        "a step of a chain reads what came before the step before it");
     size_t bytes = (size_t)ego_tensor_count(node->tensor) * sizeof(float);
     void *data = ego_arena_alloc(&tape->kept, bytes);
     if (!data) return no_memory();

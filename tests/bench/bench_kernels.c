@@ -348,7 +348,8 @@ static void bench_rows_back(ego_backend *backend, double seconds) {
     printf("\n%-14s %6s %6s %10s %10s\n", "rows, backward", "rows", "width", "ms", "GB/s");
     for (size_t i = 0; i < sizeof row_backs / sizeof *row_backs; i++) {
         int64_t rows = row_backs[i].rows, columns = row_backs[i].columns;
-        bool clip = row_backs[i].op == EGO_OP_clip_tokens, loss = row_backs[i].op == EGO_OP_cross_entropy;
+        bool clip = row_backs[i].op == EGO_OP_clip_tokens,
+             loss = row_backs[i].op == EGO_OP_cross_entropy;
         ego_ctx cx;
         ego_ctx_init(&cx, backend);
         ego_tensor *x[3] = {tensor(&cx, 2, rows, columns), tensor(&cx, 2, rows, columns),
@@ -358,9 +359,11 @@ static void bench_rows_back(ego_backend *backend, double seconds) {
         ego_param p[3] = {parameter(&cx, 1, 1, clip || !loss ? columns : 1),
                           parameter(&cx, 1, 197, columns), parameter(&cx, 1, 4, columns)};
         if (row_backs[i].op == EGO_OP_gated_add) p[0] = parameter(&cx, 1, 1, 1);
-        for (int k = 0; k < 3; k++) p[k].grad = ego_f32(tensor(&cx, 0, p[k].value.shape[0], columns));
+        for (int k = 0; k < 3; k++)
+            p[k].grad = ego_f32(tensor(&cx, 0, p[k].value.shape[0], columns));
         bool pair = row_backs[i].op == EGO_OP_add || row_backs[i].op == EGO_OP_gated_add;
-        back_job j = {backend, {.op = row_backs[i].op, .in = {x[0], pair ? x[1] : NULL}, .out = x[2]}};
+        back_job j = {backend,
+                      {.op = row_backs[i].op, .in = {x[0], pair ? x[1] : NULL}, .out = x[2]}};
         for (int k = 0; k < 3 && (clip || k < 2) && row_backs[i].op != EGO_OP_gather_rows; k++)
             j.call.param[k] = &p[k];
         if (row_backs[i].op == EGO_OP_activate) j.call.as.activate.act = row_backs[i].act;
@@ -372,8 +375,9 @@ static void bench_rows_back(ego_backend *backend, double seconds) {
         give_lists(&cx, &j.call, rows);
         double median[WAYS];
         measure(seconds, 1, (void (*const[])(void *)){run_back}, &j, median);
-        printf("%-14s %6lld %6lld %10.3f %10.1f\n", row_backs[i].name, (long long)rows, (long long)columns,
-               median[0] * 1e3, 4e-9 * (double)(row_backs[i].passes * rows * columns) / median[0]);
+        printf("%-14s %6lld %6lld %10.3f %10.1f\n", row_backs[i].name, (long long)rows,
+               (long long)columns, median[0] * 1e3,
+               4e-9 * (double)(row_backs[i].passes * rows * columns) / median[0]);
         ego_ctx_release(&cx);
     }
 }

@@ -40,8 +40,8 @@ struct sample {
     ego_param param[INPUTS];
     ego_segment *segments;
     int64_t count;
-    int64_t *rows;      /* numbers of rows, or labels */
-    uint8_t *positive;  /* of EgoNCE */
+    int64_t *rows;     /* numbers of rows, or labels */
+    uint8_t *positive; /* of EgoNCE */
     ego_dropout drop;
 };
 

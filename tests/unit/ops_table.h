@@ -316,7 +316,8 @@ static void product_reference(const sample *s, double *out) {
     for (int64_t r = 0; r < ego_tensor_rows(s->in[0]); r++)
         for (int64_t c = 0; c < C; c++, out++) {
             *out = 0;
-            for (int64_t k = 0; k < K; k++) *out += at(s->in[0], r * K + k) * at(s->in[1], c * K + k);
+            for (int64_t k = 0; k < K; k++)
+                *out += at(s->in[0], r * K + k) * at(s->in[1], c * K + k);
         }
 }
 

@@ -51,7 +51,8 @@ static void gradients_release(gradients *g) {
 }
 
 /* The gradients of the targets in the set `wanted`, on top of `before`'s. */
-static gradients gradients_from(sample *s, ego_backend *backend, unsigned wanted, const gradients *before) {
+static gradients gradients_from(sample *s, ego_backend *backend, unsigned wanted,
+                                const gradients *before) {
     target t[TARGETS];
     size_t n = targets_of(s, t);
     gradients g = {0};
@@ -64,7 +65,8 @@ static gradients gradients_from(sample *s, ego_backend *backend, unsigned wanted
         if (!(wanted & 1u << i)) continue;
         g.of[i] = calloc((size_t)t[i].count + 1, sizeof(float));
         if (before) memcpy(g.of[i], before->of[i], (size_t)t[i].count * sizeof(float));
-        if (t[i].param) t[i].param->grad = g.of[i];
+        if (t[i].param)
+            t[i].param->grad = g.of[i];
         else {
             ego_tape_leaf(&cx, t[i].in);
             if (before) ego_grad_add(&cx, t[i].in, 1, before->of[i]);
@@ -76,9 +78,11 @@ static gradients gradients_from(sample *s, ego_backend *backend, unsigned wanted
     ego_tape_backward(&cx);
     CHECK_OK(ego_ctx_err(&cx));
     for (size_t i = 0; i < n; i++) {
-        if (t[i].param) t[i].param->grad = NULL;
+        if (t[i].param)
+            t[i].param->grad = NULL;
         else {
-            if (ego_grad(t[i].in)) memcpy(g.of[i], ego_grad(t[i].in), (size_t)t[i].count * sizeof(float));
+            if (ego_grad(t[i].in))
+                memcpy(g.of[i], ego_grad(t[i].in), (size_t)t[i].count * sizeof(float));
             t[i].in->node = NULL;
         }
     }
@@ -101,8 +105,8 @@ typedef struct probe {
     double want;
 } probe;
 
-static double difference(const sample *s, const void *of, int64_t element, int64_t n, const float *dout,
-                         double *lower, double *upper) {
+static double difference(const sample *s, const void *of, int64_t element, int64_t n,
+                         const float *dout, double *lower, double *upper) {
     static const double step = 0x1p-20;
     double sum = 0;
     nudge.of = of;
@@ -124,7 +128,8 @@ static size_t probes_of(sample *s, int64_t n, probe **probes) {
     if (number == s->number) return count;
     target t[TARGETS];
     size_t targets = targets_of(s, t);
-    double *lower = calloc((size_t)n + 1, sizeof *lower), *upper = calloc((size_t)n + 1, sizeof *upper);
+    double *lower = calloc((size_t)n + 1, sizeof *lower),
+           *upper = calloc((size_t)n + 1, sizeof *upper);
     float *dout = random_floats(n, ego_rng_stream(9, s->number));
     count = 0;
     number = s->number;
@@ -133,7 +138,8 @@ static size_t probes_of(sample *s, int64_t n, probe **probes) {
         int64_t many = t[i].count <= FEW ? t[i].count : PROBES;
         for (int64_t j = 0; j < many; j++) {
             int64_t element = many == PROBES && t[i].count > FEW ? elements[j] : j;
-            kept[count++] = (probe){i, element, difference(s, t[i].of, element, n, dout, lower, upper)};
+            kept[count++] =
+                (probe){i, element, difference(s, t[i].of, element, n, dout, lower, upper)};
         }
     }
     free(lower);
@@ -179,14 +185,16 @@ static void check_differences(sample *s, const machine *m) {
         int64_t count = t[p->target].count;
         const float *got = g.of[p->target];
         double sum = 0, scale = scale_of(got, count);
-        if (p->element != EVERY) sum = got[p->element];
+        if (p->element != EVERY)
+            sum = got[p->element];
         else {
             scale *= sqrt((double)count);
             for (int64_t i = 0; i < count; i++) sum += sign_of(i) * got[i];
         }
         double error = fabs(sum - p->want) / scale;
         char text[160];
-        snprintf(text, sizeof text, "%s %zu, element %lld: gradient %.9g, expected %.9g, error %.2g",
+        snprintf(text, sizeof text,
+                 "%s %zu, element %lld: gradient %.9g, expected %.9g, error %.2g",
                  t[p->target].param ? "parameter" : "input", p->target, (long long)p->element, sum,
                  p->want, error);
         if (!CHECK(error <= s->op->gradient)) say(s, m, text);
@@ -254,9 +262,21 @@ static void (*const columns[])(sample *, const machine *) = {
     check_alone,
 };
 
-/* Weights that are trained are rows of float32, and so are those that gradients pass through. */
+/* Gradients of products are of, and pass through, weights in rows of float32; others are refused. */
 static bool has_gradients(const sample *s) {
     return s->op != &op_linear || (s->param[0].value.dtype == EGO_F32 && !s->param[0].panelled);
+}
+static void check_refused(sample *s, const machine *m) {
+    ego_ctx cx;
+    ego_tape *tape;
+    ego_ctx_init(&cx, m->backend[0]);
+    CHECK_OK(ego_tape_new(false, &tape));
+    ego_tape_attach(&cx, tape);
+    ego_tape_leaf(&cx, s->in[0]);
+    CHECK(!s->op->forward(&cx, s));
+    CHECK_ERR(EGO_EUNSUPPORTED, ego_ctx_err(&cx));
+    ego_tape_free(tape);
+    ego_ctx_release(&cx);
 }
 
 int main(void) {
@@ -267,7 +287,7 @@ int main(void) {
             for (size_t m = 0; m < n; m++) {
                 sample s;
                 sample_make(&s, c);
-                if (has_gradients(&s)) columns[column](&s, &machines[m]);
+                (has_gradients(&s) ? columns[column] : check_refused)(&s, &machines[m]);
                 sample_release(&s);
             }
     machines_close(machines, n);

@@ -21,7 +21,7 @@ typedef struct tower {
     uint64_t streams[ROWS];
 } tower;
 
-static const int64_t shapes[TENSORS][2] = {{1, D}, {1, D},      {3 * D, D}, {1, 3 * D}, {D, D},
+static const int64_t shapes[TENSORS][2] = {{1, D}, {1, D},      {3 * D, D},  {1, 3 * D},  {D, D},
                                            {1, D}, {HIDDEN, D}, {1, HIDDEN}, {D, HIDDEN}, {1, 1}};
 
 static tower *tower_new(void) {
@@ -33,10 +33,12 @@ static tower *tower_new(void) {
     for (int b = 0; b < BLOCKS; b++)
         for (int i = 0; i < TENSORS; i++) {
             int64_t n = shapes[i][0] * shapes[i][1];
-            t->blocks[b].param[i] = (ego_param){
-                .name = "test",
-                .value = {.data = t->values + at, .dtype = EGO_F32, .ndim = 2, .shape = {shapes[i][0], shapes[i][1]}},
-                .grad = t->grads + at};
+            t->blocks[b].param[i] = (ego_param){.name = "test",
+                                                .value = {.data = t->values + at,
+                                                          .dtype = EGO_F32,
+                                                          .ndim = 2,
+                                                          .shape = {shapes[i][0], shapes[i][1]}},
+                                                .grad = t->grads + at};
             for (int64_t j = 0; j < n; j++, at++)
                 t->values[at] = (float)(0.3 * ego_rng_normal(3, (uint64_t)at));
         }
@@ -53,7 +55,8 @@ static void tower_free(tower *t, ego_backend *backend) {
 }
 
 /* x + gate · first, attention, a perceptron, dropout. */
-static ego_tensor *step(ego_ctx *cx, tower *t, int i, const ego_tensor *x, const ego_tensor *first) {
+static ego_tensor *step(ego_ctx *cx, tower *t, int i, const ego_tensor *x,
+                        const ego_tensor *first) {
     ego_param *p = t->blocks[i % BLOCKS].param;
     ego_segment *segments = ego_ctx_alloc(cx, 2 * sizeof *segments);
     for (int64_t s = 0; segments && s < 2; s++)
@@ -70,7 +73,8 @@ static ego_tensor *step(ego_ctx *cx, tower *t, int i, const ego_tensor *x, const
                                                 .segments = segments,
                                                 .count = 2});
     ego_tensor *y = ego_linear(cx, h, &p[4], &p[5], EGO_ACT_NONE, x);
-    h = ego_linear(cx, ego_linear(cx, y, &p[6], &p[7], EGO_ACT_GELU, NULL), &p[8], NULL, EGO_ACT_NONE, y);
+    h = ego_linear(cx, ego_linear(cx, y, &p[6], &p[7], EGO_ACT_GELU, NULL), &p[8], NULL,
+                   EGO_ACT_NONE, y);
     return ego_drop(cx, h, (ego_dropout){0.1f, t->streams, (uint64_t)i});
 }
 
@@ -85,7 +89,8 @@ typedef struct result {
 
 static ego_tensor *new_leaf(ego_ctx *cx, uint64_t stream) {
     ego_tensor *x = ego_tape_leaf(cx, EGO_TENSOR(cx, ROWS, D));
-    for (int64_t i = 0; x && i < ROWS * D; i++) ego_f32(x)[i] = (float)ego_rng_normal(stream, (uint64_t)i);
+    for (int64_t i = 0; x && i < ROWS * D; i++)
+        ego_f32(x)[i] = (float)ego_rng_normal(stream, (uint64_t)i);
     return x;
 }
 
@@ -100,7 +105,8 @@ static ego_tensor *chain(ego_ctx *cx, tower *t, int steps, how h, ego_tensor *x)
 }
 
 /* Towers one after the other, each reading its leaf; the second one's result meets the first one's. */
-static void record(ego_ctx *cx, tower *t, int steps, int towers, how h, ego_tensor *leaf[2], ego_tensor **loss) {
+static void record(ego_ctx *cx, tower *t, int steps, int towers, how h, ego_tensor *leaf[2],
+                   ego_tensor **loss) {
     static const int64_t labels[ROWS] = {3, 1, 4, 1, 5, 9, 2, 6};
     ego_tensor *y[2] = {0};
     leaf[0] = leaf[1] = NULL;
@@ -127,14 +133,16 @@ static void result_of(tower *t, ego_backend *backend, int steps, int towers, how
     r->grads = calloc((size_t)t->count, sizeof(float));
     memcpy(r->grads, t->grads, (size_t)t->count * sizeof(float));
     for (int i = 0; i < towers; i++)
-        if (CHECK(ego_grad(leaf[i]) != NULL)) memcpy(r->leaf[i], ego_grad(leaf[i]), sizeof r->leaf[i]);
+        if (CHECK(ego_grad(leaf[i]) != NULL))
+            memcpy(r->leaf[i], ego_grad(leaf[i]), sizeof r->leaf[i]);
     r->peak = cx.arena[0].peak + cx.arena[1].peak + ego_tape_peak(tape);
     ego_tape_free(tape);
     ego_ctx_release(&cx);
 }
 
 static bool same(const result *a, const result *b, const tower *t, int towers) {
-    return a->loss == b->loss && memcmp(a->grads, b->grads, (size_t)t->count * sizeof(float)) == 0 &&
+    return a->loss == b->loss &&
+           memcmp(a->grads, b->grads, (size_t)t->count * sizeof(float)) == 0 &&
            memcmp(a->leaf, b->leaf, (size_t)towers * sizeof a->leaf[0]) == 0;
 }
 
@@ -143,7 +151,8 @@ static void check_chains(tower *t, ego_backend *backend) {
     for (int towers = 1; towers <= 2; towers++)
         for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
             static result r[3];
-            for (how h = WHOLE; h <= CHECKPOINTS; h++) result_of(t, backend, lengths[i], towers, h, &r[h]);
+            for (how h = WHOLE; h <= CHECKPOINTS; h++)
+                result_of(t, backend, lengths[i], towers, h, &r[h]);
             double most = 0;
             for (int64_t j = 0; j < t->count; j++) most = fmax(most, fabs((double)r[0].grads[j]));
             CHECK(isfinite(r[0].loss) && most > 0 && isfinite(most));

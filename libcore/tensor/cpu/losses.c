@@ -45,13 +45,15 @@ ego_err ego__cpu_cross_entropy_back(ego_backend *backend, const ego_call *call) 
     ego__ranges job = {.call = call, .body = cross_entropy_back};
     if (!ego_grad(call->in[0])) return EGO_OK;
     job.weight = (double)call->as.cross_entropy.scale * *ego_grad(call->out);
-    return ego__cpu_rows((ego__cpu *)backend, job, ego_tensor_rows(call->in[0]), ego_tensor_columns(call->in[0]));
+    return ego__cpu_rows((ego__cpu *)backend, job, ego_tensor_rows(call->in[0]),
+                         ego_tensor_columns(call->in[0]));
 }
 
 /* ---- EgoNCE: a batch squared is small ------------------------------------------------------------------- */
 
 /* log Σ_j e^(x_j / temperature) over n elements `step` apart; with `among`, over those it marks. */
-static double log_sum_exp(int64_t n, const float *x, int64_t step, const uint8_t *among, double temperature) {
+static double log_sum_exp(int64_t n, const float *x, int64_t step, const uint8_t *among,
+                          double temperature) {
     double most = -INFINITY, sum = 0;
     for (int64_t j = 0; j < n; j++)
         if ((!among || among[j * step]) && x[j * step] > most) most = x[j * step];
@@ -66,7 +68,8 @@ static double egonce_line(const ego_call *call, int64_t n, int64_t i, int64_t st
     const float *x = ego_f32(call->in[0]) + from;
     const uint8_t *positive = call->as.egonce.positive + from;
     double temperature = call->as.egonce.temperature;
-    double all = log_sum_exp(n, x, step, NULL, temperature), good = log_sum_exp(n, x, step, positive, temperature);
+    double all = log_sum_exp(n, x, step, NULL, temperature),
+           good = log_sum_exp(n, x, step, positive, temperature);
     if (!back) return all - good;
     float *dx = ego_grad(call->in[0]) + from;
     double weight = *ego_grad(call->out) / (double)n / temperature;

@@ -25,7 +25,8 @@ ego_err ego__cpu_rows(ego__cpu *cpu, ego__ranges job, int64_t rows, int64_t colu
 ego_err ego__cpu_columns(ego__cpu *cpu, ego__ranges job, int64_t columns);
 
 /* to += weight · from */
-static inline void ego__add(const ego__ranges *job, int64_t n, float weight, const float *from, float *to) {
+static inline void ego__add(const ego__ranges *job, int64_t n, float weight, const float *from,
+                            float *to) {
     job->kernels->gated_add(n, to, weight, from, to);
 }
 

@@ -31,15 +31,18 @@ enum { BLOCKS = 64, BLOCK_ROWS = 16 };
 static void layer_norm(const ego__ranges *job, int64_t row, int64_t rows) {
     float *sums = job->sums + row / job->step * 2 * job->columns;
     memset(sums, 0, (size_t)(2 * job->columns) * sizeof *sums);
-    job->kernels->layer_norm_back(rows, job->columns, input(job, 0, row), job->param[0], dout(job, row),
-                                  job->call->as.layer_norm.eps, din(job, 0, row), sums,
-                                  sums + job->columns);
+    job->kernels->layer_norm_back(rows, job->columns, input(job, 0, row), job->param[0],
+                                  dout(job, row), job->call->as.layer_norm.eps, din(job, 0, row),
+                                  sums, sums + job->columns);
 }
 
 ego_err ego__cpu_layer_norm_back(ego_backend *backend, const ego_call *call) {
     ego__cpu *cpu = (ego__cpu *)backend;
     int64_t rows = ego_tensor_rows(call->out), columns = ego_tensor_columns(call->out);
-    ego__ranges job = {.call = call, .kernels = cpu->kernels, .step = (rows + BLOCKS - 1) / BLOCKS, .body = layer_norm};
+    ego__ranges job = {.call = call,
+                       .kernels = cpu->kernels,
+                       .step = (rows + BLOCKS - 1) / BLOCKS,
+                       .body = layer_norm};
     if (job.step < BLOCK_ROWS) job.step = BLOCK_ROWS;
     int64_t blocks = (rows + job.step - 1) / job.step;
     EGO_TRY(ego__cpu_floats(cpu, call->param[0], &job.param[0]));
@@ -48,7 +51,8 @@ ego_err ego__cpu_layer_norm_back(ego_backend *backend, const ego_call *call) {
     for (int64_t b = 1; b < blocks; b++)
         ego__add(&job, 2 * columns, 1, job.sums + b * 2 * columns, job.sums);
     for (int i = 0; i < 2 && blocks > 0; i++)
-        if (grad_of(call->param[i])) ego__add(&job, columns, 1, job.sums + i * columns, call->param[i]->grad);
+        if (grad_of(call->param[i]))
+            ego__add(&job, columns, 1, job.sums + i * columns, call->param[i]->grad);
     return EGO_OK;
 }
 
@@ -81,7 +85,8 @@ ego_err ego__cpu_gated_add_back(ego_backend *backend, const ego_call *call) {
 }
 
 ego_err ego__cpu_add_back(ego_backend *backend, const ego_call *call) {
-    return ego__cpu_rows((ego__cpu *)backend, (ego__ranges){.call = call, .gate = 1, .body = gated_add},
+    return ego__cpu_rows((ego__cpu *)backend,
+                         (ego__ranges){.call = call, .gate = 1, .body = gated_add},
                          ego_tensor_count(call->out), 1);
 }
 
@@ -106,7 +111,8 @@ static void scatter(const ego__ranges *job, int64_t first, int64_t count) {
     float *to = call->param[0] ? call->param[0]->grad : ego_grad(call->in[0]);
     const float *dy = ego_grad(call->out);
     for (int64_t r = 0; r < ego_tensor_rows(call->out); r++)
-        ego__add(job, count, 1, dy + r * columns + first, to + call->as.gather.rows[r] * columns + first);
+        ego__add(job, count, 1, dy + r * columns + first,
+                 to + call->as.gather.rows[r] * columns + first);
 }
 
 ego_err ego__cpu_embedding_back(ego_backend *backend, const ego_call *call) {
@@ -125,7 +131,8 @@ static void concat(const ego__ranges *job, int64_t row, int64_t rows) {
     for (int64_t i = 0, from = 0, n; i < 2; i++, from += n) {
         float *dx = ego_grad(job->call->in[i]);
         n = ego_tensor_columns(job->call->in[i]);
-        for (int64_t r = row; dx && r < row + rows; r++) ego__add(job, n, 1, dout(job, r) + from, dx + r * n);
+        for (int64_t r = row; dx && r < row + rows; r++)
+            ego__add(job, n, 1, dout(job, r) + from, dx + r * n);
     }
 }
 
@@ -236,7 +243,8 @@ static bool drops(const ego_dropout *drop) { return drop->streams && drop->p > 0
 static void dropout(const ego__ranges *job, int64_t row, int64_t rows) {
     const ego_dropout *drop = &job->call->as.dropout.drop;
     for (int64_t r = row; r < row + rows && drops(drop); r++)
-        job->kernels->drop(job->columns, drop, r, input(job, 0, r), ego_f32(job->call->out) + r * job->columns, false);
+        job->kernels->drop(job->columns, drop, r, input(job, 0, r),
+                           ego_f32(job->call->out) + r * job->columns, false);
     if (!drops(drop))
         memcpy(ego_f32(job->call->out) + row * job->columns, input(job, 0, row),
                (size_t)(rows * job->columns) * sizeof(float));
@@ -250,8 +258,10 @@ ego_err ego__cpu_dropout(ego_backend *backend, const ego_call *call) {
 static void dropout_back(const ego__ranges *job, int64_t row, int64_t rows) {
     const ego_dropout *drop = &job->call->as.dropout.drop;
     for (int64_t r = row; r < row + rows; r++)
-        if (drops(drop)) job->kernels->drop(job->columns, drop, r, dout(job, r), din(job, 0, r), true);
-        else ego__add(job, job->columns, 1, dout(job, r), din(job, 0, r));
+        if (drops(drop))
+            job->kernels->drop(job->columns, drop, r, dout(job, r), din(job, 0, r), true);
+        else
+            ego__add(job, job->columns, 1, dout(job, r), din(job, 0, r));
 }
 
 ego_err ego__cpu_dropout_back(ego_backend *backend, const ego_call *call) {

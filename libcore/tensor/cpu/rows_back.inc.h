@@ -14,7 +14,8 @@ static void layer_norm_back(int64_t rows, int64_t columns, const float *x, const
         vec sum = {0}, product = {0};
         for (int64_t j = 0; j < columns; j += LANES) {
             int64_t n = part(columns - j);
-            vec h = (load_part(x + j, n, mean) - splat(mean)) * splat(scale), d = load_part(dy + j, n, 0);
+            vec h = (load_part(x + j, n, mean) - splat(mean)) * splat(scale),
+                d = load_part(dy + j, n, 0);
             vec g = d * load_part(w + j, n, 0);
             sum += g;
             product += g * h;
@@ -22,7 +23,8 @@ static void layer_norm_back(int64_t rows, int64_t columns, const float *x, const
             store_part(db + j, load_part(db + j, n, 0) + d, n);
         }
         if (!dx) continue;
-        float g_mean = sum_lanes(sum) / (float)columns, gh_mean = sum_lanes(product) / (float)columns;
+        float g_mean = sum_lanes(sum) / (float)columns,
+              gh_mean = sum_lanes(product) / (float)columns;
         for (int64_t j = 0; j < columns; j += LANES) {
             int64_t n = part(columns - j);
             vec h = (load_part(x + j, n, mean) - splat(mean)) * splat(scale);
@@ -67,8 +69,8 @@ static double dot(int64_t n, const float *x, const float *y) {
     return total;
 }
 
-static void drop_row(int64_t columns, const ego_dropout *drop, int64_t row, const float *x, float *y,
-                     bool add) {
+static void drop_row(int64_t columns, const ego_dropout *drop, int64_t row, const float *x,
+                     float *y, bool add) {
     float factor[256];
     for (int64_t from = 0; from < columns; from += 256) {
         int64_t n = columns - from < 256 ? columns - from : 256;
