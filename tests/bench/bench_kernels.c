@@ -44,7 +44,7 @@ static sgemm_fn *find_sgemm(int threads) {
 
 /* ---- medians ---------------------------------------------------------------------------------------- */
 
-enum { TURNS = 9, WAYS = 2 };
+enum { TURNS = 9, WAYS = 3 };
 
 static int ascending(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
@@ -110,6 +110,23 @@ static void run_linear(void *context) {
     ego_ctx_mark mark = ego_ctx_save(&j->cx);
     ego_linear(&j->cx, j->x, &j->w, &j->b, j->act, j->residual ? j->y : NULL);
     ego_ctx_rewind(&j->cx, &mark);
+}
+static void linear_back(job *j, const ego_tensor *x, ego_param w, ego_param *b) {
+    ego_call call = {
+        .op = EGO_OP_linear, .in = {x}, .param = {&w, b}, .out = j->y, .as.linear = {j->act, 0}};
+    j->cx.backend->backward[EGO_OP_linear](j->cx.backend, &call);
+}
+static void run_input_gradient(void *context) {
+    job *j = context;
+    ego_param w = j->w;
+    w.grad = NULL;
+    linear_back(j, j->x, w, NULL);
+}
+static void run_weight_gradient(void *context) {
+    job *j = context;
+    ego_tensor x = *j->x;
+    x.node = NULL;
+    linear_back(j, &x, j->w, &j->b);
 }
 static void run_sgemm(void *context) {
     job *j = context;
@@ -185,6 +202,12 @@ static const struct {
     {4, 4096, 4096, EGO_ACT_RELU, false},  {64, 4096, 4096, EGO_ACT_RELU, false},
 };
 
+/* Forward, dx and dW (with db) of training: batches of clips, narrations, heads, a small model. */
+static const struct {
+    int64_t rows, outputs, inputs;
+} trained[] = {{785, 768, 768},  {785, 3072, 768}, {785, 768, 3072},  {3140, 2304, 768}, {3140, 768, 3072},
+               {10, 50265, 768}, {64, 4096, 768},  {1570, 128, 128}, {1570, 512, 128},  {3140, 192, 768}};
+
 enum { SPACE, TIME, CLASS, FULL, CROSS, PATTERNS };
 static const char *const pattern_names[PATTERNS] = {"space", "time", "class token", "full",
                                                     "cross"};
@@ -221,6 +244,36 @@ static void bench_products(ego_backend *backend, sgemm_fn *sgemm, double seconds
         if (sgemm) printf(" %10.1f %7.2f", flop / median[1], median[1] / median[0]);
         printf("  %9.3f ms  %6.1f GB/s of weights\n", median[0] * 1e3,
                4e-9 * (double)(n * k) / median[0]);
+        backend->forget(backend, &j.w);
+        ego_ctx_release(&j.cx);
+    }
+}
+
+static void bench_gradients(ego_backend *backend, double seconds) {
+    enum { FORWARD, DX, DW, TRAINED_WAYS };
+    printf("\n%6s %6s %6s  %10s %10s %10s   GFLOP/s of products\n", "rows", "out", "in", "forward", "dx",
+           "dW, db");
+    for (size_t i = 0; i < sizeof trained / sizeof *trained; i++) {
+        int64_t m = trained[i].rows, n = trained[i].outputs, k = trained[i].inputs;
+        job j = {0};
+        ego_node nodes[2];
+        double median[TRAINED_WAYS], flop = 2e-9 * (double)m * (double)n * (double)k;
+        ego_ctx_init(&j.cx, backend);
+        j.x = tensor(&j.cx, 2, m, k);
+        j.y = tensor(&j.cx, 2, m, n);
+        j.w = parameter(&j.cx, 0.1, n, k);
+        j.b = parameter(&j.cx, 1, 1, n);
+        j.w.grad = ego_f32(tensor(&j.cx, 0, n, k));
+        j.b.grad = ego_f32(tensor(&j.cx, 0, 1, n));
+        give_gradient(&j.cx, j.x, &nodes[0]);
+        give_gradient(&j.cx, j.y, &nodes[1]);
+        fill(j.y, 2);
+        nodes[1].grad = ego_f32(j.y);
+        measure(seconds, TRAINED_WAYS,
+                (void (*const[])(void *)){run_linear, run_input_gradient, run_weight_gradient}, &j,
+                median);
+        printf("%6lld %6lld %6lld  %10.1f %10.1f %10.1f\n", (long long)m, (long long)n, (long long)k,
+               flop / median[FORWARD], flop / median[DX], flop / median[DW]);
         backend->forget(backend, &j.w);
         ego_ctx_release(&j.cx);
     }
@@ -396,6 +449,7 @@ int main(int argc, char **argv) {
     printf("%u threads, EGO_CPU=%s, OpenBLAS %s\n", threads,
            getenv("EGO_CPU") ? getenv("EGO_CPU") : "", sgemm ? "found" : "not found");
     bench_products(backend, sgemm, seconds);
+    bench_gradients(backend, seconds);
     bench_attention(backend, seconds);
     bench_rows(backend, seconds);
     bench_rows_back(backend, seconds);

@@ -19,6 +19,7 @@
 const ego__kernels JOIN(ego__kernels_, EGO_ISA) = {
     .name = TEXT(EGO_ISA),
     .tile_rows = TILE_ROWS,
+    .k_block = K_BLOCK,
     .product_step = product_step,
     .product = product,
     .outer = outer,

@@ -65,6 +65,7 @@ typedef struct ego__head_back {
 typedef struct ego__kernels {
     const char *name;
     int64_t tile_rows; /* of the register tile: multiples of it make the fastest blocks */
+    int64_t k_block;   /* of products: sums of so many steps are added up one by one */
     int64_t (*product_step)(int64_t rows); /* columns computed together: where best to cut them */
     void (*product)(const ego__product *p);
     void (*outer)(const ego__outer *o);

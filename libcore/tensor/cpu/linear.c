@@ -11,21 +11,20 @@ ego_err ego__cpu_linear(ego_backend *backend, const ego_call *call) {
     if (b) EGO_TRY(ego__cpu_floats(cpu, b, &bias));
     int64_t first = call->as.linear.first, columns = ego_tensor_columns(call->out);
     int64_t inputs = ego_tensor_columns(x);
-    ego__cpu_multiply(cpu,
-                      &(ego__product){.rows = ego_tensor_rows(x),
-                                      .k = inputs,
-                                      .a = x->data,
-                                      .a_stride = inputs,
-                                      .panels = panels,
-                                      .c = ego_f32(call->out) - first,
-                                      .c_stride = columns,
-                                      .first = first,
-                                      .last = first + columns,
-                                      .bias = bias,
-                                      .residual = residual ? ego_f32(residual) - first : NULL,
-                                      .residual_stride = columns,
-                                      .act = call->as.linear.act});
-    return EGO_OK;
+    return ego__cpu_multiply(
+        cpu, &(ego__product){.rows = ego_tensor_rows(x),
+                             .k = inputs,
+                             .a = x->data,
+                             .a_stride = inputs,
+                             .panels = panels,
+                             .c = ego_f32(call->out) - first,
+                             .c_stride = columns,
+                             .first = first,
+                             .last = first + columns,
+                             .bias = bias,
+                             .residual = residual ? ego_f32(residual) - first : NULL,
+                             .residual_stride = columns,
+                             .act = call->as.linear.act});
 }
 
 enum { PANELS_AT_ONCE = 4 };
@@ -48,18 +47,18 @@ static void pack_some(void *context, size_t i, unsigned worker) {
 ego_err ego__cpu_product(ego_backend *backend, const ego_call *call) {
     ego__cpu *cpu = (ego__cpu *)backend;
     const ego_tensor *x = call->in[0], *y = call->in[1];
-    int64_t columns = ego_tensor_rows(y), k = ego_tensor_columns(x), panels = ego_panel_count(columns);
+    int64_t columns = ego_tensor_rows(y), k = ego_tensor_columns(x),
+            panels = ego_panel_count(columns);
     float *packed;
     EGO_TRY(ego__cpu_reserve_shared(cpu, panels * EGO_PANEL * k, &packed));
     ego_parallel(cpu->pool, (size_t)((panels + PANELS_AT_ONCE - 1) / PANELS_AT_ONCE), pack_some,
                  &(packing){y, packed});
-    ego__cpu_multiply(cpu, &(ego__product){.rows = ego_tensor_rows(x),
-                                           .k = k,
-                                           .a = ego_f32(x),
-                                           .a_stride = k,
-                                           .panels = packed,
-                                           .c = ego_f32(call->out),
-                                           .c_stride = columns,
-                                           .last = columns});
-    return EGO_OK;
+    return ego__cpu_multiply(cpu, &(ego__product){.rows = ego_tensor_rows(x),
+                                                  .k = k,
+                                                  .a = ego_f32(x),
+                                                  .a_stride = k,
+                                                  .panels = packed,
+                                                  .c = ego_f32(call->out),
+                                                  .c_stride = columns,
+                                                  .last = columns});
 }

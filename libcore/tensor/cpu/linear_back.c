@@ -1,5 +1,4 @@
-/* Gradients of products: dx = dz W, dW = dzᵀ x, db = Σ_r dz, with dz = dy · act'(y). W, x and dz are read as
- * they stand. */
+/* Gradients of products: dx = dz W, dW = dzᵀ x, db = Σ_r dz, with dz = dy · act'(y). */
 #include "tensor/cpu/cpu.h"
 #include "tensor/tape.h"
 
@@ -25,20 +24,20 @@ static void outer_some(void *context, size_t i, unsigned worker) {
 }
 
 /* dx += dz b of dz (rows, k) and b (k, columns); across: of dz (k, rows), transposed. */
-static void add_product(ego__cpu *cpu, int64_t rows, int64_t k, int64_t columns, const float *dz,
-                        bool across, const float *b, float *dx) {
-    if (k == 0 || !dx) return;
-    ego__cpu_multiply(cpu, &(ego__product){.rows = rows,
-                                           .k = k,
-                                           .a = dz,
-                                           .a_stride = across ? rows : k,
-                                           .a_across = across,
-                                           .panels = b,
-                                           .plain = columns,
-                                           .c = dx,
-                                           .add = true,
-                                           .c_stride = columns,
-                                           .last = columns});
+static ego_err add_product(ego__cpu *cpu, int64_t rows, int64_t k, int64_t columns, const float *dz,
+                           bool across, const float *b, float *dx) {
+    if (k == 0 || !dx) return EGO_OK;
+    return ego__cpu_multiply(cpu, &(ego__product){.rows = rows,
+                                                  .k = k,
+                                                  .a = dz,
+                                                  .a_stride = across ? rows : k,
+                                                  .a_across = across,
+                                                  .panels = b,
+                                                  .plain = columns,
+                                                  .c = dx,
+                                                  .add = true,
+                                                  .c_stride = columns,
+                                                  .last = columns});
 }
 
 ego_err ego__cpu_linear_back(ego_backend *backend, const ego_call *call) {
@@ -56,13 +55,13 @@ ego_err ego__cpu_linear_back(ego_backend *backend, const ego_call *call) {
                 .dresidual = ego_grad(call->in[1]),
                 .db = b && b->grad ? b->grad + first : NULL}};
     if (o.whole.act != EGO_ACT_NONE || o.whole.dresidual || o.whole.db)
-        ego_parallel(cpu->pool, (size_t)((outputs + OUTER_COLUMNS - 1) / OUTER_COLUMNS), outer_some, &o);
+        ego_parallel(cpu->pool, (size_t)((outputs + OUTER_COLUMNS - 1) / OUTER_COLUMNS), outer_some,
+                     &o);
     const float *dz = o.whole.dz;
-    add_product(cpu, rows, outputs, inputs, dz, false, ego_f32(&w->value) + first * inputs,
-                ego_grad(call->in[0]));
-    add_product(cpu, outputs, rows, inputs, dz, true, ego_f32(call->in[0]),
-                w->grad ? w->grad + first * inputs : NULL);
-    return EGO_OK;
+    EGO_TRY(add_product(cpu, rows, outputs, inputs, dz, false, ego_f32(&w->value) + first * inputs,
+                        ego_grad(call->in[0])));
+    return add_product(cpu, outputs, rows, inputs, dz, true, ego_f32(call->in[0]),
+                       w->grad ? w->grad + first * inputs : NULL);
 }
 
 ego_err ego__cpu_product_back(ego_backend *backend, const ego_call *call) {
@@ -70,7 +69,6 @@ ego_err ego__cpu_product_back(ego_backend *backend, const ego_call *call) {
     const ego_tensor *x = call->in[0], *y = call->in[1];
     const float *dz = ego_grad(call->out);
     int64_t rows = ego_tensor_rows(x), columns = ego_tensor_rows(y), k = ego_tensor_columns(x);
-    add_product(cpu, rows, columns, k, dz, false, ego_f32(y), ego_grad(x));
-    add_product(cpu, columns, rows, k, dz, true, ego_f32(x), ego_grad(y));
-    return EGO_OK;
+    EGO_TRY(add_product(cpu, rows, columns, k, dz, false, ego_f32(y), ego_grad(x)));
+    return add_product(cpu, columns, rows, k, dz, true, ego_f32(x), ego_grad(y));
 }

@@ -13,18 +13,29 @@
 enum { BLOCK_TILES = 12, BLOCKS_PER_THREAD = 8 };
 /* With so short a K writing c is the work: it goes from top to bottom once. */
 enum { SHORT_K = 64 };
+/* Matrices are read as they stand where copies would not pay: few rows, or narrow ones. */
+enum { COPY_ROWS = 128, COPY_COLUMNS = 256, PANELS_AT_ONCE = 4 };
 
 typedef struct cuts {
-    const ego__cpu *cpu;
+    ego__cpu *cpu;
     ego__product whole;
     int64_t tiles, row_blocks, groups, column_blocks, step;
+    float *strips; /* a worker's copy of its rows of a, which is across; NULL: read as they stand */
+    int64_t strip; /* floats of one */
 } cuts;
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+/* Rows of a stretch of steps side by side, without the other rows between them. */
+static void copy_strip(ego__product *p, float *strip) {
+    for (int64_t s = 0; s < p->k; s++)
+        memcpy(strip + s * p->rows, p->a + s * p->a_stride, (size_t)p->rows * sizeof *strip);
+    p->a = strip;
+    p->a_stride = p->rows;
+}
+
 /* Rows are cut between tiles and columns between groups of panels, so that cuts cost nothing. */
 static void run_block(void *context, size_t i, unsigned worker) {
-    (void)worker;
     const cuts *l = context;
     ego__product p = l->whole;
     int64_t r = (int64_t)i / l->column_blocks, c = (int64_t)i % l->column_blocks;
@@ -39,6 +50,7 @@ static void run_block(void *context, size_t i, unsigned worker) {
     p.a += p.a_across ? row : row * p.a_stride;
     p.c += row * p.c_stride;
     if (p.residual) p.residual += row * p.residual_stride;
+    if (l->strips) copy_strip(&p, l->strips + worker * l->strip);
     l->cpu->kernels->product(&p);
 }
 
@@ -53,9 +65,70 @@ static void cut(cuts *l) {
     if (l->column_blocks > l->groups) l->column_blocks = l->groups;
 }
 
-void ego__cpu_multiply(ego__cpu *cpu, const ego__product *p) {
-    if (p->rows == 0 || p->first >= p->last) return;
+static void run(cuts *l) {
+    ego_parallel(l->cpu->pool, (size_t)(l->row_blocks * l->column_blocks), run_block, l);
+}
+
+/* Some panels of a plain matrix, k rows of it. */
+typedef struct copying {
+    const ego__product *from;
+    int64_t first, k; /* its rows [first, first + k) */
+    float *panels;
+} copying;
+
+static void copy_panels(void *context, size_t i, unsigned worker) {
+    (void)worker;
+    const copying *t = context;
+    int64_t first = (int64_t)i * PANELS_AT_ONCE, panels = ego_panel_count(t->from->last);
+    for (int64_t p = first; p < first + PANELS_AT_ONCE && p < panels; p++) {
+        const float *b = t->from->panels + t->first * t->from->plain + p * EGO_PANEL;
+        float *to = t->panels + p * t->k * EGO_PANEL;
+        int64_t columns = t->from->last - p * EGO_PANEL;
+        for (int64_t s = 0; s < t->k; s++, b += t->from->plain, to += EGO_PANEL)
+            if (columns >= EGO_PANEL)
+                memcpy(to, b, EGO_PANEL * sizeof *to);
+            else
+                for (int64_t j = 0; j < EGO_PANEL; j++) to[j] = j < columns ? b[j] : 0;
+    }
+}
+
+/* A plain product block of K after block of K, each from copies: rows of large matrices are so far apart that
+ * they fall on few sets of the caches, and nothing foresees where the next one is. */
+static ego_err run_copied(cuts *l) {
+    ego__cpu *cpu = l->cpu;
+    const ego__product whole = l->whole;
+    int64_t block = cpu->kernels->k_block, panels = ego_panel_count(whole.last);
+    int64_t tiles = ceil_div(l->tiles, l->row_blocks) + 1;
+    float *memory;
+    if (whole.a_across) l->strip = block * tiles * cpu->kernels->tile_rows;
+    EGO_TRY(ego__cpu_reserve_shared(
+        cpu, block * panels * EGO_PANEL + (int64_t)cpu->threads * l->strip, &memory));
+    if (whole.a_across) l->strips = memory + block * panels * EGO_PANEL;
+    for (int64_t k = 0; k < whole.k; k += block) {
+        int64_t steps = whole.k - k < block ? whole.k - k : block;
+        ego_parallel(cpu->pool, (size_t)ceil_div(panels, PANELS_AT_ONCE), copy_panels,
+                     &(copying){&whole, k, steps, memory});
+        l->whole.k = steps;
+        l->whole.a = whole.a + k * (whole.a_across ? whole.a_stride : 1);
+        l->whole.panels = memory;
+        l->whole.plain = 0;
+        l->whole.add = whole.add || k > 0;
+        run(l);
+    }
+    return EGO_OK;
+}
+
+/* Whether to copy: a matter of time, not of bits. */
+static bool pays(const ego__product *p) {
+    int64_t widest = p->a_across && p->a_stride > p->plain ? p->a_stride : p->plain;
+    return p->plain && p->k > SHORT_K && p->rows >= COPY_ROWS && widest >= COPY_COLUMNS;
+}
+
+ego_err ego__cpu_multiply(ego__cpu *cpu, const ego__product *p) {
+    if (p->rows == 0 || p->first >= p->last) return EGO_OK;
     cuts l = {.cpu = cpu, .whole = *p};
     cut(&l);
-    ego_parallel(cpu->pool, (size_t)(l.row_blocks * l.column_blocks), run_block, &l);
+    if (pays(p)) return run_copied(&l);
+    run(&l);
+    return EGO_OK;
 }
