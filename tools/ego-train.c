@@ -3,7 +3,8 @@
 
 #include "recipe/pretrain.h"
 
-#include <stdio.h>
+#include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 static bool resume;
@@ -25,6 +26,12 @@ static const ego_cli_tool tool = {
 
 static void say(void *context, const char *message) { ego_cli_note(context, "%s", message); }
 
+/* What a rank other than the first does with progress: a signal stops it, and with it all. */
+static bool go_on(void *context, const char *what, uint64_t done, uint64_t total) {
+    (void)what, (void)done, (void)total;
+    return !ego_cli_stopped(context);
+}
+
 /* CONFIG.json, then --config, then each --set; the last word wins. */
 static ego_err read_config(const ego_cli *cli, const char *path, ego_train_config *config) {
     EGO_TRY(ego_train_config_new(config));
@@ -34,24 +41,34 @@ static ego_err read_config(const ego_cli *cli, const char *path, ego_train_confi
     return ego_train_config_check(config);
 }
 
-static ego_err show_plan(const ego_pretrain_options *o) {
+static double rounded(double x, double parts) { return round(x * parts) / parts; }
+
+static ego_err show_plan(ego_cli *cli, const ego_pretrain_options *o) {
     ego_pretrain_plan p;
+    ego_buf line = {0};
     EGO_TRY(ego_pretrain_measure(o, &p));
-    printf("{\"parameters\":%lld,\"rows\":%lld,\"steps\":%lld,\"steps_per_epoch\":%lld,\"samples_per_step\":%lld,"
-           "\"weights_bytes\":%zu,\"activation_bytes\":%zu,\"resident_bytes\":%zu,"
-           "\"seconds_per_step\":%.4g,\"hours\":%.3g}\n",
-           (long long)p.parameters, (long long)p.rows, (long long)p.steps, (long long)p.steps_per_epoch,
-           (long long)p.batch, p.weights_bytes, p.activation_bytes, p.resident_bytes, p.seconds,
-           p.seconds * (double)p.steps / 3600);
-    return EGO_OK;
+    if (ego_dist_rank(o->dist) != 0) return EGO_OK;
+    ego_buf_printf(&line, "{\"parameters\":%" PRId64 ",\"rows\":%" PRId64 ",\"steps\":%" PRId64
+                          ",\"steps_per_epoch\":%" PRId64 ",\"samples_per_step\":%" PRId64,
+                   p.parameters, p.rows, p.steps, p.steps_per_epoch, p.batch);
+    ego_buf_printf(&line, ",\"weights_bytes\":%zu,\"activation_bytes\":%zu,\"resident_bytes\":%zu", p.weights_bytes,
+                   p.activation_bytes, p.resident_bytes);
+    ego_buf_json_key(&line, "seconds_per_step");
+    ego_buf_json_double(&line, rounded(p.seconds, 1e4));
+    ego_buf_json_key(&line, "hours");
+    ego_buf_json_double(&line, rounded(p.seconds * (double)p.steps / 3600, 1e4));
+    ego_buf_char(&line, '}');
+    ego_err err = ego_cli_write_line(cli, &line);
+    ego_buf_release(&line);
+    return err;
 }
 
 static ego_err pretrain(ego_cli *cli, const char *path, ego_dist *dist) {
     ego_train_config config = {0};
     ego_pool *pool = NULL;
-    ego_progress progress = ego_cli_progress(cli);
-    ego_notice notice = {say, cli};
     bool first = ego_dist_rank(dist) == 0;
+    ego_progress progress = first ? ego_cli_progress(cli) : (ego_progress){.report = go_on, .context = cli};
+    ego_notice notice = {say, cli};
     ego_err err = read_config(cli, path, &config);
     if (err == EGO_OK) err = ego_pool_new((unsigned)cli->threads, &pool);
     if (err == EGO_OK) {
@@ -59,10 +76,11 @@ static ego_err pretrain(ego_cli *cli, const char *path, ego_dist *dist) {
                                   .pool = pool,
                                   .dist = dist,
                                   .resume = resume,
-                                  .progress = first ? &progress : NULL,
-                                  .notice = first ? &notice : NULL};
-        err = cli->dry_run ? show_plan(&o) : ego_pretrain(&o);
+                                  .progress = &progress,
+                                  .notice = &notice};
+        err = cli->dry_run ? show_plan(cli, &o) : ego_pretrain(&o);
     }
+    if (err == EGO_ECANCELLED && first) ego_cli_note(cli, "%s", ego_err_message());
     ego_pool_free(pool);
     ego_train_config_release(&config);
     return err;

@@ -33,6 +33,14 @@ ego_segments ego_segments_space(ego_ctx *cx, ego_clip_shape c) {
     return all;
 }
 
+ego_segments ego_segments_clip(ego_ctx *cx, ego_clip_shape c) {
+    int64_t T = ego_clip_tokens_each(c);
+    ego_segment *s;
+    ego_segments all = list(cx, c.batch, &s);
+    for (int64_t b = 0; s && b < c.batch; b++) *s++ = (ego_segment){b * T, 1, T, b * T, 1, T, -1};
+    return all;
+}
+
 ego_segments ego_segments_class(ego_ctx *cx, ego_clip_shape c) {
     int64_t T = ego_clip_tokens_each(c);
     ego_segment *s;

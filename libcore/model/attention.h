@@ -33,6 +33,8 @@ typedef struct ego_segments {
  * and its own frame. In both the class token attends to every token of its clip. */
 ego_segments ego_segments_time(ego_ctx *cx, ego_clip_shape clips);
 ego_segments ego_segments_space(ego_ctx *cx, ego_clip_shape clips);
+/* Every token of a clip attends to every other, as in a stacked layer. */
+ego_segments ego_segments_clip(ego_ctx *cx, ego_clip_shape clips);
 /* Class tokens alone, gathered to rows 0 … B−1, each attending to its whole clip. */
 ego_segments ego_segments_class(ego_ctx *cx, ego_clip_shape clips);
 

@@ -13,8 +13,8 @@ typedef struct ego_difference {
     double largest;          /* largest absolute difference */
 } ego_difference;
 
-/* Walks both in order of name; tokenizer.* is left out. A weight that one file keeps in panels is compared
- * with the same weight of the other as if it were plain. visit returning false stops. */
+/* Walks the weights of both in order of name (ego_is_weight). One that one file keeps in panels is compared
+ * with the same one of the other as if it were plain. visit returning false stops. */
 ego_err ego_weights_compare(const ego_weights *a, const ego_weights *b,
                             bool (*visit)(void *context, const ego_difference *difference),
                             void *context);

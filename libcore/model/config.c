@@ -54,14 +54,18 @@ static ego_err wrong(const char *key, const char *expected, const ego_json *foun
                     *key ? "." : "", key, expected, ego_json_kind(found));
 }
 
+static const char *const fusions[] = {
+    [EGO_FUSION_NONE] = "none", [EGO_FUSION_BACKBONE] = "backbone", [EGO_FUSION_STACKED] = "stacked"};
+
 static ego_err read_fusion(const ego_json *value, ego_config *config) {
     const char *word;
     if (!ego_json_string(value, &word)) return wrong("fusion", "a word", value);
-    if (strcmp(word, "backbone") == 0) return config->fusion = EGO_FUSION_BACKBONE, EGO_OK;
-    if (strcmp(word, "none") == 0) return config->fusion = EGO_FUSION_NONE, EGO_OK;
-    if (strcmp(word, "stacked") == 0 || strcmp(word, "film") == 0)
-        return ego_fail(EGO_EUNSUPPORTED, "configuration: model.fusion '%s' is not in this version", word);
-    return ego_fail(EGO_EINPUT, "configuration: model.fusion: expected backbone or none, found '%s'", word);
+    for (int i = EGO_FUSION_NONE; i <= EGO_FUSION_STACKED; i++)
+        if (strcmp(word, fusions[i]) == 0) return config->fusion = (ego_fusion)i, EGO_OK;
+    if (strcmp(word, "film") == 0)
+        return ego_fail(EGO_EUNSUPPORTED, "configuration: model.fusion 'film' is not in this version");
+    return ego_fail(EGO_EINPUT, "configuration: model.fusion: expected backbone, stacked or none, found '%s'",
+                    word);
 }
 
 static ego_err read_gate(const ego_json *value, ego_config *config) {
@@ -157,7 +161,7 @@ void ego_config_write(const ego_config *config, ego_buf *out) {
         ego_buf_printf(out, "%lld", (long long)*whole_value(&whole_keys[i], &copy));
     }
     ego_buf_json_key(out, "fusion");
-    ego_buf_text(out, config->fusion == EGO_FUSION_BACKBONE ? "\"backbone\"" : "\"none\"");
+    ego_buf_printf(out, "\"%s\"", fusions[config->fusion]);
     ego_buf_json_key(out, "gate");
     if (config->gate.learned)
         ego_buf_text(out, "\"learned\"");
@@ -195,6 +199,9 @@ ego_err ego_config_check(const ego_config *config) {
                         (long long)config->fuse_layers, (long long)config->depth);
     if (!isfinite(config->gate.value))
         return ego_fail(EGO_EINPUT, "configuration: model.gate is not a finite number");
+    if (config->fusion == EGO_FUSION_STACKED && !config->gate.learned)
+        return ego_fail(EGO_EINPUT, "configuration: model.gate: stacked fusion has no gates, found %g",
+                        (double)config->gate.value);
     return EGO_OK;
 }
 
@@ -240,6 +247,20 @@ static ego_err projection_from_weights(const ego_weights *weights, ego_config *c
     return EGO_OK;
 }
 
+/* Of a config that knows its depth. */
+static void fusion_from_weights(const ego_weights *weights, ego_config *config) {
+    static const char *const stacked = "cross_modal_stack.video.%d.attn.norm.weight";
+    config->fuse_layers = 0;
+    if (ego_weights_find(weights, "cross_modal_stack.text.norm.weight")) {
+        config->fusion = EGO_FUSION_STACKED;
+        while (find_block(weights, stacked, config->fuse_layers)) config->fuse_layers++;
+        return;
+    }
+    for (int64_t i = config->depth; i-- > 0; config->fuse_layers++)
+        if (!find_block(weights, "video_model.blocks.%d.attn.alpha_i2t", i)) break;
+    if (config->fuse_layers == 0) config->fusion = EGO_FUSION_NONE;
+}
+
 ego_err ego_config_from_weights(const ego_weights *weights, ego_config *config) {
     const ego_tensor *patch, *pos, *temporal, *words, *positions, *hidden;
     EGO_TRY(need(weights, "video_model.patch_embed.proj.weight", 4, &patch));
@@ -263,13 +284,9 @@ ego_err ego_config_from_weights(const ego_weights *weights, ego_config *config) 
     config->frames = temporal->shape[1];
     config->mlp_ratio = config->dim ? hidden->shape[0] / config->dim : 0;
 
-    config->depth = config->fuse_layers = 0;
+    config->depth = 0;
     while (find_block(weights, "video_model.blocks.%d.norm1.weight", config->depth)) config->depth++;
-    for (int64_t i = config->depth; i-- > 0;) {
-        if (!find_block(weights, "video_model.blocks.%d.attn.alpha_i2t", i)) break;
-        config->fuse_layers++;
-    }
-    if (config->fuse_layers == 0) config->fusion = EGO_FUSION_NONE;
+    fusion_from_weights(weights, config);
     EGO_TRY(projection_from_weights(weights, config));
     return ego_config_check(config);
 }
@@ -286,5 +303,5 @@ int64_t ego_config_tokens(const ego_config *config, int64_t frames) {
 int64_t ego_config_head_width(const ego_config *config) { return config->dim / config->heads; }
 
 bool ego_config_fused(const ego_config *config, int64_t layer) {
-    return config->fusion != EGO_FUSION_NONE && layer >= config->depth - config->fuse_layers;
+    return config->fusion == EGO_FUSION_BACKBONE && layer >= config->depth - config->fuse_layers;
 }

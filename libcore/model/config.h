@@ -13,9 +13,13 @@
 
 #include <stdint.h>
 
-typedef enum ego_fusion { EGO_FUSION_NONE, EGO_FUSION_BACKBONE } ego_fusion;
+typedef enum ego_fusion {
+    EGO_FUSION_NONE,
+    EGO_FUSION_BACKBONE, /* gated cross-attention inside the top layers: EgoVLPv2 */
+    EGO_FUSION_STACKED   /* layers of their own on top of both encoders: what the paper compares it with */
+} ego_fusion;
 
-/* A learned gate (the checkpoint's alpha), or one number for all of them. */
+/* A learned gate (the checkpoint's alpha), or one number for all of them. Stacked layers have none. */
 typedef struct ego_gate {
     bool learned;
     float value; /* when not learned: 0 switches fusion off, 1 is an ungated sum */
@@ -32,7 +36,7 @@ typedef struct ego_config {
     int64_t vocab;         /* rows of the word embedding */
     int64_t max_positions; /* rows of the position embedding; positions count from 2 */
     ego_fusion fusion;
-    int64_t fuse_layers; /* how many of the top layers exchange cross-attention, both ways */
+    int64_t fuse_layers; /* how many layers exchange cross-attention, both ways: the top ones, or those on top */
     ego_gate gate;
     int64_t projections;   /* 3: three layers with two ReLUs between; 1: (text: ReLU, then) one layer */
     int64_t projection[3]; /* their widths */
@@ -67,7 +71,7 @@ ego_err ego_config_from_weights(const ego_weights *weights, ego_config *config);
 int64_t ego_config_patches(const ego_config *config);
 int64_t ego_config_tokens(const ego_config *config, int64_t frames);
 int64_t ego_config_head_width(const ego_config *config);
-/* True when layer i (from 0) is one of the fused ones. */
+/* True when layer i (from 0) of the encoders has cross-attention inside. */
 bool ego_config_fused(const ego_config *config, int64_t layer);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "model/fusion.h"
 #include "model/roberta.h"
+#include "model/stacked.h"
 #include "model/timesformer.h"
 
 static void trace(ego_ctx *cx, const ego_model *m, bool video, int64_t layer, const ego_tensor *x) {
@@ -58,7 +59,10 @@ static ego_states encode_dual(ego_ctx *cx, ego_model *m, const ego_input *in) {
 
 /* ---- fused -------------------------------------------------------------------------------------------- */
 
-static int64_t first_fused(const ego_model *m) { return m->config.depth - m->config.fuse_layers; }
+/* Layers of the encoders that run before the streams meet. */
+static int64_t first_fused(const ego_model *m) {
+    return m->config.fusion == EGO_FUSION_BACKBONE ? m->config.depth - m->config.fuse_layers : m->config.depth;
+}
 
 ego_tensor *ego_fused_begin_video(ego_ctx *cx, ego_model *m, const ego_tensor *clips) {
     ego_tensor *x =
@@ -96,22 +100,69 @@ static ego_states fused_layer(ego_ctx *cx, ego_model *m, int64_t i, ego_states x
     return y;
 }
 
-ego_states ego_fused_finish(ego_ctx *cx, ego_model *m, const ego_tensor *video,
-                            const ego_tensor *text, ego_text_shape texts, ego_want want_video,
-                            ego_want want_text) {
-    ego_clip_shape clips = clip_shape(m, texts.n);
-    ego_states x = {video, text};
-    ego_steps steps = ego_steps_begin(cx);
-    for (int64_t i = first_fused(m); i < m->config.depth; i++) {
-        ego_steps_next(cx, &steps);
-        x = fused_layer(cx, m, i, x, clips, texts, want_video, want_text);
+/* The same on top of both encoders. What a stream reads of the other is its state from before the layer, as
+ * the other's own self-attention reads it. */
+static ego_states stacked_layer(ego_ctx *cx, ego_model *m, int64_t i, ego_states x, ego_clip_shape clips,
+                                ego_text_shape texts, ego_want want_video, ego_want want_text) {
+    bool last = i == m->config.fuse_layers - 1;
+    bool video_class = last && want_video == EGO_WANT_CLASS;
+    bool text_class = last && want_text == EGO_WANT_CLASS;
+    ego_stacked_layer *of_video = &m->params->stack.video[i], *of_text = &m->params->stack.text[i];
+    ego_tensor *video = ego_stacked_norm(cx, of_video, x.video);
+    ego_tensor *text = ego_stacked_norm(cx, of_text, x.text);
+    ego_states y = {0};
+    if (!last || want_video) {
+        ego_stacked_input in = {
+            .x = video_class ? ego_class_tokens(cx, x.video, clips) : x.video,
+            .queries = video_class ? ego_class_tokens(cx, video, clips) : video,
+            .own = video,
+            .other = text,
+            .self = video_class ? ego_segments_class(cx, clips) : ego_segments_clip(cx, clips),
+            .cross = ego_segments_video_to_text(cx, texts, clips, video_class)};
+        y.video = ego_stacked_forward(cx, &m->config, of_video, &in);
+        trace(cx, m, true, m->config.depth + i, y.video);
     }
-    if (m->config.fuse_layers == 0) { /* no gate anywhere: the lower half was everything */
+    if (!last || want_text) {
+        ego_stacked_input in = {.x = text_class ? ego_first_tokens(cx, x.text, texts) : x.text,
+                                .queries = text_class ? ego_first_tokens(cx, text, texts) : text,
+                                .own = text,
+                                .other = video,
+                                .self = ego_segments_text(cx, texts, text_class),
+                                .cross = ego_segments_text_to_video(cx, texts, clips, text_class)};
+        for (int place = 0; place < EGO_PLACES; place++)
+            in.drop[place] =
+                ego_text_dropout(cx, texts, text_class, m->config.depth + i + 1, (ego_text_place)place);
+        y.text = ego_stacked_forward(cx, &m->config, of_text, &in);
+        trace(cx, m, false, m->config.depth + i, y.text);
+    }
+    return y;
+}
+
+/* The layers in which the streams meet. */
+static ego_states meet(ego_ctx *cx, ego_model *m, ego_states x, ego_clip_shape clips, ego_text_shape texts,
+                       ego_want want_video, ego_want want_text) {
+    ego_steps steps = ego_steps_begin(cx);
+    bool stacked = m->config.fusion == EGO_FUSION_STACKED;
+    for (int64_t i = 0; i < m->config.fuse_layers; i++) {
+        ego_steps_next(cx, &steps);
+        x = stacked ? stacked_layer(cx, m, i, x, clips, texts, want_video, want_text)
+                    : fused_layer(cx, m, first_fused(m) + i, x, clips, texts, want_video, want_text);
+    }
+    if (m->config.fuse_layers == 0) { /* they never do: the encoders were everything */
         if (want_video == EGO_WANT_CLASS) x.video = ego_class_tokens(cx, x.video, clips);
         if (want_text == EGO_WANT_CLASS) x.text = ego_first_tokens(cx, x.text, texts);
     }
-    ego_norm_params *norm = &m->params->fused_norm;
+    return x;
+}
+
+ego_states ego_fused_finish(ego_ctx *cx, ego_model *m, const ego_tensor *video,
+                            const ego_tensor *text, ego_text_shape texts, ego_want want_video,
+                            ego_want want_text) {
+    ego_states x = meet(cx, m, (ego_states){video, text}, clip_shape(m, texts.n), texts, want_video, want_text);
+    ego_norm_params *norm = &m->params->fused_norm, *text_norm = &m->params->stack.text_norm;
     if (want_video) x.video = ego_layer_norm(cx, x.video, &norm->weight, &norm->bias, 1e-6f);
+    if (want_text && m->config.fusion == EGO_FUSION_STACKED) /* RoBERTa's own layers end with one */
+        x.text = ego_layer_norm(cx, x.text, &text_norm->weight, &text_norm->bias, 1e-5f);
     return (ego_states){want_video ? x.video : NULL, want_text ? x.text : NULL};
 }
 

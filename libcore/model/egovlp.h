@@ -1,7 +1,8 @@
 /* EgoVLPv2 forward: the paper's figure 2 as one function with one switch.
  *
  * EGO_DUAL: two encoders that do not see each other; their projected class tokens compare at once.
- * EGO_FUSED: one encoder; the top `fuse_layers` layers of both exchange gated cross-attention.
+ * EGO_FUSED: one encoder; the top `fuse_layers` layers of both exchange gated cross-attention. With stacked
+ *            fusion both encoders run to their end instead, and as many layers of model/stacked.h follow.
  *
  * Results are activations of the context: read them, then rewind to a mark saved before. Everything here
  * follows ops.h's rule: after a failure results are NULL and ego_ctx_err() tells.
@@ -36,7 +37,7 @@ typedef struct ego_states {
 
 ego_states ego_encode(ego_ctx *cx, ego_model *model, const ego_input *input, ego_mode mode);
 
-/* EGO_FUSED in two halves. Below the first fused layer neither stream sees the other, so this half is
+/* EGO_FUSED in two halves. Below the first layer with cross-attention neither stream sees the other, so this half is
  * computed once per clip and once per narration, however many pairs they form:
  *   ego_fused_begin_video: clips → (B·T, D);   ego_fused_begin_text: texts → (R, D);
  *   ego_fused_finish: pairs (clip i, narration i) of such states → states, as ego_encode gives. */

@@ -15,6 +15,10 @@ bool ego_weights_panelled(const ego_weights *weights) {
     return layout && strcmp(layout, "panel16") == 0;
 }
 
+bool ego_is_weight(const char *name) {
+    return strncmp(name, "tokenizer.", 10) != 0 && strncmp(name, "optim.", 6) != 0;
+}
+
 void ego_identity_add(ego_sha256 *hash, const char *name, const ego_tensor *t) {
     char text[EGO_SHAPE_TEXT];
     ego_sha256_update(hash, name, strlen(name) + 1);
@@ -73,7 +77,7 @@ ego_err ego_weights_id(const ego_weights *weights, const ego_config *config, cha
     for (size_t i = 0; i < l.count && err == EGO_OK; i++) {
         const char *name = ego_weights_name(weights, i);
         const ego_tensor *t = ego_weights_tensor(weights, i);
-        if (strncmp(name, "tokenizer.", 10) == 0) continue;
+        if (!ego_is_weight(name)) continue;
         if (l.shapes[i].ndim)
             err = add_panelled(hash, name, t, l.shapes[i]);
         else

@@ -33,14 +33,8 @@ static ego_cost cross(size s) {
 /* One stacked layer of both modalities: self-attention, cross-attention, MLP. */
 static ego_cost stacked_layer(size s) {
     int64_t both = s.T + s.L;
-    return (ego_cost){(4 + 2 + 2 * s.ratio) * s.D * s.D * both + 2 * s.D * s.D * both,
+    return (ego_cost){(8 + 2 * s.ratio) * s.D * s.D * both,
                       pairs(s.D, s.T * s.T + s.L * s.L) + 2 * pairs(s.D, s.L * s.T)};
-}
-
-static int64_t stacked_layer_parameters(size s) {
-    int64_t attention = 4 * s.D * s.D + 4 * s.D, norms = 3 * 2 * s.D;
-    int64_t mlp = 2 * s.ratio * s.D * s.D + s.ratio * s.D + s.D;
-    return 2 * (2 * attention + mlp + norms);
 }
 
 static ego_cost projection(const ego_config *c) {
@@ -55,7 +49,7 @@ static ego_cost encoders(const ego_config *c, size s) {
 }
 
 typedef struct counting {
-    int64_t all, dual, fused_only;
+    int64_t all, dual;
 } counting;
 
 static ego_err count(void *context, const ego_param_spec *spec) {
@@ -66,20 +60,26 @@ static ego_err count(void *context, const ego_param_spec *spec) {
     if (spec->needs & (EGO_NEEDS_VIDEO | EGO_NEEDS_TEXT | EGO_NEEDS_VIDEO_PROJECTION |
                        EGO_NEEDS_TEXT_PROJECTION))
         n->dual += elements;
-    else if (spec->needs == EGO_NEEDS_FUSED)
-        n->fused_only += elements;
     return EGO_OK;
 }
 
-ego_err ego_info_of(const ego_config *c, int64_t text_tokens, ego_info *info) {
+static ego_err count_all(const ego_config *config, counting *n) {
     ego_arena arena;
     ego_arena_init(&arena, 0);
     ego_params *params = NULL;
-    counting n = {0};
-    ego_err err = ego_params_new(c, &arena, &params);
-    if (err == EGO_OK) err = ego_params_visit(c, params, count, &n);
+    *n = (counting){0};
+    ego_err err = ego_params_new(config, &arena, &params);
+    if (err == EGO_OK) err = ego_params_visit(config, params, count, n);
     ego_arena_release(&arena);
-    EGO_TRY(err);
+    return err;
+}
+
+ego_err ego_info_of(const ego_config *c, int64_t text_tokens, ego_info *info) {
+    ego_config stacked = *c;
+    if (c->fusion != EGO_FUSION_NONE) stacked.fusion = EGO_FUSION_STACKED;
+    counting n, n_stacked;
+    EGO_TRY(count_all(c, &n));
+    EGO_TRY(count_all(&stacked, &n_stacked));
 
     int64_t fused = c->fusion == EGO_FUSION_NONE ? 0 : c->fuse_layers;
     size s = {c->dim,    c->mlp_ratio, c->frames, ego_config_patches(c), ego_config_tokens(c, c->frames),
@@ -89,17 +89,18 @@ ego_err ego_info_of(const ego_config *c, int64_t text_tokens, ego_info *info) {
     ego_cost words = {s.L * (2 * s.D * s.D + s.D * c->vocab), 0};
     ego_cost in_backbone = sum(encoders(c, s), times(fused, cross(s)));
     ego_cost on_top = sum(encoders(c, s), times(fused, stacked_layer(s)));
+    ego_cost as_set = c->fusion == EGO_FUSION_STACKED ? on_top : in_backbone;
     *info = (ego_info){
         .parameters = n.all,
         .dual_parameters = n.dual,
-        .stacked_parameters = n.all - n.fused_only + fused * stacked_layer_parameters(s),
+        .stacked_parameters = n_stacked.all,
         .frames = s.F,
         .video_tokens = s.T,
         .text_tokens = s.L,
         .video = sum(sum(patch, times(c->depth, video_block(s))), projection(c)),
         .text = sum(times(c->depth, text_layer(s)), projection(c)),
-        .match = sum(in_backbone, heads),
-        .mlm = sum(in_backbone, words),
+        .match = sum(as_set, heads),
+        .mlm = sum(as_set, words),
         .stacked_match = sum(on_top, heads),
         .stacked_mlm = sum(on_top, words),
     };

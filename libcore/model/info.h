@@ -19,10 +19,10 @@ static inline int64_t ego_cost_total(ego_cost c) { return c.linear + c.attention
 typedef struct ego_info {
     int64_t parameters;         /* of the configuration: gates and embeddings included */
     int64_t dual_parameters;    /* of them, what retrieval alone needs */
-    int64_t stacked_parameters; /* with fuse_layers fusion layers on top of both encoders instead */
+    int64_t stacked_parameters; /* with the fusion layers, if any, stacked on top of both encoders instead */
     int64_t frames, video_tokens, text_tokens;
     ego_cost video, text; /* the dual path, projections included */
-    ego_cost match;       /* the fused path with the matching head */
+    ego_cost match;       /* the fused path as configured with the matching head */
     ego_cost mlm;         /* the fused path with the language-modelling head */
     ego_cost stacked_match, stacked_mlm; /* the stacked alternative's */
 } ego_info;

@@ -317,7 +317,7 @@ void ego_model_unused(const ego_model *m, void (*visit)(void *, const char *), v
     (void)ego_params_visit(&m->config, m->params, note_used, &u);
     for (size_t i = 0; i < n; i++) {
         const char *name = ego_weights_name(m->weights, i);
-        if (!u.flags[i] && strncmp(name, "tokenizer.", 10) != 0 &&
+        if (!u.flags[i] && ego_is_weight(name) &&
             strcmp(name, "text_model.embeddings.position_ids") != 0)
             visit(context, name);
     }

@@ -34,7 +34,8 @@ typedef struct ego_model {
     bool random;       /* the file says that its weights were never trained */
     ego_arena arena;
     char id[65];       /* SHA-256, see ego_model_id; "" until asked for */
-    /* Shown every state on its way, when set: video or text, after layer i, (rows, D). */
+    /* Shown every state on its way, when set: video or text, after layer i, (rows, D); stacked layer k is
+     * number depth + k. */
     void (*trace)(void *context, bool video, int64_t layer, const ego_tensor *state);
     void *trace_context;
 } ego_model;
@@ -54,12 +55,12 @@ void ego_model_close(ego_model *model, ego_backend *backend); /* takes NULL; bac
 /* More paths than at opening: checks that their parameters are there. */
 ego_err ego_model_require(ego_model *model, unsigned needs);
 
-/* The model's name: SHA-256 over names, dtypes, shapes and bytes of the tensors in sorted order, tokenizer
- * and layout left out. Taken from the file where it says, else computed once and remembered in the user's
+/* The model's name: SHA-256 over names, dtypes, shapes and bytes of the tensors in sorted order, tokenizer,
+ * layout and a checkpoint's moments left out. Taken from the file where it says, else computed once and remembered in the user's
  * cache directory ($XDG_CACHE_HOME/ego or ~/.cache/ego; not being able to write there is no error). */
 ego_err ego_model_id(ego_model *model, const char **id);
 
-/* Tensors of the file that no path of this configuration uses: calls visit for each, in sorted order. */
+/* Weights of the file that no path of this configuration uses: calls visit for each, in sorted order. */
 void ego_model_unused(const ego_model *model, void (*visit)(void *context, const char *name),
                       void *context);
 

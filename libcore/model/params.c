@@ -13,15 +13,22 @@ ego_err ego_params_new(const ego_config *config, ego_arena *arena, ego_params **
     ego_params *p = ego_arena_alloc(arena, sizeof *p);
     size_t blocks = (size_t)config->depth * sizeof(ego_video_block);
     size_t layers = (size_t)config->depth * sizeof(ego_text_layer);
+    bool stacked = config->fusion == EGO_FUSION_STACKED;
+    size_t stack = stacked ? 2 * (size_t)config->fuse_layers * sizeof(ego_stacked_layer) : 0;
     if (p) {
         memset(p, 0, sizeof *p);
         p->video.blocks = ego_arena_alloc(arena, blocks);
         p->text.layers = ego_arena_alloc(arena, layers);
+        if (stack) p->stack.video = ego_arena_alloc(arena, stack);
     }
-    if (!p || !p->video.blocks || !p->text.layers)
+    if (!p || !p->video.blocks || !p->text.layers || (stack && !p->stack.video))
         return ego_fail(EGO_ENOMEM, "out of memory for the parameter list");
     memset(p->video.blocks, 0, blocks);
     memset(p->text.layers, 0, layers);
+    if (stack) {
+        memset(p->stack.video, 0, stack);
+        p->stack.text = p->stack.video + config->fuse_layers;
+    }
     *out = p;
     return EGO_OK;
 }
@@ -176,6 +183,29 @@ static void video_model(walk *w, ego_params *p) {
     norm(w, &p->video.norm, "norm");
 }
 
+static void stacked_layer(walk *w, ego_stacked_layer *p, const char *modality, int64_t i) {
+    int64_t D = w->config->dim, hidden = D * w->config->mlp_ratio;
+    at(w, "cross_modal_stack.%s.%d.", modality, (int)i);
+    norm(w, &p->attn_norm, "attn.norm");
+    dense(w, &p->qkv, "attn.qkv", 3 * D, D);
+    dense(w, &p->proj, "attn.proj", D, D);
+    norm(w, &p->cross_norm, "cross.norm");
+    dense(w, &p->cross_q, "cross.q", D, D);
+    dense(w, &p->cross_kv, "cross.kv", 2 * D, D);
+    dense(w, &p->cross_proj, "cross.proj", D, D);
+    norm(w, &p->mlp_norm, "mlp.norm");
+    dense(w, &p->fc1, "mlp.fc1", hidden, D);
+    dense(w, &p->fc2, "mlp.fc2", D, hidden);
+}
+
+static void stack(walk *w, ego_params *p) {
+    w->needs = EGO_NEEDS_FUSED;
+    for (int64_t i = 0; i < w->config->fuse_layers; i++) stacked_layer(w, &p->stack.text[i], "text", i);
+    for (int64_t i = 0; i < w->config->fuse_layers; i++) stacked_layer(w, &p->stack.video[i], "video", i);
+    at(w, "cross_modal_stack.");
+    norm(w, &p->stack.text_norm, "text.norm");
+}
+
 /* Large family: three layers, the first without bias; small: one, at index 1 behind a ReLU for text. */
 static void projection(walk *w, ego_linear_params *p, bool text) {
     const ego_config *c = w->config;
@@ -224,6 +254,7 @@ ego_err ego_params_visit(const ego_config *config, ego_params *p, ego_param_visi
     video_model(&w, p);
     projection(&w, p->text_projection, true);
     projection(&w, p->video_projection, false);
+    if (config->fusion == EGO_FUSION_STACKED) stack(&w, p);
     at(&w, "%s", "");
     if (fusion) match_head(&w, p);
     if (!fusion) { /* MLM sees text alone: it still goes through its transform */

@@ -2,7 +2,9 @@
  *
  * ego_params_visit walks the list in the checkpoint's order. Loading, verifying, counting, initialising and
  * converting are visitors: there is no second list. Names are those of the official checkpoint without
- * its "module." prefix.
+ * its "module." prefix; stacked fusion, which no official checkpoint has, is named in its style:
+ *   cross_modal_stack.{video,text}.I.{attn.norm, attn.qkv, attn.proj, cross.norm, cross.q, cross.kv,
+ *   cross.proj, mlp.norm, mlp.fc1, mlp.fc2}.{weight,bias} and cross_modal_stack.text.norm.{weight,bias}.
  */
 #ifndef EGO_MODEL_PARAMS_H
 #define EGO_MODEL_PARAMS_H
@@ -38,6 +40,15 @@ typedef struct ego_text_layer {
     ego_param gate; /* alpha_t2i */
 } ego_text_layer;
 
+/* One stacked layer of one modality: three pre-norm residual steps. Keys and values of the cross-attention are
+ * the other modality's. */
+typedef struct ego_stacked_layer {
+    ego_norm_params attn_norm, cross_norm, mlp_norm;
+    ego_linear_params qkv, proj;
+    ego_linear_params cross_q, cross_kv, cross_proj;
+    ego_linear_params fc1, fc2;
+} ego_stacked_layer;
+
 typedef struct ego_params {
     struct {
         ego_param cls, pos, temporal; /* (1,1,D) (1,N+1,D) (1,F,D) */
@@ -52,6 +63,10 @@ typedef struct ego_params {
     } text;
     ego_param fused_cls;        /* the fused path's own class token and final norm */
     ego_norm_params fused_norm;
+    struct {
+        ego_stacked_layer *video, *text; /* fuse_layers of them with stacked fusion, else NULL */
+        ego_norm_params text_norm;       /* after the last; of the video it is fused_norm */
+    } stack;
     ego_linear_params video_projection[3], text_projection[3];
     ego_linear_params text_transform, video_transform, text_pooler, video_pooler, match;
     struct {
@@ -66,7 +81,7 @@ enum {
     EGO_NEEDS_TEXT = 2,             /* the text encoder of the dual path, likewise */
     EGO_NEEDS_VIDEO_PROJECTION = 4,
     EGO_NEEDS_TEXT_PROJECTION = 8,
-    EGO_NEEDS_FUSED = 16, /* both encoders with cross-attention */
+    EGO_NEEDS_FUSED = 16, /* both encoders with cross-attention inside or on top */
     EGO_NEEDS_VTM = 32,
     EGO_NEEDS_MLM = 64,
 };

@@ -74,12 +74,15 @@ static ego_err collect_param(void *context, const ego_param_spec *spec) {
     return EGO_OK;
 }
 
+/* A checkpoint's moments stay behind: what is written is a model. */
 static ego_err collect_file(saving *s, const ego_weights *weights, ego_dtype dtype) {
     for (size_t i = 0; i < ego_weights_count(weights); i++) {
+        const char *name = ego_weights_name(weights, i);
         const ego_tensor *t = ego_weights_tensor(weights, i);
+        if (!ego_is_weight(name) && strncmp(name, "tokenizer.", 10) != 0) continue;
         ego_tensor plain = *t;
         plain.dtype = stored_as(t, dtype);
-        EGO_TRY(add(s, (item){.name = ego_weights_name(weights, i), .from = *t, .plain = plain}));
+        EGO_TRY(add(s, (item){.name = name, .from = *t, .plain = plain}));
     }
     return EGO_OK;
 }
@@ -190,7 +193,7 @@ static ego_err identify(const saving *s, char id[65]) {
     EGO_TRY(ego_sha256_new(&hash));
     for (size_t i = 0; i < s->count; i++) {
         const item *it = &s->items[i];
-        if (strncmp(it->name, "tokenizer.", 10) == 0) continue;
+        if (!ego_is_weight(it->name)) continue;
         ego_tensor plain = it->plain;
         bool made;
         ego_err err = plain_elements(it, &plain.data, &made);

@@ -11,8 +11,8 @@ typedef struct ego_save_options {
     const char *tokenizer; /* directory whose vocab.json and merges.txt go in; NULL: the model file's own */
 } ego_save_options;
 
-/* Every tensor of the model's file, or every parameter of a model made in memory. The same weights give
- * the same bytes. pack needs F32. */
+/* Every weight and the vocabulary of the model's file, or every parameter of a model made in memory. Of a
+ * training checkpoint the model alone is written. The same weights give the same bytes. pack needs F32. */
 ego_err ego_model_save(ego_model *model, const char *path, const ego_save_options *options);
 
 #endif

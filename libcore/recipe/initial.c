@@ -216,8 +216,7 @@ static ego_err check_depth(const making *m) {
 
 /* What a checkpoint carries beside its parameters. */
 static bool is_baggage(const char *name) {
-    return starts(name, "tokenizer.") || starts(name, "optim.") ||
-           strcmp(name, "text_model.embeddings.position_ids") == 0;
+    return !ego_is_weight(name) || strcmp(name, "text_model.embeddings.position_ids") == 0;
 }
 
 static void count_left(making *m) {

@@ -235,6 +235,17 @@ static void tear_down(pretraining *p) {
 
 /* ---- the whole ---------------------------------------------------------------------------------------- */
 
+/* Each rank its share; the others hear of one that was stopped, or they would wait for it. */
+static ego_err fill_cache(pretraining *p) {
+    const ego_pretrain_options *o = p->options;
+    size_t rank = (size_t)ego_dist_rank(o->dist), ranks = (size_t)ego_dist_size(o->dist);
+    bool stopped;
+    ego_err err = ego_rows_fill(p->rows, rank, ranks, o->progress);
+    if (err != EGO_OK && err != EGO_ECANCELLED) return err;
+    EGO_TRY(ego_dist_any(o->dist, err == EGO_ECANCELLED, &stopped));
+    return stopped ? ego_fail(EGO_ECANCELLED, "stopped before the first step") : EGO_OK;
+}
+
 static ego_err run(pretraining *p) {
     const ego_train_config *c = p->config;
     const ego_pretrain_options *o = p->options;
@@ -260,8 +271,7 @@ static ego_err run(pretraining *p) {
                          .notice = o->notice,
                          .dist = o->dist};
     EGO_TRY(ego_optim_init(&p->optim, &c->optim.adamw, p->trained, p->trained_count, o->pool));
-    EGO_TRY(ego_rows_fill(p->rows, (size_t)ego_dist_rank(o->dist), (size_t)ego_dist_size(o->dist), o->progress));
-    EGO_TRY(ego_dist_barrier(o->dist));
+    EGO_TRY(fill_cache(p));
     return ego_run(&r, &task, &p->optim);
 }
 

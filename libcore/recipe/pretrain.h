@@ -18,9 +18,9 @@ typedef struct ego_pretrain_options {
     ego_pool *pool;
     ego_dist *dist; /* NULL: one rank */
     bool resume;
-    const ego_progress *progress;       /* NULL: nobody listens */
-    const volatile sig_atomic_t *stop;  /* see train/run.h; may be NULL */
-    const ego_notice *notice;           /* bad clips, checkpoints passed over; may be NULL */
+    const ego_progress *progress;      /* of each rank; NULL: nobody listens */
+    const volatile sig_atomic_t *stop; /* see train/run.h; may be NULL */
+    const ego_notice *notice;          /* of each rank: bad clips, checkpoints passed over; may be NULL */
 } ego_pretrain_options;
 
 /* Runs, or resumes, to the end; returns what ego_run returns. */

@@ -117,6 +117,19 @@ tiny_model() {
         "$@" >"$out" 2>"$err" || { fail "ego-model init" "$(cat "$err")"; finish; }
 }
 
+# tiny_training FILE: twenty short steps over the folders world/ (ego-synth's) and tok/ (a vocabulary) of 300
+# tokens; the run goes to run/.
+tiny_training() {
+    cat >"$1" <<'END_OF_FILE'
+{"model": {"dim": 32, "heads": 2, "depth": 2, "fuse_layers": 1, "patch": 16, "image_size": 32, "frames": 2, "vocab": 300,
+           "max_positions": 20, "projection": [32]},
+ "data": {"annotations": "world/egoclip.csv", "video_root": "world/videos", "validate": "world/egomcq.json",
+          "validate_questions": 4, "cache": "cache", "tokenizer": "tok"},
+ "optim": {"lr": 1e-3},
+ "run": {"out": "run", "steps": 20, "batch": 4, "keep": 2, "seed": 1}}
+END_OF_FILE
+}
+
 # headers FILE: the JSON of an embedding stream, a line each.
 headers() { grep -ao '{"id":.*}' "$1"; }
 
