@@ -100,7 +100,7 @@ int main(int argc, char **argv) {
         ego_cli_usage(&cli, "expected: pretrain CONFIG.json");
     else if ((err = pretrain(&cli, cli.args[1], dist)) != EGO_OK) {
         ego_cli_fatal(&cli, err);
-        if (err != EGO_ECANCELLED) ego_dist_abort(dist, EGO_EXIT_FATAL); /* the others would wait for ever */
+        if (err != EGO_ECANCELLED) ego_dist_abort(dist, cli.status); /* the others would wait for ever */
     }
     ego_dist_end(dist);
     return ego_cli_end(&cli);

@@ -1,0 +1,81 @@
+#!/bin/sh
+# Ranks: 1, 2 and 4 of them, and accumulation, give the gradients of one rank with the whole batch
+# (test_step under mpirun), and so the same losses and gradient norms of the first steps of a run. A signal
+# to one rank saves and ends all.
+. "$(dirname "$0")/lib.sh"
+need ego-train ego-model ego-synth jq
+command -v mpirun >/dev/null || skip "no mpirun: ranks are not tested"
+build=${EGO_BUILD:-$repo/build}
+case $build in /*) ;; *) build=$OLDPWD/$build ;; esac
+
+# Small machines and root are no reason to refuse; containers forbid copies between processes.
+OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
+OMPI_MCA_btl_vader_single_copy_mechanism=none OMPI_MCA_mpi_yield_when_idle=1
+TMPDIR=$work # OpenMPI's sockets want a short path
+ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0" # OpenMPI keeps some
+export OMPI_ALLOW_RUN_AS_ROOT OMPI_ALLOW_RUN_AS_ROOT_CONFIRM OMPI_MCA_rmaps_base_oversubscribe TMPDIR ASAN_OPTIONS \
+    OMPI_MCA_btl_vader_single_copy_mechanism OMPI_MCA_mpi_yield_when_idle
+mpirun -n 2 true >"$out" 2>&1 || skip "mpirun cannot start two processes here: $(grep -v '^ *$' "$out" | head -n 2 | paste -sd ' ')"
+
+# ---- one step: every gradient -----------------------------------------------------------------------
+
+for ranks in 2 4; do
+    [ -x "$build/tests/unit/test_step" ] || { skip_part "$build/tests/unit/test_step"; break; }
+    run 0 mpirun -n $ranks "$build/tests/unit/test_step"
+    grep -q "^$ranks ranks" "$out" || { skip_part "MPI in this build"; break; }
+    lacks "$out" FAILED
+    echo "$(sort -u "$out" | sed -n "s/^\($ranks ranks\), .*: \(.*difference.*\)/\1: \2/p" | sort -u | tail -n 1)"
+done
+
+# ---- a run: what it logs ----------------------------------------------------------------------------
+
+run 0 ego-synth -q world --videos 2 --minutes 0.5 --no-qa-videos
+run 0 ego-model learn-tokenizer -q --size 300 -o tok world/egoclip.csv
+tiny_training c.json
+
+# pretrain NAME RANKS OPTIONS: eight clips a step, however they are split.
+pretrain() {
+    name=$1 ranks=$2
+    shift 2
+    run 0 mpirun -n "$ranks" ego-train pretrain c.json -t 1 --set run.steps=4 --set "run.out=$name" --set "data.cache=cache-$name" "$@"
+}
+pretrain whole 1 --set run.batch=8
+pretrain portions 1 --set run.batch=4 --set run.accumulate=2
+pretrain pair 2 --set run.batch=4
+pretrain pair_portions 2 --set run.batch=2 --set run.accumulate=2
+pretrain four 4 --set run.batch=2
+is "ranks in the log" 2 "$(jq 'select(.event == "start") | .ranks' pair/log.jsonl)"
+for name in portions pair pair_portions four; do
+    jq -s --slurpfile whole whole/log.jsonl '
+        def numbers: map(select(.event == null)) | map([.losses[], .total, .gradient_norm]);
+        [(numbers | flatten), ($whole | numbers | flatten)] | transpose | map((.[0] - .[1] | fabs) / (.[1] | fabs))' $name/log.jsonl >$name.off
+    is "$name: steps compared" 20 "$(jq length $name.off)"
+    holds_json "$name: losses and gradient norms of the first two steps" $name.off '.[0][:10] | max < 1e-5'
+    holds_json "$name: of all four" $name.off '.[0] | max < 1e-3'
+    echo "$name: off by at most $(jq '.[:10] | max * 1e9 | round / 1e9' $name.off) in two steps, $(jq 'max * 1e9 | round / 1e9' $name.off) in four"
+    holds_json "$name: its validation" $name/log.jsonl 'map(select(.event == "validation")) | length == 2 and all(.numbers.failed == 0)'
+done
+
+# ---- all of them end together -----------------------------------------------------------------------
+
+# A signal to a rank that is not the first, once steps are made: all save and leave.
+mpirun -n 2 sh -c 'echo $$ >"pid$OMPI_COMM_WORLD_RANK"; exec ego-train -q pretrain c.json -t 1 --set run.steps=2000 \
+    --set run.batch=2 --set run.out=stopped --set data.validate=null' >"$out" 2>"$err" &
+launcher=$!
+for _ in $(seq 600); do
+    [ "$(grep -c '"lr"' stopped/log.jsonl 2>/dev/null)" -ge 3 ] 2>/dev/null && break
+    sleep 0.05
+done
+kill -TERM "$(cat pid1)"
+wait $launcher
+is "a rank that was stopped" 143 $?
+holds stopped/log.jsonl '"event":"stop"'
+at=$(jq -r 'select(.event == "stop") | .step' stopped/log.jsonl)
+[ -e "stopped/checkpoint-$at.safetensors" ] || fail "stopping ranks" "expected stopped/checkpoint-$at.safetensors"
+run 0 mpirun -n 2 ego-train -q pretrain c.json -t 1 --resume --set run.steps=2000 --set run.batch=2 --set run.out=stopped --set data.validate=null --dry-run
+is "one plan for all ranks" 1 "$(wc -l <"$out")"
+run 0 ego-model verify "stopped/checkpoint-$at.safetensors"
+# What one rank cannot do ends all, with its message.
+run 2 mpirun -n 2 ego-train pretrain c.json -t 1 --set run.batch=4 --set run.out=pair
+holds "$err" 'there is a run already'
+finish
