@@ -55,7 +55,10 @@ static ego_err wrong(const char *key, const char *expected, const ego_json *foun
 }
 
 static const char *const fusions[] = {
-    [EGO_FUSION_NONE] = "none", [EGO_FUSION_BACKBONE] = "backbone", [EGO_FUSION_STACKED] = "stacked"};
+    [EGO_FUSION_NONE] = "none",
+    [EGO_FUSION_BACKBONE] = "backbone",
+    [EGO_FUSION_STACKED] = "stacked",
+};
 
 static ego_err read_fusion(const ego_json *value, ego_config *config) {
     const char *word;
@@ -64,8 +67,8 @@ static ego_err read_fusion(const ego_json *value, ego_config *config) {
         if (strcmp(word, fusions[i]) == 0) return config->fusion = (ego_fusion)i, EGO_OK;
     if (strcmp(word, "film") == 0)
         return ego_fail(EGO_EUNSUPPORTED, "configuration: model.fusion 'film' is not in this version");
-    return ego_fail(EGO_EINPUT, "configuration: model.fusion: expected backbone, stacked or none, found '%s'",
-                    word);
+    return ego_fail(EGO_EINPUT,
+                    "configuration: model.fusion: expected backbone, stacked or none, found '%s'", word);
 }
 
 static ego_err read_gate(const ego_json *value, ego_config *config) {
@@ -200,7 +203,9 @@ ego_err ego_config_check(const ego_config *config) {
     if (!isfinite(config->gate.value))
         return ego_fail(EGO_EINPUT, "configuration: model.gate is not a finite number");
     if (config->fusion == EGO_FUSION_STACKED && !config->gate.learned)
-        return ego_fail(EGO_EINPUT, "configuration: model.gate: stacked fusion has no gates, found %g",
+        return ego_fail(EGO_EINPUT,
+                        "configuration: model.gate: expected learned, for stacked fusion has no gates, "
+                        "found %g",
                         (double)config->gate.value);
     return EGO_OK;
 }

@@ -16,7 +16,7 @@
 typedef enum ego_fusion {
     EGO_FUSION_NONE,
     EGO_FUSION_BACKBONE, /* gated cross-attention inside the top layers: EgoVLPv2 */
-    EGO_FUSION_STACKED   /* layers of their own on top of both encoders: what the paper compares it with */
+    EGO_FUSION_STACKED   /* layers of their own on top of both encoders: what it is compared with */
 } ego_fusion;
 
 /* A learned gate (the checkpoint's alpha), or one number for all of them. Stacked layers have none. */
@@ -36,7 +36,7 @@ typedef struct ego_config {
     int64_t vocab;         /* rows of the word embedding */
     int64_t max_positions; /* rows of the position embedding; positions count from 2 */
     ego_fusion fusion;
-    int64_t fuse_layers; /* how many layers exchange cross-attention, both ways: the top ones, or those on top */
+    int64_t fuse_layers; /* layers that exchange cross-attention, both ways: the top ones, or on top */
     ego_gate gate;
     int64_t projections;   /* 3: three layers with two ReLUs between; 1: (text: ReLU, then) one layer */
     int64_t projection[3]; /* their widths */

@@ -61,7 +61,8 @@ static ego_states encode_dual(ego_ctx *cx, ego_model *m, const ego_input *in) {
 
 /* Layers of the encoders that run before the streams meet. */
 static int64_t first_fused(const ego_model *m) {
-    return m->config.fusion == EGO_FUSION_BACKBONE ? m->config.depth - m->config.fuse_layers : m->config.depth;
+    bool inside = m->config.fusion == EGO_FUSION_BACKBONE;
+    return m->config.depth - (inside ? m->config.fuse_layers : 0);
 }
 
 ego_tensor *ego_fused_begin_video(ego_ctx *cx, ego_model *m, const ego_tensor *clips) {
@@ -102,8 +103,9 @@ static ego_states fused_layer(ego_ctx *cx, ego_model *m, int64_t i, ego_states x
 
 /* The same on top of both encoders. What a stream reads of the other is its state from before the layer, as
  * the other's own self-attention reads it. */
-static ego_states stacked_layer(ego_ctx *cx, ego_model *m, int64_t i, ego_states x, ego_clip_shape clips,
-                                ego_text_shape texts, ego_want want_video, ego_want want_text) {
+static ego_states stacked_layer(ego_ctx *cx, ego_model *m, int64_t i, ego_states x,
+                                ego_clip_shape clips, ego_text_shape texts, ego_want want_video,
+                                ego_want want_text) {
     bool last = i == m->config.fuse_layers - 1;
     bool video_class = last && want_video == EGO_WANT_CLASS;
     bool text_class = last && want_text == EGO_WANT_CLASS;
@@ -130,8 +132,8 @@ static ego_states stacked_layer(ego_ctx *cx, ego_model *m, int64_t i, ego_states
                                 .self = ego_segments_text(cx, texts, text_class),
                                 .cross = ego_segments_text_to_video(cx, texts, clips, text_class)};
         for (int place = 0; place < EGO_PLACES; place++)
-            in.drop[place] =
-                ego_text_dropout(cx, texts, text_class, m->config.depth + i + 1, (ego_text_place)place);
+            in.drop[place] = ego_text_dropout(cx, texts, text_class, m->config.depth + i + 1,
+                                              (ego_text_place)place);
         y.text = ego_stacked_forward(cx, &m->config, of_text, &in);
         trace(cx, m, false, m->config.depth + i, y.text);
     }
@@ -139,8 +141,8 @@ static ego_states stacked_layer(ego_ctx *cx, ego_model *m, int64_t i, ego_states
 }
 
 /* The layers in which the streams meet. */
-static ego_states meet(ego_ctx *cx, ego_model *m, ego_states x, ego_clip_shape clips, ego_text_shape texts,
-                       ego_want want_video, ego_want want_text) {
+static ego_states meet(ego_ctx *cx, ego_model *m, ego_states x, ego_clip_shape clips,
+                       ego_text_shape texts, ego_want want_video, ego_want want_text) {
     ego_steps steps = ego_steps_begin(cx);
     bool stacked = m->config.fusion == EGO_FUSION_STACKED;
     for (int64_t i = 0; i < m->config.fuse_layers; i++) {
@@ -158,7 +160,8 @@ static ego_states meet(ego_ctx *cx, ego_model *m, ego_states x, ego_clip_shape c
 ego_states ego_fused_finish(ego_ctx *cx, ego_model *m, const ego_tensor *video,
                             const ego_tensor *text, ego_text_shape texts, ego_want want_video,
                             ego_want want_text) {
-    ego_states x = meet(cx, m, (ego_states){video, text}, clip_shape(m, texts.n), texts, want_video, want_text);
+    ego_states x = meet(cx, m, (ego_states){video, text}, clip_shape(m, texts.n), texts,
+                        want_video, want_text);
     ego_norm_params *norm = &m->params->fused_norm, *text_norm = &m->params->stack.text_norm;
     if (want_video) x.video = ego_layer_norm(cx, x.video, &norm->weight, &norm->bias, 1e-6f);
     if (want_text && m->config.fusion == EGO_FUSION_STACKED) /* RoBERTa's own layers end with one */

@@ -37,8 +37,8 @@ typedef struct ego_states {
 
 ego_states ego_encode(ego_ctx *cx, ego_model *model, const ego_input *input, ego_mode mode);
 
-/* EGO_FUSED in two halves. Below the first layer with cross-attention neither stream sees the other, so this half is
- * computed once per clip and once per narration, however many pairs they form:
+/* EGO_FUSED in two halves. Below the first layer with cross-attention neither stream sees the other, so
+ * this half is computed once per clip and once per narration, however many pairs they form:
  *   ego_fused_begin_video: clips → (B·T, D);   ego_fused_begin_text: texts → (R, D);
  *   ego_fused_finish: pairs (clip i, narration i) of such states → states, as ego_encode gives. */
 ego_tensor *ego_fused_begin_video(ego_ctx *cx, ego_model *model, const ego_tensor *clips);

@@ -200,8 +200,9 @@ static void stacked_layer(walk *w, ego_stacked_layer *p, const char *modality, i
 
 static void stack(walk *w, ego_params *p) {
     w->needs = EGO_NEEDS_FUSED;
-    for (int64_t i = 0; i < w->config->fuse_layers; i++) stacked_layer(w, &p->stack.text[i], "text", i);
-    for (int64_t i = 0; i < w->config->fuse_layers; i++) stacked_layer(w, &p->stack.video[i], "video", i);
+    int64_t n = w->config->fuse_layers;
+    for (int64_t i = 0; i < n; i++) stacked_layer(w, &p->stack.text[i], "text", i);
+    for (int64_t i = 0; i < n; i++) stacked_layer(w, &p->stack.video[i], "video", i);
     at(w, "cross_modal_stack.");
     norm(w, &p->stack.text_norm, "text.norm");
 }

@@ -40,8 +40,8 @@ typedef struct ego_text_layer {
     ego_param gate; /* alpha_t2i */
 } ego_text_layer;
 
-/* One stacked layer of one modality: three pre-norm residual steps. Keys and values of the cross-attention are
- * the other modality's. */
+/* One stacked layer of one modality: three pre-norm residual steps. Keys and values of the
+ * cross-attention are the other modality's. */
 typedef struct ego_stacked_layer {
     ego_norm_params attn_norm, cross_norm, mlp_norm;
     ego_linear_params qkv, proj;

@@ -209,6 +209,22 @@ static void test_files(ego_model *m, const char *folder) {
     unlink(plain), unlink(packed), unlink(half);
 }
 
+/* What the tensors alone tell of the configuration: all but the number of heads. */
+static void test_shape_from_tensors(ego_model *m, const char *folder) {
+    char path[256];
+    snprintf(path, sizeof path, "%s/shape.safetensors", folder);
+    CHECK_OK(ego_model_save(m, path, &(ego_save_options){.dtype = EGO_F32}));
+    ego_weights *weights;
+    ego_config found;
+    if (CHECK_OK(ego_weights_open(path, &weights))) {
+        CHECK_OK(ego_config_from_weights(weights, &found));
+        CHECK(found.fusion == m->config.fusion && found.fuse_layers == m->config.fuse_layers);
+        CHECK(found.depth == m->config.depth && found.dim == m->config.dim);
+        ego_weights_close(weights);
+    }
+    unlink(path);
+}
+
 static void test_temporal(void) {
     float in[] = {0, 10, 4, 20, 8, 30}, out[10]; /* three rows of two */
     ego_temporal_resize(in, 3, 5, 2, out);
@@ -227,14 +243,18 @@ int main(void) {
     test_costs();
     test_config();
     test_temporal();
-    ego_config c = tiny();
-    ego_model *m;
-    if (CHECK_OK(ego_model_create(&c, EGO_START_GOLDEN, 0, pool, &m))) {
-        test_batches(m);
-        test_shortcut(m, EGO_DUAL);
-        test_shortcut(m, EGO_FUSED);
-        test_files(m, folder);
-        ego_model_close(m, backend);
+    for (ego_fusion fusion = EGO_FUSION_BACKBONE; fusion <= EGO_FUSION_STACKED; fusion++) {
+        ego_config c = tiny();
+        ego_model *m;
+        c.fusion = fusion;
+        if (CHECK_OK(ego_model_create(&c, EGO_START_GOLDEN, 0, pool, &m))) {
+            test_batches(m);
+            test_shortcut(m, EGO_DUAL);
+            test_shortcut(m, EGO_FUSED);
+            test_files(m, folder);
+            test_shape_from_tensors(m, folder);
+            ego_model_close(m, backend);
+        }
     }
     test_gate();
     rmdir(folder);
