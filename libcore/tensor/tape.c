@@ -80,9 +80,10 @@ static ego_err begin_span(ego_tape *tape, bool step) {
 
 bool ego__tape_step(ego_ctx *cx, int64_t step) {
     ego_tape *tape = cx->tape;
-    if (!tape->checkpoint || cx->err != EGO_OK) return false;
-    ego_err err = begin_span(tape, true);
+    if (cx->err != EGO_OK) return false;
+    ego_err err = begin_span(tape, tape->checkpoint);
     if (err != EGO_OK) return ego__ctx_fail(cx, err), false;
+    if (!tape->checkpoint) return false; /* a span of its own all the same: its gradients end with it */
     if (step >= 2) tape->spans[tape->n_spans - 3].forgotten = true;
     return true;
 }
