@@ -43,6 +43,7 @@ typedef struct ego_train_init {
     const char *video; /* ViT's file; NULL: from nothing */
     const char *from;  /* a checkpoint of this model; excludes the two others */
     ego_time_start time;
+    double std; /* of weights drawn from a normal distribution; 0.02 suits a width of 768, 0.55/√width others */
 } ego_train_init;
 
 typedef struct ego_train_data {

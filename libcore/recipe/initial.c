@@ -174,7 +174,11 @@ static void draw(void *context, size_t i, unsigned worker) {
     const making *m = context;
     const ego_param_spec *spec = &m->starting[i];
     (void)worker;
-    ego_param_init(spec, (uint64_t)m->config->run.seed, spec->param->value.data);
+    float *value = spec->param->value.data;
+    ego_param_init(spec, (uint64_t)m->config->run.seed, value);
+    if (spec->init != EGO_INIT_NORMAL) return;
+    float scale = (float)(m->config->init.std / 0.02); /* the paper's, and ego_param_init's */
+    for (int64_t k = 0; k < ego_tensor_count(&spec->param->value); k++) value[k] *= scale;
 }
 
 /* ---- files ----------------------------------------------------------------------------------- */
