@@ -7,6 +7,7 @@
 #   make asan tsan  the tests under sanitizers    make nightly  the same, every byte cut and flipped
 #   make fuzz       every parser, FUZZ_SECONDS each
 #   make bench      kernels and end to end        make install  DESTDIR= PREFIX=/usr/local
+#   make plot LOG=run/log.jsonl [OUT=plot.png]    the curves of a training run
 #
 # No configure step; objects depend on the headers they read and on the flags they were built with.
 
@@ -195,6 +196,10 @@ $(BUILD)/bin/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/libego.a
 bench: deps
 	@$(MAKE) all $(BENCHES)
 	@for b in $(BENCHES); do echo "== $$b"; $$b || exit 1; done
+
+.PHONY: plot
+plot:
+	@sh examples/plot.sh '$(or $(LOG),$(error make plot LOG=run/log.jsonl [OUT=plot.png]))' '$(or $(OUT),plot.png)'
 
 # ---- installing -----------------------------------------------------------------------------------------
 BINDIR = $(DESTDIR)$(PREFIX)/bin

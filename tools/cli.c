@@ -54,6 +54,7 @@ static void start_signals(void) {
         }
     catch_signal(SIGINT);
     catch_signal(SIGTERM);
+    catch_signal(SIGUSR1); /* what schedulers send before the time is up, and mpirun hands on */
     signal(SIGPIPE,
            SIG_IGN); /* a write then fails with EPIPE, and unfinished files are cleaned up */
 }

@@ -9,7 +9,7 @@ bad=0
 fail() { echo "failed: $*"; bad=1; }
 
 make -s install BUILD="$build" DESTDIR="$dir" PREFIX=/usr >"$dir/log" 2>&1 || { cat "$dir/log"; exit 1; }
-for tool in embed match mcq model synth; do
+for tool in embed match mcq model synth train; do
     "$dir/usr/bin/ego-$tool" --version >/dev/null || fail "ego-$tool does not start"
     [ -s "$dir/usr/share/man/man1/ego-$tool.1" ] || fail "no manual page for ego-$tool"
     bash -n "$dir/usr/share/bash-completion/completions/ego-$tool" || fail "completion of ego-$tool"

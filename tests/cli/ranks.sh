@@ -1,7 +1,7 @@
 #!/bin/sh
 # Ranks: 1, 2 and 4 of them, and accumulation, give the gradients of one rank with the whole batch
 # (test_step under mpirun), and so the same losses and gradient norms of the first steps of a run. A signal
-# to one rank saves and ends all.
+# to one of them saves and ends all, and they go on to the same bytes.
 . "$(dirname "$0")/lib.sh"
 need ego-train ego-model ego-synth jq
 command -v mpirun >/dev/null || skip "no mpirun: ranks are not tested"
@@ -56,26 +56,46 @@ for name in portions pair pair_portions four; do
     holds_json "$name: its validation" $name/log.jsonl 'map(select(.event == "validation")) | length == 2 and all(.numbers.failed == 0)'
 done
 
-# ---- all of them end together -----------------------------------------------------------------------
+# ---- all of them end together, and go on ------------------------------------------------------------
 
-# A signal to a rank that is not the first, once steps are made: all save and leave.
-mpirun -n 2 sh -c 'echo $$ >"pid$OMPI_COMM_WORLD_RANK"; exec ego-train -q pretrain c.json -t 1 --set run.steps=2000 \
-    --set run.batch=2 --set run.out=stopped --set data.validate=null' >"$out" 2>"$err" &
+jq '.run += {steps: 150, batch: 2} | .data.validate = null | .data.cache = "cache-long"' c.json >long.json
+run 0 mpirun -n 2 ego-train -q pretrain long.json -t 1 --set run.out=alone
+await() { # LOG NUMBER: steps in the log
+    for _ in $(seq 600); do
+        found=$(grep -c '"lr"' "$1" 2>/dev/null) && [ "$found" -ge "$2" ] && return
+        sleep 0.02
+    done
+    fail "$1" "expected $2 steps within a while" "found    ${found:-none}"
+}
+
+# A signal to a rank that is not the first: all save and leave.
+# shellcheck disable=SC2016
+mpirun -n 2 sh -c 'echo $$ >"pid$OMPI_COMM_WORLD_RANK"; exec ego-train -q pretrain long.json -t 1 --set run.out=stopped' >"$out" 2>"$err" &
 launcher=$!
-for _ in $(seq 600); do
-    [ "$(grep -c '"lr"' stopped/log.jsonl 2>/dev/null)" -ge 3 ] 2>/dev/null && break
-    sleep 0.05
-done
+await stopped/log.jsonl 3
 kill -TERM "$(cat pid1)"
 wait $launcher
 is "a rank that was stopped" 143 $?
-holds stopped/log.jsonl '"event":"stop"'
 at=$(jq -r 'select(.event == "stop") | .step' stopped/log.jsonl)
-[ -e "stopped/checkpoint-$at.safetensors" ] || fail "stopping ranks" "expected stopped/checkpoint-$at.safetensors"
-run 0 mpirun -n 2 ego-train -q pretrain c.json -t 1 --resume --set run.steps=2000 --set run.batch=2 --set run.out=stopped --set data.validate=null --dry-run
+[ -e "stopped/checkpoint-$at.safetensors" ] || fail "stopping ranks" "expected stopped/checkpoint-$at.safetensors" "found    $(ls stopped)"
+
+# Slurm's script, as in a job whose time is up, and in the next.
+slurm() { SLURM_NTASKS=2 EGO_LAUNCH='mpirun -n 2' exec sh "$repo/examples/slurm.sh" long.json --set run.out=stopped; }
+(slurm) >"$out" 2>"$err" &
+job=$!
+await stopped/log.jsonl $((at + 10))
+kill -USR1 $job
+wait $job
+is "slurm.sh when the time is up" 138 $?
+is "stops" 2 "$(grep -c '"event":"stop"' stopped/log.jsonl)"
+(slurm) >"$out" 2>"$err" || fail "slurm.sh, the next job" "$(cat "$err")"
+holds "$out" '2 ranks of 1 threads'
+same "two ranks, stopped twice" alone/checkpoint-150.safetensors stopped/checkpoint-150.safetensors
+is "each step once" "$(seq 150 | paste -sd ' ')" "$(jq -r 'select(.event == null) | .step' stopped/log.jsonl | paste -sd ' ')"
+
+run 0 mpirun -n 2 ego-train -q pretrain long.json -t 1 --dry-run
 is "one plan for all ranks" 1 "$(wc -l <"$out")"
-run 0 ego-model verify "stopped/checkpoint-$at.safetensors"
-# What one rank cannot do ends all, with its message.
-run 2 mpirun -n 2 ego-train pretrain c.json -t 1 --set run.batch=4 --set run.out=pair
+# What one rank cannot do ends all, with its message and status.
+run 2 mpirun -n 2 ego-train pretrain long.json -t 1 --set run.out=alone
 holds "$err" 'there is a run already'
 finish

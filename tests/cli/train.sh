@@ -1,6 +1,7 @@
 #!/bin/sh
 # ego-train pretrain: a run from a configuration to a model, its log, what stops it and how it goes on.
 . "$(dirname "$0")/lib.sh"
+unset MAKEFLAGS MFLAGS MAKELEVEL
 need ego-train ego-model ego-embed ego-synth jq
 run 0 ego-synth -q world --videos 2 --minutes 0.5 --no-qa-videos
 run 0 ego-model learn-tokenizer -q --size 300 -o tok world/egoclip.csv
@@ -95,9 +96,9 @@ run 0 ego-model convert "$point" -o half.safetensors --store f16
 run 0 ego-model verify whole.safetensors
 is "the name of a checkpoint's export" "$name" "$(jq -r .model "$out")"
 for file in whole half; do
-    head -c 40000 $file.safetensors >head
-    lacks head optim.
-    lacks head ego.train
+    head -c 40000 $file.safetensors >start
+    lacks start optim.
+    lacks start ego.train
 done
 [ "$(wc -c <half.safetensors)" -lt $(($(wc -c <"$point") / 5)) ] || fail "the size of the model in f16" "expected under a fifth of the checkpoint"
 run 0 ego-model diff "$point" whole.safetensors
@@ -110,6 +111,23 @@ is "embeddings of a checkpoint and its export" 1 "$(sort -u "$out" | wc -l)"
 run 0 ego-train pretrain c.json --set run.out=from --set init.from=whole.safetensors --set run.steps=2
 run 0 ego-train pretrain c.json --set run.out=from2 --set "init.from=$point" --set run.steps=2
 is "a run from a checkpoint and from its export" "$(jq -c '[.losses, .gradient_norm]' from/log.jsonl)" "$(jq -c '[.losses, .gradient_norm]' from2/log.jsonl)"
+
+# ---- the curves -------------------------------------------------------------------------------------
+
+if command -v gnuplot >/dev/null; then
+    printf '{"step":21,"lr":' | cat run/log.jsonl - >running.jsonl # being written
+    run 0 make -s -C "$repo" plot "LOG=$work/running.jsonl" "OUT=$work/a plot.svg"
+    holds "$err" '20 steps, 4 validations'
+    for word in EgoNCE MLM VTM 'learning rate' 'EgoMCQ intra' 'clips a second'; do holds 'a plot.svg' "$word"; done
+    run 0 "$repo/examples/plot.sh" threads/log.jsonl curves.png
+    is "plot.png" '211 P N G' "$(head -c 4 curves.png | od -An -c | xargs)"
+    head -n 1 run/log.jsonl >young.jsonl
+    run 1 "$repo/examples/plot.sh" young.jsonl young.png
+    holds "$err" 'no step was logged'
+    absent young.png
+else
+    skip_part "gnuplot"
+fi
 
 # ---- videos that are missing ------------------------------------------------------------------------
 
