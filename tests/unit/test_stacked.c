@@ -437,6 +437,23 @@ static void test_ways_to_fuse(const ego_config *c) {
     test_trains(*c, "none", "learned", 2);
 }
 
+/* What the optimiser makes of the names: the rates of cross-attention, no decay of norms and biases. */
+static ego_err check_group(void *context, const ego_param_spec *spec) {
+    int *seen = context;
+    if (!strstr(spec->name, "cross_modal_stack")) return EGO_OK;
+    bool decay;
+    CHECK(ego_group_of(spec->name, &decay) == EGO_GROUP_CROSS);
+    CHECK(decay == (spec->ndim == 2));
+    (*seen)++;
+    return EGO_OK;
+}
+
+static void test_groups(const ego_model *m) {
+    int seen = 0;
+    CHECK_OK(ego_params_visit(&m->config, m->params, check_group, &seen));
+    CHECK(seen == 2 * m->config.fuse_layers * 20 + 2);
+}
+
 int main(void) {
     CHECK_OK(ego_pool_new(2, &pool));
     CHECK_OK(ego_cpu_backend_new(pool, &backend));
@@ -447,6 +464,7 @@ int main(void) {
     if (CHECK_OK(ego_model_create(&c, EGO_START_GOLDEN, 0, pool, &m))) {
         test_forward(m);
         test_below(m);
+        test_groups(m);
         ego_model_close(m, backend);
     }
     test_gradients(&c);
