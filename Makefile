@@ -128,7 +128,7 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/libego.a
 
 # ---- a fresh machine ---------------------------------------------------------------------------------
 DEB_BUILD := pkg-config libavformat-dev libavcodec-dev libswscale-dev libavutil-dev libcjson-dev libssl-dev zlib1g-dev libpng-dev
-DEB_TEST  := ffmpeg jq libopenmpi-dev openmpi-bin
+DEB_TEST  := ffmpeg jq gnuplot-nox libopenmpi-dev openmpi-bin
 DEB_FUZZ  := clang libclang-rt-14-dev
 
 # $(call need,PACKAGES): installs those that dpkg does not know as installed; says how, where it may not.
