@@ -1,6 +1,7 @@
 #include "model/egovlp.h"
 
 #include "model/fusion.h"
+#include "model/layers.h"
 #include "model/roberta.h"
 #include "model/stacked.h"
 #include "model/timesformer.h"
@@ -48,7 +49,7 @@ static ego_states encode_dual(ego_ctx *cx, ego_model *m, const ego_input *in) {
     if (in->clips && in->video) {
         ego_tensor *x = ego_video_embed(cx, &m->config, p, in->clips, &p->video.cls, &m->temporal);
         x = video_blocks(cx, m, x, in->clips->shape[0], 0, m->config.depth, in->video);
-        out.video = ego_layer_norm(cx, x, &p->video.norm.weight, &p->video.norm.bias, 1e-5f);
+        out.video = ego_norm(cx, x, &p->video.norm, 1e-5f);
     }
     if (in->texts.shape.n && in->text) {
         ego_tensor *x = ego_text_embed(cx, p, in->texts.ids, in->texts.shape);
@@ -163,9 +164,9 @@ ego_states ego_fused_finish(ego_ctx *cx, ego_model *m, const ego_tensor *video,
     ego_states x = meet(cx, m, (ego_states){video, text}, clip_shape(m, texts.n), texts,
                         want_video, want_text);
     ego_norm_params *norm = &m->params->fused_norm, *text_norm = &m->params->stack.text_norm;
-    if (want_video) x.video = ego_layer_norm(cx, x.video, &norm->weight, &norm->bias, 1e-6f);
+    if (want_video) x.video = ego_norm(cx, x.video, norm, 1e-6f);
     if (want_text && m->config.fusion == EGO_FUSION_STACKED) /* RoBERTa's own layers end with one */
-        x.text = ego_layer_norm(cx, x.text, &text_norm->weight, &text_norm->bias, 1e-5f);
+        x.text = ego_norm(cx, x.text, text_norm, 1e-5f);
     return (ego_states){want_video ? x.video : NULL, want_text ? x.text : NULL};
 }
 

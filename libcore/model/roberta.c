@@ -1,5 +1,7 @@
 #include "model/roberta.h"
 
+#include "model/layers.h"
+
 static const float EPS = 1e-5f;
 enum { PAD = 1 };
 
@@ -16,20 +18,8 @@ ego_tensor *ego_text_embed(ego_ctx *cx, ego_params *p, const int64_t *ids, ego_t
     ego_tensor *x = ego_embedding(cx, &p->text.word, ids, rows);
     x = ego_add(cx, x, ego_embedding(cx, &p->text.type, types, rows));
     x = ego_add(cx, x, ego_embedding(cx, &p->text.position, positions, rows));
-    x = ego_layer_norm(cx, x, &p->text.norm.weight, &p->text.norm.bias, EPS);
+    x = ego_norm(cx, x, &p->text.norm, EPS);
     return ego_drop(cx, x, ego_text_dropout(cx, t, false, 0, EGO_PLACE_OUTPUT));
-}
-
-static ego_tensor *linear(ego_ctx *cx, const ego_tensor *x, ego_linear_params *p, ego_act act,
-                          const ego_tensor *residual) {
-    return ego_linear(cx, x, &p->weight, &p->bias, act, residual);
-}
-
-/* dropout(x W + b) + residual */
-static ego_tensor *linear_drop_add(ego_ctx *cx, const ego_tensor *x, ego_linear_params *p, ego_dropout drop,
-                                   const ego_tensor *residual) {
-    if (drop.p <= 0) return linear(cx, x, p, EGO_ACT_NONE, residual);
-    return ego_add(cx, ego_drop(cx, linear(cx, x, p, EGO_ACT_NONE, NULL), drop), residual);
 }
 
 ego_tensor *ego_text_layer_forward(ego_ctx *cx, const ego_config *config, ego_text_layer *p, int64_t i,
@@ -41,9 +31,9 @@ ego_tensor *ego_text_layer_forward(ego_ctx *cx, const ego_config *config, ego_te
     for (int place = 0; place < EGO_PLACES; place++)
         drop[place] = ego_text_dropout(cx, texts, class_only, i + 1, (ego_text_place)place);
     ego_tensor *a = ego_attention(
-        cx, &(ego_attention_args){.q = linear(cx, residual, &p->query, EGO_ACT_NONE, NULL),
-                                  .k = linear(cx, x, &p->key, EGO_ACT_NONE, NULL),
-                                  .v = linear(cx, x, &p->value, EGO_ACT_NONE, NULL),
+        cx, &(ego_attention_args){.q = ego_dense(cx, residual, &p->query, EGO_ACT_NONE, NULL),
+                                  .k = ego_dense(cx, x, &p->key, EGO_ACT_NONE, NULL),
+                                  .v = ego_dense(cx, x, &p->value, EGO_ACT_NONE, NULL),
                                   .heads = config->heads,
                                   .width = ego_config_head_width(config),
                                   .segments = segments.at,
@@ -54,13 +44,13 @@ ego_tensor *ego_text_layer_forward(ego_ctx *cx, const ego_config *config, ego_te
         ego_cross video = *cross;
         video.drop = drop[EGO_PLACE_CROSS];
         video.drop_output = drop[EGO_PLACE_CROSS_OUTPUT];
-        h = ego_drop(cx, linear(cx, a, &p->out, EGO_ACT_NONE, NULL), drop[EGO_PLACE_SELF_OUTPUT]);
+        h = ego_drop(cx, ego_dense(cx, a, &p->out, EGO_ACT_NONE, NULL), drop[EGO_PLACE_SELF_OUTPUT]);
         h = ego_add(cx, ego_cross_text(cx, config, p, h, &video), residual);
     } else {
-        h = linear_drop_add(cx, a, &p->out, drop[EGO_PLACE_SELF_OUTPUT], residual);
+        h = ego_dense_drop_add(cx, a, &p->out, drop[EGO_PLACE_SELF_OUTPUT], residual);
     }
-    h = ego_layer_norm(cx, h, &p->out_norm.weight, &p->out_norm.bias, EPS);
-    ego_tensor *hidden = linear(cx, h, &p->fc1, EGO_ACT_GELU, NULL);
-    ego_tensor *out = linear_drop_add(cx, hidden, &p->fc2, drop[EGO_PLACE_OUTPUT], h);
-    return ego_layer_norm(cx, out, &p->fc_norm.weight, &p->fc_norm.bias, EPS);
+    h = ego_norm(cx, h, &p->out_norm, EPS);
+    ego_tensor *hidden = ego_dense(cx, h, &p->fc1, EGO_ACT_GELU, NULL);
+    ego_tensor *out = ego_dense_drop_add(cx, hidden, &p->fc2, drop[EGO_PLACE_OUTPUT], h);
+    return ego_norm(cx, out, &p->fc_norm, EPS);
 }

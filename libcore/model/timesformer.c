@@ -1,36 +1,15 @@
 #include "model/timesformer.h"
 
+#include "model/layers.h"
+
 static const float EPS = 1e-5f;
+static const ego_dropout NO_DROPOUT; /* there is none in the video encoder */
 
 ego_tensor *ego_video_embed(ego_ctx *cx, const ego_config *config, ego_params *p,
                             const ego_tensor *clips, ego_param *cls, ego_param *temporal) {
     ego_tensor *pixels = ego_patchify(cx, clips, config->patch);
-    ego_tensor *patches = ego_linear(cx, pixels, &p->video.patch.weight, &p->video.patch.bias,
-                                     EGO_ACT_NONE, NULL);
+    ego_tensor *patches = ego_dense(cx, pixels, &p->video.patch, EGO_ACT_NONE, NULL);
     return ego_clip_tokens(cx, patches, cls, &p->video.pos, temporal, clips->shape[0], clips->shape[1]);
-}
-
-static ego_tensor *norm(ego_ctx *cx, const ego_tensor *x, ego_norm_params *p) {
-    return ego_layer_norm(cx, x, &p->weight, &p->bias, EPS);
-}
-
-static ego_tensor *linear(ego_ctx *cx, const ego_tensor *x, ego_linear_params *p,
-                          const ego_tensor *residual) {
-    return ego_linear(cx, x, &p->weight, &p->bias, EGO_ACT_NONE, residual);
-}
-
-/* Attention whose queries stand in q and whose keys and values follow one another in kv. */
-static ego_tensor *attend(ego_ctx *cx, const ego_config *config, const ego_tensor *q,
-                          const ego_tensor *kv, int64_t k_column, ego_segments segments) {
-    return ego_attention(cx, &(ego_attention_args){.q = q,
-                                                   .k = kv,
-                                                   .v = kv,
-                                                   .k_column = k_column,
-                                                   .v_column = k_column + config->dim,
-                                                   .heads = config->heads,
-                                                   .width = ego_config_head_width(config),
-                                                   .segments = segments.at,
-                                                   .count = segments.count});
 }
 
 /* Space attention over all rows of h = norm1(r), for every token or for the class tokens alone. */
@@ -38,32 +17,31 @@ static ego_tensor *space(ego_ctx *cx, const ego_config *config, ego_video_block 
                          const ego_tensor *h, ego_clip_shape clips, bool class_only) {
     int64_t D = config->dim;
     if (!class_only) {
-        ego_tensor *qkv = linear(cx, h, &p->space_qkv, NULL);
-        return attend(cx, config, qkv, qkv, D, ego_segments_space(cx, clips));
+        ego_tensor *qkv = ego_dense(cx, h, &p->space_qkv, EGO_ACT_NONE, NULL);
+        return ego_attend(cx, config, qkv, qkv, D, ego_segments_space(cx, clips), NO_DROPOUT);
     }
     ego_linear_params *w = &p->space_qkv;
     ego_tensor *q = ego_linear_slice(cx, ego_class_tokens(cx, h, clips), &w->weight, &w->bias, 0, D);
     ego_tensor *kv = ego_linear_slice(cx, h, &w->weight, &w->bias, D, 2 * D);
-    return attend(cx, config, q, kv, 0, ego_segments_class(cx, clips));
+    return ego_attend(cx, config, q, kv, 0, ego_segments_class(cx, clips), NO_DROPOUT);
 }
 
 ego_tensor *ego_video_block_forward(ego_ctx *cx, const ego_config *config, ego_video_block *p,
                                     const ego_tensor *x, ego_clip_shape clips, const ego_cross *cross,
                                     bool class_only) {
-    ego_tensor *qkv = linear(cx, norm(cx, x, &p->norm3), &p->time_qkv, NULL);
-    ego_tensor *a = attend(cx, config, qkv, qkv, config->dim, ego_segments_time(cx, clips));
-    ego_tensor *r = ego_linear(cx, a, &p->time_proj.weight, &p->time_proj.bias, EGO_ACT_NONE, x);
+    ego_tensor *qkv = ego_dense(cx, ego_norm(cx, x, &p->norm3, EPS), &p->time_qkv, EGO_ACT_NONE, NULL);
+    ego_tensor *a = ego_attend(cx, config, qkv, qkv, config->dim, ego_segments_time(cx, clips), NO_DROPOUT);
+    ego_tensor *r = ego_dense(cx, a, &p->time_proj, EGO_ACT_NONE, x);
 
-    a = space(cx, config, p, norm(cx, r, &p->norm1), clips, class_only);
+    a = space(cx, config, p, ego_norm(cx, r, &p->norm1, EPS), clips, class_only);
     const ego_tensor *residual = class_only ? ego_class_tokens(cx, x, clips) : x;
     ego_tensor *y;
     if (cross) {
-        ego_tensor *s = ego_cross_video(cx, config, p, linear(cx, a, &p->space_proj, NULL), cross);
-        y = ego_add(cx, s, residual);
+        ego_tensor *s = ego_dense(cx, a, &p->space_proj, EGO_ACT_NONE, NULL);
+        y = ego_add(cx, ego_cross_video(cx, config, p, s, cross), residual);
     } else {
-        y = linear(cx, a, &p->space_proj, residual);
+        y = ego_dense(cx, a, &p->space_proj, EGO_ACT_NONE, residual);
     }
-    ego_tensor *hidden = ego_linear(cx, norm(cx, y, &p->norm2), &p->fc1.weight, &p->fc1.bias,
-                                    EGO_ACT_GELU, NULL);
-    return linear(cx, hidden, &p->fc2, y);
+    ego_tensor *hidden = ego_dense(cx, ego_norm(cx, y, &p->norm2, EPS), &p->fc1, EGO_ACT_GELU, NULL);
+    return ego_dense(cx, hidden, &p->fc2, EGO_ACT_NONE, y);
 }
