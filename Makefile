@@ -7,7 +7,7 @@
 #   make asan tsan  the tests under sanitizers    make nightly  the same, every byte cut and flipped
 #   make fuzz       every parser, FUZZ_SECONDS each
 #   make bench      kernels and end to end        make install  DESTDIR= PREFIX=/usr/local
-#   make small      train the small model (weights/small.mk)       make plot LOG=…  curves of a training run
+#   make small      train the small model (weights/small.mk)
 #   make plot LOG=run/log.jsonl [OUT=plot.png]    the curves of a training run
 #
 # No configure step; objects depend on the headers they read and on the flags they were built with.
