@@ -59,6 +59,8 @@ static void start_signals(void) {
            SIG_IGN); /* a write then fails with EPIPE, and unfinished files are cleaned up */
 }
 
+int ego_cli_signal(void) { return stop_signal; }
+
 bool ego_cli_stopped(const ego_cli *cli) { return stop_signal != 0 || cli->status != 0; }
 
 /* ---- messages

@@ -134,6 +134,9 @@ void ego_cli_fault(ego_cli *cli, const char *format, ...) __attribute__((format(
 /* The same without words. */
 void ego_cli_count_failed(ego_cli *cli);
 
+/* The signal that asked this process to end; 0: none. */
+int ego_cli_signal(void);
+
 /* True once SIGINT, SIGTERM or SIGUSR1 arrived or stdout's reader has gone: finish the record in hand and
  * end. */
 bool ego_cli_stopped(const ego_cli *cli);

@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <signal.h>
 #include <string.h>
 
 static bool resume;
@@ -86,6 +87,17 @@ static ego_err pretrain(ego_cli *cli, const char *path, ego_dist *dist) {
     return err;
 }
 
+/* A signal to one rank stops all of them; they end with the same status, for the launcher reports whichever
+ * ends first. Every rank calls this. */
+static void agree_on_signal(ego_cli *cli, ego_dist *dist) {
+    static const int signals[] = {SIGUSR1, SIGTERM, SIGINT};
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+        bool any = false;
+        if (ego_dist_any(dist, ego_cli_signal() == signals[i], &any) == EGO_OK && any)
+            cli->status = EGO_EXIT_SIGNAL + signals[i];
+    }
+}
+
 int main(int argc, char **argv) {
     ego_cli cli;
     ego_dist *dist = NULL;
@@ -99,6 +111,7 @@ int main(int argc, char **argv) {
     else if (cli.n_args != 2 || strcmp(cli.args[0], "pretrain") != 0)
         ego_cli_usage(&cli, "expected: pretrain CONFIG.json");
     else if ((err = pretrain(&cli, cli.args[1], dist)) != EGO_OK) {
+        if (err == EGO_ECANCELLED) agree_on_signal(&cli, dist);
         ego_cli_fatal(&cli, err);
         if (err != EGO_ECANCELLED) ego_dist_abort(dist, cli.status); /* the others would wait for ever */
     }
