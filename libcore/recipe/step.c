@@ -436,7 +436,7 @@ static ego_err fused_pass(ego_step *s, const ego_step_sample *samples, uint64_t 
         ego_tape_attach(cx, NULL);
         ego_ctx_rewind(cx, &mark);
     }
-    cx->tape = NULL;
+    ego_tape_attach(cx, NULL); /* where the loop was left early, with what was recorded forgotten */
     return ego_ctx_err(cx);
 }
 
