@@ -11,10 +11,11 @@
 
 enum { MODE_DUAL, MODE_FUSED, MODE_ENSEMBLE, MODES };
 static const char *const mode_names[MODES] = {"dual", "fused", "ensemble"};
-static int mode = MODE_ENSEMBLE;
+static int mode = MODE_ENSEMBLE, order = EGO_FRAMES_FILMED;
 
 static const ego_option options[] = {
     {.name = "mode", .type = EGO_OPTION_CHOICE, .arg = "dual|fused|ensemble", .value = &mode, .help = "which scores to compute (ensemble: all three)"},
+    {.name = "frame-order", .type = EGO_OPTION_CHOICE, .arg = "filmed|shuffled|reversed", .value = &order, .help = "show the encoder each clip's frames in another order (--seed)"},
     {0}};
 
 static const ego_cli_tool tool = {
@@ -24,7 +25,7 @@ static const ego_cli_tool tool = {
     .example = "ego-mcq --frames 16 --sampling reference --video-root v egomcq.json > a.jsonl",
     .options = options,
     .uses = EGO_CLI_USES_MODEL | EGO_CLI_USES_VIDEO | EGO_CLI_USES_WORK | EGO_CLI_USES_SHARD |
-            EGO_CLI_USES_CONFIG | EGO_CLI_USES_PLAN | EGO_CLI_USES_PROVENANCE};
+            EGO_CLI_USES_SEED | EGO_CLI_USES_CONFIG | EGO_CLI_USES_PLAN | EGO_CLI_USES_PROVENANCE};
 
 /* ---- questions --------------------------------------------------------------------------------------------- */
 
@@ -282,6 +283,8 @@ static ego_mcq_options session_options(const ego_cli *cli, const ego_model *m) {
         .scores = mode == MODE_DUAL    ? EGO_MCQ_DUAL
                   : mode == MODE_FUSED ? EGO_MCQ_FUSED
                                        : EGO_MCQ_DUAL | EGO_MCQ_FUSED | EGO_MCQ_ENSEMBLE,
+        .order = (ego_frame_order)order,
+        .seed = (uint64_t)cli->seed,
         .clips = {.video_root = cli->video_root,
                   .sampling = (ego_sampling)cli->sampling,
                   .preparation = EGO_PREPARE_STANDARD,

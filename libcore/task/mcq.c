@@ -1,6 +1,8 @@
 #include "task/mcq.h"
 
 #include "base/buf.h"
+#include "base/hash.h"
+#include "base/rng.h"
 #include "model/heads.h"
 #include "task/memo.h"
 
@@ -99,9 +101,33 @@ static ego_err keep(ego_mcq_session *s, ego_memo_entry *e, const ego_tensor *emb
     return EGO_OK;
 }
 
+static void exchange(float *a, float *b, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        float kept = a[i];
+        a[i] = b[i];
+        b[i] = kept;
+    }
+}
+
+/* Puts the frames of a clip (F, 3, S, S) into the order asked for. */
+static void reorder(const ego_mcq_session *s, const char *name, float *pixels) {
+    const ego_config *c = &s->model->config;
+    size_t frame = (size_t)(3 * c->image_size * c->image_size), F = (size_t)c->frames;
+    uint64_t stream = ego_rng_stream(s->options.seed, ego_fnv1a(name));
+    if (s->options.order == EGO_FRAMES_REVERSED)
+        for (size_t i = 0; i < F / 2; i++)
+            exchange(pixels + i * frame, pixels + (F - 1 - i) * frame, frame);
+    if (s->options.order == EGO_FRAMES_SHUFFLED)
+        for (size_t i = F - 1; i > 0; i--) {
+            size_t j = ego_rng_below(stream, i, (uint32_t)i + 1);
+            if (j != i) exchange(pixels + i * frame, pixels + j * frame, frame);
+        }
+}
+
 static ego_err compute_clip(ego_mcq_session *s, ego_memo_entry *e, float *pixels) {
     ego_model *m = s->model;
     const ego_config *c = &m->config;
+    reorder(s, e->name, pixels);
     ego_tensor clip = {pixels, EGO_F32, 5, {1, c->frames, 3, c->image_size, c->image_size}};
     const ego_tensor *embedding = NULL, *state = NULL;
     ego_ctx_mark mark = ego_ctx_save(s->cx);

@@ -37,9 +37,18 @@ typedef struct ego_mcq_item {
 /* A question of the benchmark's file as an item; choices: room for EGO_MCQ_MAX_CHOICES, which the item borrows. */
 ego_err ego_mcq_item_of(const ego_mcq_question *question, ego_mcq_choice *choices, ego_mcq_item *item);
 
+/* In which order the encoder sees a clip's frames: to find out what it makes of time. */
+typedef enum ego_frame_order {
+    EGO_FRAMES_FILMED,
+    EGO_FRAMES_SHUFFLED, /* an order drawn from the seed and the clip's name */
+    EGO_FRAMES_REVERSED
+} ego_frame_order;
+
 typedef struct ego_mcq_options {
     unsigned scores;         /* EGO_MCQ_… bits */
     ego_clips_options clips; /* how clips are read */
+    ego_frame_order order;
+    uint64_t seed;           /* of shuffled frames */
     size_t memory;           /* bytes to remember results in; 0: 512 MiB */
 } ego_mcq_options;
 

@@ -53,6 +53,15 @@ is "dual scores of either mode" "$(jq -c .dual answers)" "$(jq -c .dual "$out")"
 run 1 ego-mcq --mode fused --video-root videos egomcq.json
 is "fused scores of either mode" "$(jq -c .fused answers)" "$(jq -c .fused "$out")"
 lacks "$err" ' dual '
+run 1 ego-mcq --frame-order reversed --video-root videos egomcq.json
+holds_json "reversed frames change the scores" "$out" 'length == 3 and (.[0].dual | length == 3)'
+lacks "$out" "$(jq -c .dual answers | head -n 1 | tr -d '[]')"
+run 1 ego-mcq --frame-order shuffled --seed 1 --video-root videos egomcq.json
+cp "$out" shuffled
+run 1 ego-mcq --frame-order shuffled --seed 1 --threads 1 --video-root videos egomcq.json
+is "shuffled frames are the seed's" "$(cat shuffled)" "$(cat "$out")"
+run 1 ego-mcq --frame-order shuffled --seed 2 --video-root videos egomcq.json
+if cmp -s shuffled "$out"; then fail "another seed, another order" "different scores" "$(cat "$out")"; fi
 run 1 ego-mcq --sampling reference --frames 4 --video-root videos egomcq.json
 holds_json "--sampling reference" "$out" 'length == 3 and (.[0].dual | length == 3)'
 
