@@ -38,7 +38,8 @@
 typedef enum ego_sampling {
     EGO_SAMPLING_TIME, /* the frames on display at the middles of equal parts of [start, end) */
     EGO_SAMPLING_REFERENCE, /* as the published EgoMCQ reader (media/sample.h), its faults too */
-    EGO_SAMPLING_EPIC       /* as the published EK-100 reader */
+    EGO_SAMPLING_EPIC,      /* as the published EK-100 reader */
+    EGO_SAMPLING_TASKQA     /* as the published EgoTaskQA reader: always drawn from the request's stream */
 } ego_sampling;
 
 typedef struct ego_clips_options {

@@ -36,6 +36,9 @@ static ego_err locate_chunks(const ego_clips *clips, ego__clip_seat *s) {
     if (clips->options.sampling == EGO_SAMPLING_EPIC)
         return ego_fail(EGO_EINPUT, "%s: EK-100 sampling of a chunked video is not defined",
                         j->video);
+    if (clips->options.sampling == EGO_SAMPLING_TASKQA)
+        return ego_fail(EGO_EINPUT, "%s: EgoTaskQA's sampling of a chunked video is not defined",
+                        j->video);
     double last = ceil(j->clip.end / EGO_CHUNK_SECONDS) - 1;
     s->first_chunk = j->whole ? 0 : chunk_of(j->clip.start);
     if (!ego_place_has_chunk(&s->place, s->first_chunk))
@@ -144,6 +147,25 @@ static ego_err plan_epic(const ego_clips *clips, ego__clip_plan *p, ego__clip_se
     return EGO_OK;
 }
 
+/* A part of a video is what it would be as the file of its own that the published reader wants. */
+static ego_err plan_taskqa(const ego_clips *clips, ego__clip_plan *p, ego__clip_seat *s,
+                           const ego_video_info *info) {
+    int64_t index[EGO_SAMPLE_MAX_FRAMES], first = 0, last = info->frames;
+    ego__clip_job *j = s->job;
+    if (!j->whole && !(info->fps > 0))
+        return ego_fail(EGO_EINPUT, "%s: EgoTaskQA's sampling of a part needs a frame rate, found none",
+                        j->video);
+    if (!j->whole) first = (int64_t)rint(info->fps * j->clip.start);
+    if (!j->whole && rint(info->fps * j->clip.end) < (double)last)
+        last = (int64_t)rint(info->fps * j->clip.end);
+    if (first >= last) return ego__clips_too_late(j, info->duration, info->pipe);
+    if (j->whole || j->clip.end > info->duration) j->clip.end = info->duration;
+    EGO_TRY(ego_sample_taskqa(last - first, clips->options.frames, j->stream, index));
+    for (int f = 0; f < clips->options.frames; f++)
+        EGO_TRY(add_need(p, s, 0, (double)(first + index[f]), f));
+    return EGO_OK;
+}
+
 ego_err ego__clips_plan(const ego_clips *clips, ego__clip_plan *p, ego__clip_seat *s,
                         const ego__clip_file *file) {
     ego_sampling sampling = clips->options.sampling;
@@ -158,6 +180,8 @@ ego_err ego__clips_plan(const ego_clips *clips, ego__clip_plan *p, ego__clip_sea
         EGO_TRY(plan_reference(clips, p, s, &file->info));
     else if (sampling == EGO_SAMPLING_EPIC)
         EGO_TRY(plan_epic(clips, p, s, &file->info));
+    else if (sampling == EGO_SAMPLING_TASKQA)
+        EGO_TRY(plan_taskqa(clips, p, s, &file->info));
     else
         EGO_TRY(plan_times(clips, p, s, &file->info));
     s->wanted = p->n_needs - before;

@@ -48,7 +48,8 @@ static ego__clip_file *use_file(ego_clips *clips, const char *path) {
     close_file(clips, file);
     ego_video_options options = {.threads = clips->options.decoder_threads,
                                  .reference_colour =
-                                     clips->options.sampling == EGO_SAMPLING_REFERENCE,
+                                     clips->options.sampling == EGO_SAMPLING_REFERENCE ||
+                                     clips->options.sampling == EGO_SAMPLING_TASKQA,
                                  .stop = &clips->stop};
     file->path = strdup(path);
     file->err = file->path ? ego_video_open(path, &options, &file->video)

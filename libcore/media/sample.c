@@ -111,3 +111,9 @@ void ego_sample_epic(double fps, double start, double end, int n, int64_t *index
         index[i] = floor_half(from + to);
     }
 }
+
+ego_err ego_sample_taskqa(int64_t frames, int n, uint64_t stream, int64_t *index) {
+    int64_t edges[EGO_SAMPLE_MAX_FRAMES + 1];
+    ego_sample_edges(0, (double)frames, n, edges);
+    return ego_sample_random(edges, n, stream, index);
+}

@@ -53,4 +53,8 @@ int64_t ego_sample_reference_chunk(double start, int64_t i, bool *in_end);
  * index[n]. */
 void ego_sample_epic(double fps, double start, double end, int n, int64_t *index);
 
+/* EgoTaskQA's reader (decord): Rand over a clip of `frames` frames, tests included. index[n]. A clip so
+ * short that a bin is narrower than 2 is EGO_EINPUT. */
+ego_err ego_sample_taskqa(int64_t frames, int n, uint64_t stream, int64_t *index);
+
 #endif
