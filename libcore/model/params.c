@@ -50,7 +50,14 @@ static void one(walk *w, ego_param *param, ego_init init, int64_t fan_in, const 
     char name[160];
     if (w->err != EGO_OK) return;
     snprintf(name, sizeof name, "%s%s", w->prefix, suffix);
-    ego_param_spec spec = {name, ndim, {0}, w->needs, init, fan_in, w->product, param};
+    ego_param_spec spec = {.name = name,
+                           .ndim = ndim,
+                           .needs = w->needs,
+                           .init = init,
+                           .fan_in = fan_in,
+                           .product = w->product,
+                           .param = param,
+                           .amount = init == EGO_INIT_NORMAL ? 0.02 : 0};
     memcpy(spec.shape, shape, (size_t)ndim * sizeof shape[0]);
     w->err = w->visit(w->context, &spec);
 }
@@ -305,12 +312,15 @@ void ego_param_init(const ego_param_spec *spec, uint64_t seed, float *out) {
     uint64_t stream = ego_rng_stream(seed, ego_fnv1a(spec->name));
     int64_t n = 1;
     for (int d = 0; d < spec->ndim; d++) n *= spec->shape[d];
-    double bound = spec->fan_in > 0 ? 1 / sqrt((double)spec->fan_in) : 0;
+    double bound = spec->fan_in > 0 ? 1 / sqrt((double)spec->fan_in) : 0, both = (double)(spec->fan_in + spec->fan_out);
+    if (spec->init == EGO_INIT_XAVIER) bound = both > 0 ? sqrt(6 / both) : 0;
     for (int64_t i = 0; i < n; i++) switch (spec->init) {
-        case EGO_INIT_NORMAL: out[i] = (float)(0.02 * ego_rng_normal(stream, (uint64_t)i)); break;
-        case EGO_INIT_UNIFORM: out[i] = (float)(bound * ego_golden_unit(stream, i)); break;
+        case EGO_INIT_NORMAL: out[i] = (float)(spec->amount * ego_rng_normal(stream, (uint64_t)i)); break;
+        case EGO_INIT_UNIFORM:
+        case EGO_INIT_XAVIER: out[i] = (float)(bound * ego_golden_unit(stream, i)); break;
         case EGO_INIT_ZERO: out[i] = 0; break;
         case EGO_INIT_ONE: out[i] = 1; break;
+        case EGO_INIT_CONSTANT: out[i] = (float)spec->amount; break;
         }
 }
 
@@ -322,4 +332,44 @@ void ego_temporal_resize(const float *in, int64_t rows, int64_t n, int64_t dim, 
         for (int64_t d = 0; d < dim; d++)
             out[k * dim + d] = (1 - part) * in[low * dim + d] + part * in[high * dim + d];
     }
+}
+
+/* Keys's kernel for a point `part` behind the second of four neighbours. */
+static void cubic_weights(double part, double w[4]) {
+    const double a = -0.75;
+    for (int k = 0; k < 4; k++) {
+        double x = fabs(part + 1 - k);
+        w[k] = x <= 1 ? ((a + 2) * x - (a + 3)) * x * x + 1
+                      : ((a * x - 5 * a) * x + 8 * a) * x - 4 * a;
+    }
+}
+
+/* Where line `i` of `to` lies among `from`: its four neighbours, and their weights. */
+static void cubic_line(int64_t i, int64_t from, int64_t to, int64_t at[4], double w[4]) {
+    double x = ((double)i + 0.5) * (double)from / (double)to - 0.5, low = floor(x);
+    cubic_weights(x - low, w);
+    for (int k = 0; k < 4; k++) {
+        int64_t line = (int64_t)low - 1 + k;
+        at[k] = line < 0 ? 0 : line >= from ? from - 1 : line;
+    }
+}
+
+void ego_spatial_resize(const float *in, int64_t from, int64_t to, int64_t dim, float *out) {
+    memcpy(out, in, (size_t)dim * sizeof *out);
+    for (int64_t y = 0; y < to; y++)
+        for (int64_t x = 0; x < to; x++) {
+            int64_t rows[4], columns[4];
+            double down[4], across[4];
+            cubic_line(y, from, to, rows, down);
+            cubic_line(x, from, to, columns, across);
+            float *row = out + (1 + y * to + x) * dim;
+            for (int64_t d = 0; d < dim; d++) {
+                double sum = 0;
+                for (int j = 0; j < 4; j++)
+                    for (int i = 0; i < 4; i++)
+                        sum += down[j] * across[i] *
+                               (double)in[(1 + rows[j] * from + columns[i]) * dim + d];
+                row[d] = (float)sum;
+            }
+        }
 }

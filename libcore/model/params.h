@@ -86,12 +86,14 @@ enum {
     EGO_NEEDS_MLM = 64,
 };
 
-/* How a parameter starts when it comes from nothing (spec/pretrain.md, Initialisation). */
+/* How a parameter starts when it comes from nothing (spec/pretrain.md, Initialisation; of heads, spec/tasks.md). */
 typedef enum ego_init {
-    EGO_INIT_NORMAL,  /* N(0, 0.02) */
+    EGO_INIT_NORMAL,  /* N(0, amount) */
     EGO_INIT_UNIFORM, /* U(±1/√fan_in), PyTorch's default for linear layers */
+    EGO_INIT_XAVIER,  /* U(±√(6/(fan_in + fan_out))) (Glorot and Bengio 2010) */
     EGO_INIT_ZERO,
-    EGO_INIT_ONE
+    EGO_INIT_ONE,
+    EGO_INIT_CONSTANT /* amount */
 } ego_init;
 
 typedef struct ego_param_spec {
@@ -100,9 +102,13 @@ typedef struct ego_param_spec {
     int64_t shape[EGO_MAX_DIMS];
     unsigned needs;
     ego_init init;
-    int64_t fan_in;   /* of the layer it belongs to, for EGO_INIT_UNIFORM */
+    int64_t fan_in;   /* of the layer it belongs to, for EGO_INIT_UNIFORM and _XAVIER */
     bool product;     /* a weight of linear products: what ego-model convert --pack lays out in panels */
     ego_param *param; /* where it lives in the ego_params being walked */
+    double amount;    /* for EGO_INIT_NORMAL and _CONSTANT */
+    int64_t fan_out;  /* for EGO_INIT_XAVIER */
+    bool decay;       /* of a head: weight decay applies (a model's groups are recipe/groups.h's business) */
+    bool column;      /* of a head: stored (I, 1), in memory (1, I), the weight of one output: same elements */
 } ego_param_spec;
 
 /* Makes room for the blocks and names of a configuration; the arena owns everything. */
@@ -128,5 +134,12 @@ void ego_param_init(const ego_param_spec *spec, uint64_t seed, float *out);
 /* The rows a clip of n frames gets from a temporal embedding of `rows`: the first n of more, or linear
  * interpolation with the ends aligned (row k at k(rows−1)/(n−1)). in (rows, D) → out (n, D). */
 void ego_temporal_resize(const float *in, int64_t rows, int64_t n, int64_t dim, float *out);
+
+/* Positions of a grid of from × from patches for one of to × to, as ViT's are carried to another resolution
+ * (Dosovitskiy et al. 2021, section 3.2): the class token's row stays, the grid is interpolated. By what is
+ * timm's choice in resize_pos_embed, which its checkpoints were fine-tuned with: bicubic after Keys with
+ * a = −0.75, half-pixel centres (PyTorch: mode="bicubic", align_corners=False, antialias=False), what lies
+ * outside repeating the border. in (1 + from², D) → out (1 + to², D); the same grid gives the same bits. */
+void ego_spatial_resize(const float *in, int64_t from, int64_t to, int64_t dim, float *out);
 
 #endif
