@@ -25,12 +25,23 @@
     X(patchify)                                                                                    \
     X(clip_tokens)                                                                                 \
     X(concat)                                                                                      \
+    X(transpose)                                                                                   \
+    X(multiply)                                                                                    \
+    X(scale)                                                                                       \
+    X(scale_rows)                                                                                  \
+    X(scale_columns)                                                                               \
+    X(add_outer)                                                                                   \
+    X(depthwise_conv)                                                                              \
+    X(modulate)                                                                                    \
+    X(mean_rows)                                                                                   \
     X(softmax)                                                                                     \
     X(l2_normalize)                                                                                \
     X(dropout)                                                                                     \
     X(product)                                                                                     \
     X(cross_entropy)                                                                               \
-    X(egonce)
+    X(binary_cross_entropy)                                                                        \
+    X(egonce)                                                                                      \
+    X(max_margin)
 
 typedef enum ego_op {
 #define EGO_OPS_ENUM(name) EGO_OP_##name,
@@ -68,6 +79,10 @@ typedef struct ego_call {
             int64_t batch, frames;
         } clip_tokens;
         struct {
+            float factor;
+        } scale;
+        ego_groups groups; /* depthwise_conv, modulate, mean_rows */
+        struct {
             ego_dropout drop;
         } dropout;
         struct {
@@ -75,9 +90,17 @@ typedef struct ego_call {
             float scale;
         } cross_entropy;
         struct {
+            const float *targets, *weights;
+            float scale;
+        } binary_cross_entropy;
+        struct {
             const uint8_t *positive;
             float temperature;
         } egonce;
+        struct {
+            const float *weight;
+            float margin;
+        } max_margin;
     } as;
 } ego_call;
 

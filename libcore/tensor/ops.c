@@ -243,6 +243,109 @@ ego_tensor *ego_l2_normalize(ego_ctx *cx, const ego_tensor *x) {
                               .out = ego_tensor_new(cx, x->ndim, x->shape)});
 }
 
+ego_tensor *ego_transpose(ego_ctx *cx, const ego_tensor *x) {
+    if (cx->err != EGO_OK) return NULL;
+    return run(cx, (ego_call){.op = EGO_OP_transpose,
+                              .in = {x},
+                              .out = EGO_TENSOR(cx, ego_tensor_columns(x), ego_tensor_rows(x))});
+}
+
+/* ---- scaled and added -------------------------------------------------------------------------------- */
+
+ego_tensor *ego_multiply(ego_ctx *cx, const ego_tensor *x, const ego_tensor *y) {
+    if (cx->err != EGO_OK) return NULL;
+    if (!ego_tensor_same_shape(x, y)) return misfit(cx, "multiply", x, NULL, y);
+    return run(cx, (ego_call){.op = EGO_OP_multiply,
+                              .in = {x, y},
+                              .out = ego_tensor_new(cx, x->ndim, x->shape)});
+}
+
+ego_tensor *ego_scale(ego_ctx *cx, const ego_tensor *x, float factor) {
+    if (cx->err != EGO_OK) return NULL;
+    return run(cx, (ego_call){.op = EGO_OP_scale,
+                              .in = {x},
+                              .out = ego_tensor_new(cx, x->ndim, x->shape),
+                              .as.scale = {factor}});
+}
+
+ego_tensor *ego_scale_rows(ego_ctx *cx, const ego_tensor *x, const ego_tensor *s) {
+    if (cx->err != EGO_OK) return NULL;
+    if (ego_tensor_count(s) != ego_tensor_rows(x)) return misfit(cx, "scale_rows", x, NULL, s);
+    return run(cx, (ego_call){.op = EGO_OP_scale_rows,
+                              .in = {x, s},
+                              .out = ego_tensor_new(cx, x->ndim, x->shape)});
+}
+
+ego_tensor *ego_scale_columns(ego_ctx *cx, const ego_tensor *x, ego_param *w) {
+    if (!present(cx, "scale_columns", w)) return NULL;
+    if (ego_tensor_count(&w->value) != ego_tensor_columns(x))
+        return misfit(cx, "scale_columns", x, w->name, &w->value);
+    return run(cx, (ego_call){.op = EGO_OP_scale_columns,
+                              .in = {x},
+                              .param = {w},
+                              .out = ego_tensor_new(cx, x->ndim, x->shape)});
+}
+
+ego_tensor *ego_add_outer(ego_ctx *cx, const ego_tensor *x, const ego_tensor *a, const ego_tensor *b) {
+    if (cx->err != EGO_OK) return NULL;
+    if (a && ego_tensor_count(a) != ego_tensor_rows(x)) return misfit(cx, "add_outer", x, NULL, a);
+    if (b && ego_tensor_count(b) != ego_tensor_columns(x)) return misfit(cx, "add_outer", x, NULL, b);
+    return run(cx, (ego_call){.op = EGO_OP_add_outer,
+                              .in = {x, a, b},
+                              .out = ego_tensor_new(cx, x->ndim, x->shape)});
+}
+
+/* ---- rows in groups ------------------------------------------------------------------------------------ */
+
+static bool groups_cover(ego_ctx *cx, const char *op, ego_groups groups, int64_t rows, bool empty) {
+    int64_t at = 0, end = 0;
+    for (int64_t g = 0; g < groups.count; g++, at = end) {
+        end = groups.first[g + 1];
+        if (groups.first[g] != at || end < at || (end == at && !empty)) break;
+    }
+    if (at == rows && end == rows) return true;
+    ego__ctx_fail(cx, ego_fail(EGO_EMODEL, "%s: groups do not make up %lld rows%s", op,
+                               (long long)rows, empty ? "" : ", or one is empty"));
+    return false;
+}
+
+ego_tensor *ego_depthwise_conv(ego_ctx *cx, const ego_tensor *x, ego_param *w, ego_groups groups) {
+    if (!present(cx, "depthwise_conv", w)) return NULL;
+    const ego_tensor *v = &w->value;
+    if (v->ndim != 3 || v->shape[0] != ego_tensor_columns(x) || v->shape[1] != 1 || v->shape[2] % 2 == 0)
+        return misfit(cx, "depthwise_conv", x, w->name, v);
+    if (!groups_cover(cx, "depthwise_conv", groups, ego_tensor_rows(x), true)) return NULL;
+    return run(cx, (ego_call){.op = EGO_OP_depthwise_conv,
+                              .in = {x},
+                              .param = {w},
+                              .out = ego_tensor_new(cx, x->ndim, x->shape),
+                              .as.groups = groups});
+}
+
+ego_tensor *ego_modulate(ego_ctx *cx, const ego_tensor *x, const ego_tensor *scale,
+                         const ego_tensor *shift, ego_groups groups) {
+    if (cx->err != EGO_OK) return NULL;
+    int64_t columns = ego_tensor_columns(x);
+    if (ego_tensor_rows(scale) != groups.count || ego_tensor_columns(scale) != columns)
+        return misfit(cx, "modulate", x, "scale", scale);
+    if (ego_tensor_rows(shift) != groups.count || ego_tensor_columns(shift) != columns)
+        return misfit(cx, "modulate", x, "shift", shift);
+    if (!groups_cover(cx, "modulate", groups, ego_tensor_rows(x), true)) return NULL;
+    return run(cx, (ego_call){.op = EGO_OP_modulate,
+                              .in = {x, scale, shift},
+                              .out = ego_tensor_new(cx, x->ndim, x->shape),
+                              .as.groups = groups});
+}
+
+ego_tensor *ego_mean_rows(ego_ctx *cx, const ego_tensor *x, ego_groups groups) {
+    if (cx->err != EGO_OK) return NULL;
+    if (!groups_cover(cx, "mean_rows", groups, ego_tensor_rows(x), false)) return NULL;
+    return run(cx, (ego_call){.op = EGO_OP_mean_rows,
+                              .in = {x},
+                              .out = EGO_TENSOR(cx, groups.count, ego_tensor_columns(x)),
+                              .as.groups = groups});
+}
+
 /* ---- rows by number ----------------------------------------------------------------------------------- */
 
 static bool rows_within(ego_ctx *cx, const char *op, const int64_t *rows, int64_t n, int64_t limit) {
@@ -334,6 +437,15 @@ ego_tensor *ego_cross_entropy(ego_ctx *cx, const ego_tensor *x, const int64_t *l
                               .as.cross_entropy = {labels, scale}});
 }
 
+ego_tensor *ego_binary_cross_entropy(ego_ctx *cx, const ego_tensor *x, const float *targets,
+                                     const float *weights, float scale) {
+    if (cx->err != EGO_OK) return NULL;
+    return run(cx, (ego_call){.op = EGO_OP_binary_cross_entropy,
+                              .in = {x},
+                              .out = EGO_TENSOR(cx, 1),
+                              .as.binary_cross_entropy = {targets, weights, scale}});
+}
+
 ego_tensor *ego_egonce(ego_ctx *cx, const ego_tensor *sim, const uint8_t *positive, float temperature) {
     if (cx->err != EGO_OK) return NULL;
     if (ego_tensor_rows(sim) != ego_tensor_columns(sim)) return misfit(cx, "egonce", sim, NULL, sim);
@@ -341,4 +453,14 @@ ego_tensor *ego_egonce(ego_ctx *cx, const ego_tensor *sim, const uint8_t *positi
                               .in = {sim},
                               .out = EGO_TENSOR(cx, 1),
                               .as.egonce = {positive, temperature}});
+}
+
+ego_tensor *ego_max_margin(ego_ctx *cx, const ego_tensor *sim, const float *weight, float margin) {
+    if (cx->err != EGO_OK) return NULL;
+    if (ego_tensor_rows(sim) != ego_tensor_columns(sim))
+        return misfit(cx, "max_margin", sim, NULL, sim);
+    return run(cx, (ego_call){.op = EGO_OP_max_margin,
+                              .in = {sim},
+                              .out = EGO_TENSOR(cx, 1),
+                              .as.max_margin = {weight, margin}});
 }

@@ -62,7 +62,13 @@ ego_tensor *ego_tensor_new(ego_ctx *cx, int ndim, const int64_t *shape);
 #define EGO_TENSOR(cx, ...)                                                                        \
     ego_tensor_new((cx), (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)),                \
                    (int64_t[]){__VA_ARGS__})
-typedef enum ego_act { EGO_ACT_NONE, EGO_ACT_GELU, EGO_ACT_RELU, EGO_ACT_TANH } ego_act;
+typedef enum ego_act {
+    EGO_ACT_NONE,
+    EGO_ACT_GELU,
+    EGO_ACT_RELU,
+    EGO_ACT_TANH,
+    EGO_ACT_SIGMOID
+} ego_act;
 
 /* y = act(x Wᵀ + b) + residual.   x (R, I), W (O, I; further dimensions of W count as I), b (O) or NULL,
  * residual (R, O) or NULL → (R, O). GELU is the exact one: x/2 · (1 + erf(x/√2)). */
@@ -100,11 +106,13 @@ typedef struct ego_attention_args {
     int64_t heads, width;
     const ego_segment *segments; /* must cover each row of q exactly once; must outlive the call */
     int64_t count;
+    const float *key_bias; /* of each row of k: added to its scores after / √width; must outlive the call;
+                              NULL: none */
     ego_dropout drop; /* of the softmax; value number c of a row of q: c = head · keys + key, keys as the
                          row's segment counts them, the extra one first */
 } ego_attention_args;
 
-/* softmax(q kᵀ / √width) v, per segment and head → (Rq, heads·width), rows as in q. */
+/* softmax(q kᵀ / √width + key_bias) v, per segment and head → (Rq, heads·width), rows as in q. */
 ego_tensor *ego_attention(ego_ctx *cx, const ego_attention_args *args);
 
 /* x + g · y, g the one element of `gate`. */
@@ -141,6 +149,48 @@ ego_tensor *ego_softmax(ego_ctx *cx, const ego_tensor *x);
 /* Each row divided by max(‖row‖, 1e-8). */
 ego_tensor *ego_l2_normalize(ego_ctx *cx, const ego_tensor *x);
 
+/* x (R, C) → (C, R). */
+ego_tensor *ego_transpose(ego_ctx *cx, const ego_tensor *x);
+
+/* ---- scaled and added ---------------------------------------------------------------------------------- */
+
+/* x ∘ y, same shape. */
+ego_tensor *ego_multiply(ego_ctx *cx, const ego_tensor *x, const ego_tensor *y);
+
+/* factor · x. */
+ego_tensor *ego_scale(ego_ctx *cx, const ego_tensor *x, float factor);
+
+/* Row r of x (R, D) times s[r], of R elements. */
+ego_tensor *ego_scale_rows(ego_ctx *cx, const ego_tensor *x, const ego_tensor *s);
+
+/* Each row of x (R, D) ∘ w, of D elements. */
+ego_tensor *ego_scale_columns(ego_ctx *cx, const ego_tensor *x, ego_param *w);
+
+/* y[r, c] = x[r, c] + a[r] + b[c]: x (R, C), a of R elements or NULL, b of C elements or NULL. What stands
+ * in columns is masked before a softmax by a b that is −1e30 there (a tensor made by hand, a constant). */
+ego_tensor *ego_add_outer(ego_ctx *cx, const ego_tensor *x, const ego_tensor *a, const ego_tensor *b);
+
+/* ---- rows in groups ------------------------------------------------------------------------------------ */
+
+/* Sequences one after the other in one tensor: group g is rows [first[g], first[g + 1]), first[0] is 0 and
+ * first[count] the number of rows. A group may be empty. The list must outlive the call. */
+typedef struct ego_groups {
+    const int64_t *first; /* count + 1 of them */
+    int64_t count;
+} ego_groups;
+
+/* A filter for each column, along the rows of each group, zero beyond its ends: x (R, D),
+ * w (D, 1, K) with K odd → (R, D),  y[r, d] = Σ_k w[d, k] · x[r + k − (K − 1)/2, d]. */
+ego_tensor *ego_depthwise_conv(ego_ctx *cx, const ego_tensor *x, ego_param *w, ego_groups groups);
+
+/* FiLM (Perez et al. 2018): x (R, D), scale and shift (groups, D) → (R, D), of each row of group g
+ *     y = x ∘ (1 + scale[g]) + shift[g]. */
+ego_tensor *ego_modulate(ego_ctx *cx, const ego_tensor *x, const ego_tensor *scale,
+                         const ego_tensor *shift, ego_groups groups);
+
+/* The mean of each group's rows: (R, D) → (groups, D). No group may be empty. */
+ego_tensor *ego_mean_rows(ego_ctx *cx, const ego_tensor *x, ego_groups groups);
+
 /* ---- of training ------------------------------------------------------------------------------------- */
 
 /* x itself when nothing is dropped. */
@@ -152,9 +202,22 @@ ego_tensor *ego_product(ego_ctx *cx, const ego_tensor *x, const ego_tensor *y);
 /* scale · Σ_r −log softmax(x_r)[labels[r]] → (1). x (R, C), 0 ≤ labels < C, borrowed as lists are. */
 ego_tensor *ego_cross_entropy(ego_ctx *cx, const ego_tensor *x, const int64_t *labels, float scale);
 
+/* scale · Σ_i weight_i · BCE(sigmoid(x_i), target_i) → (1). x of any shape, `targets` in [0, 1] and
+ * `weights` (NULL: ones) one for each element of x, borrowed as lists are.
+ * BCE(p, t) = −t log p − (1 − t) log(1 − p), taken from the logit: exact however large |x| is. */
+ego_tensor *ego_binary_cross_entropy(ego_ctx *cx, const ego_tensor *x, const float *targets,
+                                     const float *weights, float scale);
+
 /* EgoNCE (section 3.3; spec/pretrain.md): sim (N, N), text rows, video columns; positive[i·N + j] says
  * whether text i and video j belong together; P = softmax of rows of sim/temperature, Q of its transpose:
- * −mean_i log Σ_j positive·P − mean_i log Σ_j positiveᵀ·Q → (1). Every row and column needs a positive. */
+ * −mean_i log Σ_j positive·P − mean_i log Σ_j positiveᵀ·Q → (1). Every row and column needs a positive.
+ * With positives on the diagonal alone it is the loss that Charades-Ego is fine-tuned with (spec/tasks.md,
+ * section 3): cross entropy of rows plus that of columns, each a mean, temperature 0.05. */
 ego_tensor *ego_egonce(ego_ctx *cx, const ego_tensor *sim, const uint8_t *positive, float temperature);
+
+/* What EPIC-Kitchens is fine-tuned with (spec/tasks.md, section 2): sim (N, N), weight (N), borrowed;
+ * the mean over the 2N(N − 1) terms with i ≠ j of max(0, margin·weight[i] − sim[i,i] + sim[i,j]) and
+ * max(0, margin·weight[i] − sim[i,i] + sim[j,i]) → (1); 0 for N = 1. */
+ego_tensor *ego_max_margin(ego_ctx *cx, const ego_tensor *sim, const float *weight, float margin);
 
 #endif

@@ -33,6 +33,7 @@ static void run_item(const attention *t, int64_t item, int64_t piece, float *scr
                                             .width = a->width,
                                             .number = item % a->heads,
                                             .drop = &a->drop,
+                                            .key_bias = a->key_bias,
                                             .scratch = scratch});
 }
 

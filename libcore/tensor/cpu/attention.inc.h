@@ -79,6 +79,13 @@ static void pack_along(const float *x, row_list r, int64_t n, int64_t width, flo
     }
 }
 
+/* What is added to one query's scores, which are multiplied by 1/√width after it. */
+static void add_key_bias(const ego__head *h, int64_t keys, float *scores) {
+    row_list rows = key_rows(h->segment, 1);
+    float root = sqrtf((float)h->width);
+    for (int64_t j = 0; j < keys; j++) scores[j] += h->key_bias[row_at(rows, j)] * root;
+}
+
 /* Dropout of the scores of queries [first, first + rows). */
 static void drop_scores(const ego__head *h, int64_t keys, float *scores, int64_t first,
                         int64_t rows) {
@@ -106,6 +113,7 @@ static void attend(const ego__head *h, int64_t keys, const float *key_panels,
                             .c = scores,
                             .c_stride = stride,
                             .last = stride});
+    for (int64_t i = 0; h->key_bias && i < rows; i++) add_key_bias(h, keys, scores + i * stride);
     for (int64_t i = 0; i < rows; i++)
         sums[i] = exp_row(keys, scores + i * stride, scale, scores + i * stride, true);
     if (dropping(h->drop)) drop_scores(h, keys, scores, first, rows);

@@ -78,6 +78,7 @@ static void segment_back(const attention_back *t, const ego_segment *s, int64_t 
                    .width = a->width,
                    .number = head,
                    .drop = &a->drop,
+                   .key_bias = a->key_bias,
                    .scratch = scratch};
     t->cpu->kernels->attention_back(&(ego__head_back){.head = h,
                                                       .dout = t->dout + column,

@@ -55,6 +55,7 @@ static void softmax_back(int64_t n, float sum, float scale, const float *factor,
 /* Scores of query `row` of the segment and its dO vᵀ become p and dp as above. */
 INLINE void query_back(const ego__head *h, int64_t keys, int64_t row, float *p, float *dp,
                        float *factor, bool room) {
+    if (h->key_bias) add_key_bias(h, keys, p);
     float scale = 1.0f / sqrtf((float)h->width), sum = exp_row(keys, p, scale, p, room);
     bool drops = dropping(h->drop);
     if (drops)

@@ -24,7 +24,7 @@ static inline float *ego__cpu_scratch(const ego__cpu *cpu, unsigned worker) {
 ego_err ego__cpu_reserve_shared(ego__cpu *cpu, int64_t floats, float **scratch);
 
 /* The product on the pool's threads. A plain one may not have bias, residual or activation. */
-ego_err ego__cpu_multiply(ego__cpu *cpu, const ego__product *p);
+ego_err ego__cpu_run_product(ego__cpu *cpu, const ego__product *p);
 
 /* A linear weight as panels; a vector (bias, norm, position table) as float32 in row-major order. Packed
  * at first use; a parameter is used in one of the two ways only. */

@@ -51,6 +51,7 @@ typedef struct ego__head {
     int64_t q_stride, k_stride, v_stride, out_stride, width;
     int64_t number;          /* which head this is, for … */
     const ego_dropout *drop; /* … or NULL */
+    const float *key_bias;   /* of row 0 of k on, or NULL */
     float *scratch;          /* attention_scratch(keys, width) floats, 64-byte aligned */
 } ego__head;
 
@@ -79,6 +80,9 @@ typedef struct ego__kernels {
     void (*l2_normalize)(int64_t rows, int64_t columns, const float *x, float *y);
     void (*activate)(int64_t n, ego_act act, const float *x, float *y);
     void (*gated_add)(int64_t n, const float *x, float gate, const float *y, float *out);
+    void (*scale)(int64_t n, float factor, const float *x, float *y);
+    /* out = x ∘ y, or out += x ∘ y. */
+    void (*multiply)(int64_t n, const float *x, const float *y, float *out, bool add);
     /* Gradients add to what is there. dx may be NULL; dw and db not. */
     void (*layer_norm_back)(int64_t rows, int64_t columns, const float *x, const float *w,
                             const float *dy, float eps, float *dx, float *dw, float *db);

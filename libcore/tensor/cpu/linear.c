@@ -11,7 +11,7 @@ ego_err ego__cpu_linear(ego_backend *backend, const ego_call *call) {
     if (b) EGO_TRY(ego__cpu_floats(cpu, b, &bias));
     int64_t first = call->as.linear.first, columns = ego_tensor_columns(call->out);
     int64_t inputs = ego_tensor_columns(x);
-    return ego__cpu_multiply(
+    return ego__cpu_run_product(
         cpu, &(ego__product){.rows = ego_tensor_rows(x),
                              .k = inputs,
                              .a = x->data,
@@ -53,7 +53,7 @@ ego_err ego__cpu_product(ego_backend *backend, const ego_call *call) {
     EGO_TRY(ego__cpu_reserve_shared(cpu, panels * EGO_PANEL * k, &packed));
     ego_parallel(cpu->pool, (size_t)((panels + PANELS_AT_ONCE - 1) / PANELS_AT_ONCE), pack_some,
                  &(packing){y, packed});
-    return ego__cpu_multiply(cpu, &(ego__product){.rows = ego_tensor_rows(x),
+    return ego__cpu_run_product(cpu, &(ego__product){.rows = ego_tensor_rows(x),
                                                   .k = k,
                                                   .a = ego_f32(x),
                                                   .a_stride = k,

@@ -27,7 +27,7 @@ static void outer_some(void *context, size_t i, unsigned worker) {
 static ego_err add_product(ego__cpu *cpu, int64_t rows, int64_t k, int64_t columns, const float *dz,
                            bool across, const float *b, float *dx) {
     if (k == 0 || !dx) return EGO_OK;
-    return ego__cpu_multiply(cpu, &(ego__product){.rows = rows,
+    return ego__cpu_run_product(cpu, &(ego__product){.rows = rows,
                                                   .k = k,
                                                   .a = dz,
                                                   .a_stride = across ? rows : k,

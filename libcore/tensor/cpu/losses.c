@@ -1,6 +1,5 @@
 /* Losses: sums in double precision, one value each. */
 #include "tensor/cpu/ranges.h"
-#include "tensor/tape.h"
 
 #include <math.h>
 #include <string.h>
@@ -47,6 +46,35 @@ ego_err ego__cpu_cross_entropy_back(ego_backend *backend, const ego_call *call) 
     job.weight = (double)call->as.cross_entropy.scale * *ego_grad(call->out);
     return ego__cpu_rows((ego__cpu *)backend, job, ego_tensor_rows(call->in[0]),
                          ego_tensor_columns(call->in[0]));
+}
+
+/* ---- binary cross entropy: as many values as a clip has moments ------------------------------------------ */
+
+ego_err ego__cpu_binary_cross_entropy(ego_backend *backend, const ego_call *call) {
+    (void)backend;
+    const float *x = ego_f32(call->in[0]), *t = call->as.binary_cross_entropy.targets;
+    const float *weights = call->as.binary_cross_entropy.weights;
+    double sum = 0;
+    for (int64_t i = 0, n = ego_tensor_count(call->in[0]); i < n; i++) {
+        double above = x[i] < 0 ? 0 : x[i]; /* −log(1 − p) = max(x, 0) + log(1 + e^−|x|), −log p = that − x */
+        double loss = above - (double)x[i] * t[i] + log1p(exp(-fabs((double)x[i])));
+        sum += weights ? weights[i] * loss : loss;
+    }
+    *ego_f32(call->out) = (float)(call->as.binary_cross_entropy.scale * sum);
+    return EGO_OK;
+}
+
+ego_err ego__cpu_binary_cross_entropy_back(ego_backend *backend, const ego_call *call) {
+    (void)backend;
+    const float *x = ego_f32(call->in[0]), *t = call->as.binary_cross_entropy.targets;
+    const float *weights = call->as.binary_cross_entropy.weights;
+    float *dx = ego_grad(call->in[0]);
+    double weight = (double)call->as.binary_cross_entropy.scale * *ego_grad(call->out);
+    for (int64_t i = 0, n = dx ? ego_tensor_count(call->in[0]) : 0; i < n; i++) {
+        double d = weight * (1 / (1 + exp(-(double)x[i])) - t[i]);
+        dx[i] += (float)(weights ? weights[i] * d : d);
+    }
+    return EGO_OK;
 }
 
 /* ---- EgoNCE: a batch squared is small ------------------------------------------------------------------- */
@@ -97,6 +125,50 @@ ego_err ego__cpu_egonce_back(ego_backend *backend, const ego_call *call) {
     for (int64_t i = 0; ego_grad(call->in[0]) && i < n; i++) {
         egonce_line(call, n, i, 1, true);
         egonce_line(call, n, i, n, true);
+    }
+    return EGO_OK;
+}
+
+/* ---- max margin --------------------------------------------------------------------------------------------- */
+
+/* One of the 2N(N − 1) terms is on when its pair is closer than row i's own, less the margin. */
+static double margin_term(const ego_call *call, int64_t n, int64_t i, int64_t pair) {
+    const float *x = ego_f32(call->in[0]);
+    double margin = (double)call->as.max_margin.margin * call->as.max_margin.weight[i];
+    return margin - x[i * n + i] + x[pair];
+}
+
+ego_err ego__cpu_max_margin(ego_backend *backend, const ego_call *call) {
+    (void)backend;
+    int64_t n = ego_tensor_rows(call->in[0]);
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < n; j++) {
+            if (i == j) continue;
+            double row = margin_term(call, n, i, i * n + j);
+            double column = margin_term(call, n, i, j * n + i);
+            sum += (row < 0 ? 0 : row) + (column < 0 ? 0 : column);
+        }
+    *ego_f32(call->out) = n < 2 ? 0 : (float)(sum / (double)(2 * n * (n - 1)));
+    return EGO_OK;
+}
+
+ego_err ego__cpu_max_margin_back(ego_backend *backend, const ego_call *call) {
+    (void)backend;
+    int64_t n = ego_tensor_rows(call->in[0]);
+    float *dx = ego_grad(call->in[0]);
+    double each = n < 2 ? 0 : *ego_grad(call->out) / (double)(2 * n * (n - 1));
+    for (int64_t i = 0; dx && i < n; i++) {
+        int64_t on = 0;
+        for (int64_t j = 0; j < n; j++) {
+            if (i == j) continue;
+            bool row = !(margin_term(call, n, i, i * n + j) <= 0);
+            bool column = !(margin_term(call, n, i, j * n + i) <= 0);
+            on += row + column;
+            if (row) dx[i * n + j] += (float)each;
+            if (column) dx[j * n + i] += (float)each;
+        }
+        dx[i * n + i] -= (float)((double)on * each);
     }
     return EGO_OK;
 }

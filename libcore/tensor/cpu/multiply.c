@@ -124,7 +124,7 @@ static bool pays(const ego__product *p) {
     return p->plain && p->k > SHORT_K && p->rows >= COPY_ROWS && widest >= COPY_COLUMNS;
 }
 
-ego_err ego__cpu_multiply(ego__cpu *cpu, const ego__product *p) {
+ego_err ego__cpu_run_product(ego__cpu *cpu, const ego__product *p) {
     if (p->rows == 0 || p->first >= p->last) return EGO_OK;
     cuts l = {.cpu = cpu, .whole = *p};
     cut(&l);

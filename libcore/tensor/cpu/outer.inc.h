@@ -14,6 +14,7 @@ INLINE vec slope(ego_act act, vec y) {
     switch (act) {
     case EGO_ACT_RELU: return (vec)((ivec)one & (ivec)(y > (vec){0}));
     case EGO_ACT_TANH: return one - y * y;
+    case EGO_ACT_SIGMOID: return y * (one - y);
     case EGO_ACT_GELU:
     case EGO_ACT_NONE: break;
     }
@@ -52,6 +53,7 @@ static void outer(const ego__outer *o) {
     switch (o->act) {
     case EGO_ACT_RELU: outer_as(o, EGO_ACT_RELU); break;
     case EGO_ACT_TANH: outer_as(o, EGO_ACT_TANH); break;
+    case EGO_ACT_SIGMOID: outer_as(o, EGO_ACT_SIGMOID); break;
     case EGO_ACT_GELU:
     case EGO_ACT_NONE: outer_as(o, EGO_ACT_NONE); break;
     }

@@ -150,6 +150,7 @@ static void finish(const ego__product *p, int64_t row, int64_t rows, int64_t fir
     case EGO_ACT_GELU: finish_as(p, EGO_ACT_GELU, row, rows, first, last); break;
     case EGO_ACT_RELU: finish_as(p, EGO_ACT_RELU, row, rows, first, last); break;
     case EGO_ACT_TANH: finish_as(p, EGO_ACT_TANH, row, rows, first, last); break;
+    case EGO_ACT_SIGMOID: finish_as(p, EGO_ACT_SIGMOID, row, rows, first, last); break;
     case EGO_ACT_NONE:
         if (p->bias || p->residual) finish_as(p, EGO_ACT_NONE, row, rows, first, last);
         break;

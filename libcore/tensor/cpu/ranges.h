@@ -4,6 +4,7 @@
 #define EGO_TENSOR_CPU_RANGES_H
 
 #include "tensor/cpu/cpu.h"
+#include "tensor/tape.h"
 
 enum { EGO__RANGE = 16384 }; /* elements: enough to be worth handing out, few enough to balance */
 
@@ -23,6 +24,22 @@ typedef struct ego__ranges {
 ego_err ego__cpu_rows(ego__cpu *cpu, ego__ranges job, int64_t rows, int64_t columns);
 /* Calls body for blocks of columns; every row is the body's own affair. */
 ego_err ego__cpu_columns(ego__cpu *cpu, ego__ranges job, int64_t columns);
+
+/* Where row `row` of an input, of the output, and of their gradients stands, all of job->columns; din may
+ * be NULL. */
+static inline const float *ego__in(const ego__ranges *job, int which, int64_t row) {
+    return ego_f32(job->call->in[which]) + row * job->columns;
+}
+static inline float *ego__out(const ego__ranges *job, int64_t row) {
+    return ego_f32(job->call->out) + row * job->columns;
+}
+static inline const float *ego__dout(const ego__ranges *job, int64_t row) {
+    return ego_grad(job->call->out) + row * job->columns;
+}
+static inline float *ego__din(const ego__ranges *job, int which, int64_t row) {
+    float *grad = ego_grad(job->call->in[which]);
+    return grad ? grad + row * job->columns : NULL;
+}
 
 /* to += weight · from */
 static inline void ego__add(const ego__ranges *job, int64_t n, float weight, const float *from,

@@ -29,18 +29,11 @@ ego_err ego__cpu_columns(ego__cpu *cpu, ego__ranges job, int64_t columns) {
     return ego__cpu_rows(cpu, job, columns, 1);
 }
 
-static const float *input(const ego__ranges *job, int which, int64_t row) {
-    return ego_f32(job->call->in[which]) + row * job->columns;
-}
-static float *output(const ego__ranges *job, int64_t row) {
-    return ego_f32(job->call->out) + row * job->columns;
-}
-
 /* ---- rows --------------------------------------------------------------------------------------- */
 
 static void layer_norm(const ego__ranges *job, int64_t row, int64_t rows) {
-    job->kernels->layer_norm(rows, job->columns, input(job, 0, row), job->param[0], job->param[1],
-                             job->call->as.layer_norm.eps, output(job, row));
+    job->kernels->layer_norm(rows, job->columns, ego__in(job, 0, row), job->param[0], job->param[1],
+                             job->call->as.layer_norm.eps, ego__out(job, row));
 }
 
 ego_err ego__cpu_layer_norm(ego_backend *backend, const ego_call *call) {
@@ -51,7 +44,7 @@ ego_err ego__cpu_layer_norm(ego_backend *backend, const ego_call *call) {
 }
 
 static void softmax(const ego__ranges *job, int64_t row, int64_t rows) {
-    job->kernels->softmax(rows, job->columns, input(job, 0, row), output(job, row));
+    job->kernels->softmax(rows, job->columns, ego__in(job, 0, row), ego__out(job, row));
 }
 
 ego_err ego__cpu_softmax(ego_backend *backend, const ego_call *call) {
@@ -60,7 +53,7 @@ ego_err ego__cpu_softmax(ego_backend *backend, const ego_call *call) {
 }
 
 static void l2_normalize(const ego__ranges *job, int64_t row, int64_t rows) {
-    job->kernels->l2_normalize(rows, job->columns, input(job, 0, row), output(job, row));
+    job->kernels->l2_normalize(rows, job->columns, ego__in(job, 0, row), ego__out(job, row));
 }
 
 ego_err ego__cpu_l2_normalize(ego_backend *backend, const ego_call *call) {
@@ -71,7 +64,7 @@ ego_err ego__cpu_l2_normalize(ego_backend *backend, const ego_call *call) {
 /* ---- elements: rows of one element -------------------------------------------------------------- */
 
 static void gated_add(const ego__ranges *job, int64_t at, int64_t n) {
-    job->kernels->gated_add(n, input(job, 0, at), job->gate, input(job, 1, at), output(job, at));
+    job->kernels->gated_add(n, ego__in(job, 0, at), job->gate, ego__in(job, 1, at), ego__out(job, at));
 }
 
 ego_err ego__cpu_gated_add(ego_backend *backend, const ego_call *call) {
@@ -86,7 +79,7 @@ ego_err ego__cpu_add(ego_backend *backend, const ego_call *call) {
 }
 
 static void activate(const ego__ranges *job, int64_t at, int64_t n) {
-    job->kernels->activate(n, job->call->as.activate.act, input(job, 0, at), output(job, at));
+    job->kernels->activate(n, job->call->as.activate.act, ego__in(job, 0, at), ego__out(job, at));
 }
 
 ego_err ego__cpu_activate(ego_backend *backend, const ego_call *call) {
@@ -102,7 +95,7 @@ static void embedding(const ego__ranges *job, int64_t row, int64_t rows) {
     size_t element = ego_dtype_bytes(table->value.dtype);
     for (int64_t i = row; i < row + rows; i++) {
         int64_t id = job->call->as.gather.rows[i];
-        float *out = output(job, i);
+        float *out = ego__out(job, i);
         if (!table->panelled) {
             ego_to_f32(data + (size_t)(id * job->columns) * element, table->value.dtype, out,
                        (size_t)job->columns);
@@ -121,7 +114,7 @@ ego_err ego__cpu_embedding(ego_backend *backend, const ego_call *call) {
 
 static void gather_rows(const ego__ranges *job, int64_t row, int64_t rows) {
     for (int64_t i = row; i < row + rows; i++)
-        memcpy(output(job, i), input(job, 0, job->call->as.gather.rows[i]),
+        memcpy(ego__out(job, i), ego__in(job, 0, job->call->as.gather.rows[i]),
                (size_t)job->columns * sizeof(float));
 }
 
@@ -133,14 +126,27 @@ ego_err ego__cpu_gather_rows(ego_backend *backend, const ego_call *call) {
 static void concat(const ego__ranges *job, int64_t row, int64_t rows) {
     int64_t a = ego_tensor_columns(job->call->in[0]), b = job->columns - a;
     for (int64_t i = row; i < row + rows; i++) {
-        memcpy(output(job, i), ego_f32(job->call->in[0]) + i * a, (size_t)a * sizeof(float));
-        memcpy(output(job, i) + a, ego_f32(job->call->in[1]) + i * b, (size_t)b * sizeof(float));
+        memcpy(ego__out(job, i), ego_f32(job->call->in[0]) + i * a, (size_t)a * sizeof(float));
+        memcpy(ego__out(job, i) + a, ego_f32(job->call->in[1]) + i * b, (size_t)b * sizeof(float));
     }
 }
 
 ego_err ego__cpu_concat(ego_backend *backend, const ego_call *call) {
     return ego__cpu_rows((ego__cpu *)backend, (ego__ranges){.call = call, .body = concat},
                     ego_tensor_rows(call->out), ego_tensor_columns(call->out));
+}
+
+/* Rows of the result, which are columns of x. */
+static void transpose(const ego__ranges *job, int64_t row, int64_t rows) {
+    const float *x = ego_f32(job->call->in[0]);
+    int64_t stride = ego_tensor_rows(job->call->out);
+    for (int64_t j = 0; j < job->columns; j++)
+        for (int64_t i = row; i < row + rows; i++) ego__out(job, i)[j] = x[j * stride + i];
+}
+
+ego_err ego__cpu_transpose(ego_backend *backend, const ego_call *call) {
+    return ego__cpu_rows((ego__cpu *)backend, (ego__ranges){.call = call, .body = transpose},
+                         ego_tensor_rows(call->out), ego_tensor_columns(call->out));
 }
 
 /* Frames (B, F, C, S, S'); a row of the result is one patch, (C, P, P). */
@@ -151,7 +157,7 @@ static void patchify(const ego__ranges *job, int64_t row, int64_t rows) {
     int64_t patches = height / patch * across;
     for (int64_t i = row; i < row + rows; i++) {
         int64_t frame = i / patches, y = i % patches / across * patch, x0 = i % across * patch;
-        float *out = output(job, i);
+        float *out = ego__out(job, i);
         for (int64_t line = 0; line < channels * patch; line++, out += patch) {
             int64_t c = line / patch, dy = line % patch;
             memcpy(out, ego_f32(x) + ((frame * channels + c) * height + y + dy) * width + x0,
@@ -173,9 +179,9 @@ static void clip_tokens(const ego__ranges *job, int64_t row, int64_t rows) {
     for (int64_t i = row; i < row + rows; i++) {
         int64_t b = i / tokens, t = i % tokens - 1;
         const float *x = job->param[0], *pos = job->param[1], *temporal = NULL;
-        float *out = output(job, i);
+        float *out = ego__out(job, i);
         if (t >= 0) {
-            x = input(job, 0, b * frames * patches + t);
+            x = ego__in(job, 0, b * frames * patches + t);
             pos += (1 + t % patches) * columns;
             temporal = job->param[2] + t / patches * columns;
         }

@@ -95,6 +95,7 @@ static void activate(int64_t n, ego_act act, const float *x, float *y) {
     case EGO_ACT_GELU: activate_as(n, EGO_ACT_GELU, x, y); break;
     case EGO_ACT_RELU: activate_as(n, EGO_ACT_RELU, x, y); break;
     case EGO_ACT_TANH: activate_as(n, EGO_ACT_TANH, x, y); break;
+    case EGO_ACT_SIGMOID: activate_as(n, EGO_ACT_SIGMOID, x, y); break;
     case EGO_ACT_NONE: memcpy(y, x, (size_t)n * sizeof *y); break;
     }
 }
@@ -103,6 +104,19 @@ static void gated_add(int64_t n, const float *x, float gate, const float *y, flo
     for (int64_t j = 0; j < n; j += LANES) {
         int64_t m = part(n - j);
         store_part(out + j, load_part(x + j, m, 0) + splat(gate) * load_part(y + j, m, 0), m);
+    }
+}
+
+static void scale_to(int64_t n, float factor, const float *x, float *y) {
+    for (int64_t j = 0; j < n; j += LANES)
+        store_part(y + j, splat(factor) * load_part(x + j, part(n - j), 0), part(n - j));
+}
+
+static void multiply(int64_t n, const float *x, const float *y, float *out, bool add) {
+    for (int64_t j = 0; j < n; j += LANES) {
+        int64_t m = part(n - j);
+        vec v = load_part(x + j, m, 0) * load_part(y + j, m, 0);
+        store_part(out + j, add ? load_part(out + j, m, 0) + v : v, m);
     }
 }
 

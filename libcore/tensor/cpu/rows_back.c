@@ -1,27 +1,11 @@
 /* Gradients of the operations on rows and elements. Rows that share nothing go out in ranges; sums over
  * rows go out in blocks of columns, or are taken per range and added up in the order of the ranges. */
 #include "tensor/cpu/ranges.h"
-#include "tensor/tape.h"
 
 #include <math.h>
 #include <string.h>
 
 static float *grad_of(const ego_param *p) { return p ? p->grad : NULL; }
-
-static const float *dout(const ego__ranges *job, int64_t row) {
-    return ego_grad(job->call->out) + row * job->columns;
-}
-static const float *input(const ego__ranges *job, int which, int64_t row) {
-    return ego_f32(job->call->in[which]) + row * job->columns;
-}
-static const float *output(const ego__ranges *job, int64_t row) {
-    return ego_f32(job->call->out) + row * job->columns;
-}
-/* Where the gradient of an input stands, or NULL. */
-static float *din(const ego__ranges *job, int which, int64_t row) {
-    float *grad = ego_grad(job->call->in[which]);
-    return grad ? grad + row * job->columns : NULL;
-}
 
 /* ---- layer norm -------------------------------------------------------------------------------------- */
 
@@ -31,8 +15,8 @@ enum { BLOCKS = 64, BLOCK_ROWS = 16 };
 static void layer_norm(const ego__ranges *job, int64_t row, int64_t rows) {
     float *sums = job->sums + row / job->step * 2 * job->columns;
     memset(sums, 0, (size_t)(2 * job->columns) * sizeof *sums);
-    job->kernels->layer_norm_back(rows, job->columns, input(job, 0, row), job->param[0],
-                                  dout(job, row), job->call->as.layer_norm.eps, din(job, 0, row),
+    job->kernels->layer_norm_back(rows, job->columns, ego__in(job, 0, row), job->param[0],
+                                  ego__dout(job, row), job->call->as.layer_norm.eps, ego__din(job, 0, row),
                                   sums, sums + job->columns);
 }
 
@@ -60,10 +44,10 @@ ego_err ego__cpu_layer_norm_back(ego_backend *backend, const ego_call *call) {
 
 /* A sum in double precision takes the room of two floats. */
 static void gated_add(const ego__ranges *job, int64_t at, int64_t n) {
-    if (din(job, 0, at)) ego__add(job, n, 1, dout(job, at), din(job, 0, at));
-    if (din(job, 1, at)) ego__add(job, n, job->gate, dout(job, at), din(job, 1, at));
+    if (ego__din(job, 0, at)) ego__add(job, n, 1, ego__dout(job, at), ego__din(job, 0, at));
+    if (ego__din(job, 1, at)) ego__add(job, n, job->gate, ego__dout(job, at), ego__din(job, 1, at));
     if (!job->sums) return;
-    double sum = job->kernels->dot(n, dout(job, at), input(job, 1, at));
+    double sum = job->kernels->dot(n, ego__dout(job, at), ego__in(job, 1, at));
     memcpy(job->sums + at / job->step * 2, &sum, sizeof sum);
 }
 
@@ -92,8 +76,8 @@ ego_err ego__cpu_add_back(ego_backend *backend, const ego_call *call) {
 
 static void activate(const ego__ranges *job, int64_t at, int64_t n) {
     ego_act act = job->call->as.activate.act;
-    const float *x = act == EGO_ACT_GELU ? input(job, 0, at) : output(job, at);
-    job->kernels->activate_back(n, act, x, dout(job, at), din(job, 0, at));
+    const float *x = act == EGO_ACT_GELU ? ego__in(job, 0, at) : ego__out(job, at);
+    job->kernels->activate_back(n, act, x, ego__dout(job, at), ego__din(job, 0, at));
 }
 
 ego_err ego__cpu_activate_back(ego_backend *backend, const ego_call *call) {
@@ -132,13 +116,26 @@ static void concat(const ego__ranges *job, int64_t row, int64_t rows) {
         float *dx = ego_grad(job->call->in[i]);
         n = ego_tensor_columns(job->call->in[i]);
         for (int64_t r = row; dx && r < row + rows; r++)
-            ego__add(job, n, 1, dout(job, r) + from, dx + r * n);
+            ego__add(job, n, 1, ego__dout(job, r) + from, dx + r * n);
     }
 }
 
 ego_err ego__cpu_concat_back(ego_backend *backend, const ego_call *call) {
     return ego__cpu_rows((ego__cpu *)backend, (ego__ranges){.call = call, .body = concat},
                          ego_tensor_rows(call->out), ego_tensor_columns(call->out));
+}
+
+/* Rows of the input's gradient, which are columns of the output's. */
+static void transpose(const ego__ranges *job, int64_t row, int64_t rows) {
+    const float *dy = ego_grad(job->call->out);
+    for (int64_t j = 0; j < job->columns; j++)
+        for (int64_t i = row; i < row + rows; i++) ego__din(job, 0, i)[j] += dy[j * job->rows + i];
+}
+
+ego_err ego__cpu_transpose_back(ego_backend *backend, const ego_call *call) {
+    if (!ego_grad(call->in[0])) return EGO_OK;
+    return ego__cpu_rows((ego__cpu *)backend, (ego__ranges){.call = call, .body = transpose},
+                         ego_tensor_columns(call->out), ego_tensor_rows(call->out));
 }
 
 /* Patches do not overlap. */
@@ -150,7 +147,7 @@ static void patchify(const ego__ranges *job, int64_t row, int64_t rows) {
         int64_t frame = i / patches, y = i % patches / across * patch, left = i % across * patch;
         for (int64_t line = 0; line < lines; line++) {
             int64_t to = (frame * x->shape[2] + line / patch) * height + y + line % patch;
-            ego__add(job, patch, 1, dout(job, i) + line * patch, ego_grad(x) + to * width + left);
+            ego__add(job, patch, 1, ego__dout(job, i) + line * patch, ego_grad(x) + to * width + left);
         }
     }
 }
@@ -170,9 +167,9 @@ static void positions(const ego__ranges *job, int64_t first, int64_t count) {
     for (int64_t n = first; n < first + count; n++)
         for (int64_t i = 0; i < batch * (n ? frames : 1); i++) {
             int64_t clip = n ? i / frames : i, patch = n ? i * patches + n - 1 : 0;
-            const float *dy = dout(job, n ? patch + clip + 1 : clip * tokens);
+            const float *dy = ego__dout(job, n ? patch + clip + 1 : clip * tokens);
             if (pos) ego__add(job, job->columns, 1, dy, pos + n * job->columns);
-            if (n && din(job, 0, 0)) ego__add(job, job->columns, 1, dy, din(job, 0, patch));
+            if (n && ego__din(job, 0, 0)) ego__add(job, job->columns, 1, dy, ego__din(job, 0, patch));
             if (!n && cls) ego__add(job, job->columns, 1, dy, cls);
         }
 }
@@ -204,8 +201,8 @@ ego_err ego__cpu_clip_tokens_back(ego_backend *backend, const ego_call *call) {
 
 static void softmax(const ego__ranges *job, int64_t row, int64_t rows) {
     for (int64_t r = row; r < row + rows; r++) {
-        const float *y = output(job, r), *dy = dout(job, r);
-        float *dx = din(job, 0, r);
+        const float *y = ego__out(job, r), *dy = ego__dout(job, r);
+        float *dx = ego__din(job, 0, r);
         double mean = job->kernels->dot(job->columns, y, dy);
         for (int64_t j = 0; j < job->columns; j++) dx[j] += (float)(y[j] * (dy[j] - mean));
     }
@@ -221,8 +218,8 @@ ego_err ego__cpu_softmax_back(ego_backend *backend, const ego_call *call) {
 static void l2_normalize(const ego__ranges *job, int64_t row, int64_t rows) {
     static const double least = 1e-8;
     for (int64_t r = row; r < row + rows; r++) {
-        const float *x = input(job, 0, r), *y = output(job, r), *dy = dout(job, r);
-        float *dx = din(job, 0, r);
+        const float *x = ego__in(job, 0, r), *y = ego__out(job, r), *dy = ego__dout(job, r);
+        float *dx = ego__din(job, 0, r);
         double norm = sqrt(job->kernels->dot(job->columns, x, x));
         double along = job->kernels->dot(job->columns, y, dy);
         if (norm < least) norm = least, along = 0;
@@ -243,10 +240,10 @@ static bool drops(const ego_dropout *drop) { return drop->streams && drop->p > 0
 static void dropout(const ego__ranges *job, int64_t row, int64_t rows) {
     const ego_dropout *drop = &job->call->as.dropout.drop;
     for (int64_t r = row; r < row + rows && drops(drop); r++)
-        job->kernels->drop(job->columns, drop, r, input(job, 0, r),
+        job->kernels->drop(job->columns, drop, r, ego__in(job, 0, r),
                            ego_f32(job->call->out) + r * job->columns, false);
     if (!drops(drop))
-        memcpy(ego_f32(job->call->out) + row * job->columns, input(job, 0, row),
+        memcpy(ego_f32(job->call->out) + row * job->columns, ego__in(job, 0, row),
                (size_t)(rows * job->columns) * sizeof(float));
 }
 
@@ -259,9 +256,9 @@ static void dropout_back(const ego__ranges *job, int64_t row, int64_t rows) {
     const ego_dropout *drop = &job->call->as.dropout.drop;
     for (int64_t r = row; r < row + rows; r++)
         if (drops(drop))
-            job->kernels->drop(job->columns, drop, r, dout(job, r), din(job, 0, r), true);
+            job->kernels->drop(job->columns, drop, r, ego__dout(job, r), ego__din(job, 0, r), true);
         else
-            ego__add(job, job->columns, 1, dout(job, r), din(job, 0, r));
+            ego__add(job, job->columns, 1, ego__dout(job, r), ego__din(job, 0, r));
 }
 
 ego_err ego__cpu_dropout_back(ego_backend *backend, const ego_call *call) {

@@ -50,6 +50,7 @@ static void activate_back(int64_t n, ego_act act, const float *x, const float *d
     case EGO_ACT_GELU: activate_back_as(n, EGO_ACT_GELU, x, dy, dx); break;
     case EGO_ACT_RELU: activate_back_as(n, EGO_ACT_RELU, x, dy, dx); break;
     case EGO_ACT_TANH: activate_back_as(n, EGO_ACT_TANH, x, dy, dx); break;
+    case EGO_ACT_SIGMOID: activate_back_as(n, EGO_ACT_SIGMOID, x, dy, dx); break;
     case EGO_ACT_NONE: activate_back_as(n, EGO_ACT_NONE, x, dy, dx); break;
     }
 }

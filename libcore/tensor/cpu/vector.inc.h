@@ -222,12 +222,21 @@ INLINE vec tanh_vec(vec x) {
     return (vec)((ivec)y | ((ivec)x & (int32_t)0x80000000));
 }
 
+/* 1 / (1 + e^-|x|), times e^-|x| where x < 0: small results are as exact as those near 1. */
+INLINE vec sigmoid(vec x) {
+    const vec one = splat(1.0f);
+    vec e = exp2_of_negative(abs_vec(x) * splat(-0x1.715476p0f));
+    ivec below = x < splat(0.0f);
+    return (vec)((below & (ivec)e) | (~below & (ivec)one)) / (one + e);
+}
+
 /* `act` is a constant wherever this is called from a loop. */
 INLINE vec activation(vec x, ego_act act) {
     switch (act) {
     case EGO_ACT_GELU: return gelu(x);
     case EGO_ACT_RELU: return at_least(0.0f, x);
     case EGO_ACT_TANH: return tanh_vec(x);
+    case EGO_ACT_SIGMOID: return sigmoid(x);
     case EGO_ACT_NONE: break;
     }
     return x;
@@ -239,6 +248,7 @@ INLINE vec activation_slope(vec v, ego_act act) {
     case EGO_ACT_GELU: return gelu_slope(v);
     case EGO_ACT_RELU: return (vec)((ivec)splat(1.0f) & (v > splat(0.0f)));
     case EGO_ACT_TANH: return splat(1.0f) - v * v;
+    case EGO_ACT_SIGMOID: return v * (splat(1.0f) - v);
     case EGO_ACT_NONE: break;
     }
     return splat(1.0f);
