@@ -10,6 +10,7 @@ void ego_clip_free(ego_clip *clip) {
     if (!clip) return;
     ego__clip_job *j = (ego__clip_job *)(void *)clip;
     free(j->video);
+    free(j->at);
     free(clip->message);
     free(clip->pixels);
     free(clip->pictures);
@@ -106,6 +107,17 @@ void ego_clips_close(ego_clips *clips) {
 int ego_clips_room(const ego_clips *clips) { return 2 * clips->window - clips->outstanding; }
 int ego_clips_outstanding(const ego_clips *clips) { return clips->outstanding; }
 
+/* The places as given, and a range that holds them all. */
+static ego_err copy_places(const ego_clips *clips, const double *at, ego__clip_job *j) {
+    size_t bytes = (size_t)clips->options.frames * sizeof *at;
+    if (!(j->at = malloc(bytes))) return ego_fail(EGO_ENOMEM, "out of memory for a request");
+    memcpy(j->at, at, bytes);
+    j->whole = false;
+    j->clip.start = at[0];
+    j->clip.end = at[clips->options.frames - 1] + 1e-6; /* decode.h's smallest step of time */
+    return EGO_OK;
+}
+
 ego_err ego_clips_submit(ego_clips *clips, const ego_clip_request *request) {
     if (ego_clips_room(clips) < 1)
         return ego_fail(EGO_EINPUT, "%d clips are outstanding: take one first", clips->outstanding);
@@ -124,6 +136,11 @@ ego_err ego_clips_submit(ego_clips *clips, const ego_clip_request *request) {
     j->whole = request->whole;
     j->draw = request->draw;
     j->stream = request->stream;
+    ego_err err = request->at ? copy_places(clips, request->at, j) : EGO_OK;
+    if (err != EGO_OK) {
+        ego_clip_free(&j->clip);
+        return err;
+    }
     if (clips->tail)
         clips->tail->next = j;
     else

@@ -39,7 +39,8 @@ typedef enum ego_sampling {
     EGO_SAMPLING_TIME, /* the frames on display at the middles of equal parts of [start, end) */
     EGO_SAMPLING_REFERENCE, /* as the published EgoMCQ reader (media/sample.h), its faults too */
     EGO_SAMPLING_EPIC,      /* as the published EK-100 reader */
-    EGO_SAMPLING_TASKQA     /* as the published EgoTaskQA reader: always drawn from the request's stream */
+    EGO_SAMPLING_TASKQA,    /* as the published EgoTaskQA reader: always drawn from the request's stream */
+    EGO_SAMPLING_NUMBERS    /* the frames of these numbers: see ego_clip_request.at */
 } ego_sampling;
 
 typedef struct ego_clips_options {
@@ -58,6 +59,10 @@ typedef struct ego_clip_request {
     const char *video; /* path or uid (data/locate.h); copied */
     bool whole;        /* the whole file: start and end are not used */
     double start, end; /* seconds */
+    /* Instead of start and end: where each of the F frames is, ascending (copied). Seconds, sampling by
+     * time; with EGO_SAMPLING_NUMBERS how many frames are displayed before it, in a chunked set as if its
+     * chunks held 30 frames a second. Behind the end the last frame stands in. NULL: not told. */
+    const double *at;
     uint64_t tag;      /* the caller's; comes back with the clip */
     bool draw;         /* frames are drawn from `stream`, not the middles (EK-100 sampling: not) */
     uint64_t stream;

@@ -20,6 +20,7 @@ typedef struct ego__clip_job {
     bool done; /* it came back; known to the caller's thread */
     bool whole, draw;
     uint64_t stream;
+    double *at; /* (F), or NULL */
     char *video;
 } ego__clip_job;
 

@@ -39,6 +39,11 @@ static ego_err locate_chunks(const ego_clips *clips, ego__clip_seat *s) {
     if (clips->options.sampling == EGO_SAMPLING_TASKQA)
         return ego_fail(EGO_EINPUT, "%s: EgoTaskQA's sampling of a chunked video is not defined",
                         j->video);
+    if (clips->options.sampling == EGO_SAMPLING_NUMBERS) {
+        s->first_chunk = chunk_of(j->clip.start / EGO_REFERENCE_FPS);
+        s->last_chunk = chunk_of(j->clip.end / EGO_REFERENCE_FPS);
+        return EGO_OK;
+    }
     double last = ceil(j->clip.end / EGO_CHUNK_SECONDS) - 1;
     s->first_chunk = j->whole ? 0 : chunk_of(j->clip.start);
     if (!ego_place_has_chunk(&s->place, s->first_chunk))
@@ -82,7 +87,9 @@ ego_err ego__clips_too_late(const ego__clip_job *j, double end, bool pipe) {
 
 void ego__clips_times(const ego_clips *clips, const ego__clip_job *j, double *times) {
     int F = clips->options.frames, moments = clips->options.moments;
-    if (j->draw)
+    if (j->at)
+        memcpy(times, j->at, (size_t)F * sizeof *times);
+    else if (j->draw)
         ego_sample_times_random(j->clip.start, j->clip.end, F, moments, j->stream, times);
     else
         ego_sample_times(j->clip.start, j->clip.end, F, times);
@@ -147,6 +154,17 @@ static ego_err plan_epic(const ego_clips *clips, ego__clip_plan *p, ego__clip_se
     return EGO_OK;
 }
 
+static ego_err plan_numbers(const ego_clips *clips, ego__clip_plan *p, ego__clip_seat *s) {
+    const ego__clip_job *j = s->job;
+    if (!j->at) return ego_fail(EGO_EINPUT, "%s: expected the numbers of its frames", j->video);
+    for (int f = 0; f < clips->options.frames; f++) {
+        int64_t k = s->place.chunked ? chunk_of(j->at[f] / EGO_REFERENCE_FPS) : 0;
+        double first = (double)k * EGO_CHUNK_SECONDS * EGO_REFERENCE_FPS;
+        EGO_TRY(add_need(p, s, k, j->at[f] - first, f));
+    }
+    return EGO_OK;
+}
+
 /* A part of a video is what it would be as the file of its own that the published reader wants. */
 static ego_err plan_taskqa(const ego_clips *clips, ego__clip_plan *p, ego__clip_seat *s,
                            const ego_video_info *info) {
@@ -182,6 +200,8 @@ ego_err ego__clips_plan(const ego_clips *clips, ego__clip_plan *p, ego__clip_sea
         EGO_TRY(plan_epic(clips, p, s, &file->info));
     else if (sampling == EGO_SAMPLING_TASKQA)
         EGO_TRY(plan_taskqa(clips, p, s, &file->info));
+    else if (sampling == EGO_SAMPLING_NUMBERS)
+        EGO_TRY(plan_numbers(clips, p, s));
     else
         EGO_TRY(plan_times(clips, p, s, &file->info));
     s->wanted = p->n_needs - before;

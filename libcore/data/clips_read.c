@@ -49,7 +49,8 @@ static ego__clip_file *use_file(ego_clips *clips, const char *path) {
     ego_video_options options = {.threads = clips->options.decoder_threads,
                                  .reference_colour =
                                      clips->options.sampling == EGO_SAMPLING_REFERENCE ||
-                                     clips->options.sampling == EGO_SAMPLING_TASKQA,
+                                     clips->options.sampling == EGO_SAMPLING_TASKQA ||
+                                     clips->options.sampling == EGO_SAMPLING_NUMBERS,
                                  .stop = &clips->stop};
     file->path = strdup(path);
     file->err = file->path ? ego_video_open(path, &options, &file->video)

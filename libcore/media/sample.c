@@ -112,6 +112,45 @@ void ego_sample_epic(double fps, double start, double end, int n, int64_t *index
     }
 }
 
+/* F of the grid: the last frames % F of them are in no clip. */
+static double grid_frames(double seconds, int frames) {
+    double F = seconds * 1.87;
+    F *= frames;
+    return trunc(F + 1);
+}
+
+int64_t ego_sample_grid(double seconds, int frames) {
+    double clips = floor(grid_frames(seconds, frames) / frames);
+    return clips >= EGO_SAMPLE_MAX_CLIPS ? EGO_SAMPLE_MAX_CLIPS : clips > 0 ? (int64_t)clips : 0;
+}
+
+void ego_sample_grid_times(double start, double end, int frames, int64_t clips, double *at) {
+    double part = (end - start) / grid_frames(end - start, frames);
+    for (int64_t k = 0; k < clips * frames; k++) {
+        double middle = ((double)k + 0.5) * part;
+        at[k] = start + middle;
+    }
+}
+
+static int64_t grid_edge(double lo, double step, int64_t k) {
+    double at = (double)k * step;
+    at += lo;
+    return (int64_t)at;
+}
+
+void ego_sample_grid_numbers(double start, double end, int64_t video_frames, int frames, int64_t clips,
+                             double *at) {
+    double F = grid_frames(end - start, frames), lo = start * EGO_REFERENCE_FPS,
+           hi = end * EGO_REFERENCE_FPS;
+    if (hi > (double)video_frames) hi = (double)video_frames;
+    double step = (hi - lo) / F;
+    for (int64_t k = 0; k < clips * frames; k++) {
+        bool last = (double)k + 1 == F;
+        int64_t to = last ? (int64_t)hi : grid_edge(lo, step, k + 1);
+        at[k] = (double)floor_half(grid_edge(lo, step, k) + to - 1);
+    }
+}
+
 ego_err ego_sample_taskqa(int64_t frames, int n, uint64_t stream, int64_t *index) {
     int64_t edges[EGO_SAMPLE_MAX_FRAMES + 1];
     ego_sample_edges(0, (double)frames, n, edges);

@@ -53,6 +53,19 @@ int64_t ego_sample_reference_chunk(double start, int64_t i, bool *in_end);
  * index[n]. */
 void ego_sample_epic(double fps, double start, double end, int n, int64_t *index);
 
+/* The grid of Ego4D's NLQ and MQ features: 1.87 clips a second of `frames` frames each, one behind the
+ * other. How many clips `seconds` hold: F = trunc(seconds * 1.87 * frames + 1) frames make F / frames whole
+ * clips; at most EGO_SAMPLE_MAX_CLIPS. */
+enum { EGO_SAMPLE_MAX_CLIPS = 1 << 20 };
+int64_t ego_sample_grid(double seconds, int frames);
+/* Where the frames of `clips` such clips are, at[clips * frames], ascending: the middles of F equal parts of
+ * [start, end), in seconds; */
+void ego_sample_grid_times(double start, double end, int frames, int64_t clips, double *at);
+/* or as the published reader (decord) has them, the numbers of the middles of F parts of
+ * [30 start, min(video_frames, 30 end)). */
+void ego_sample_grid_numbers(double start, double end, int64_t video_frames, int frames, int64_t clips,
+                             double *at);
+
 /* EgoTaskQA's reader (decord): Rand over a clip of `frames` frames, tests included. index[n]. A clip so
  * short that a bin is narrower than 2 is EGO_EINPUT. */
 ego_err ego_sample_taskqa(int64_t frames, int n, uint64_t stream, int64_t *index);
