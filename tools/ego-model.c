@@ -80,6 +80,7 @@ static ego_err write_info(ego_cli *cli, const char *path, const ego_model *m) {
     }
     ego_buf_json_key(&line, "config");
     ego_config_write(&m->config, &line);
+    if (m->stored_size != m->config.image_size) add_count(&line, "interpolated_from", m->stored_size);
     ego_buf_json_key(&line, "vocabulary");
     ego_buf_text(&line, !m->bpe                     ? "\"none\""
                         : ego_bpe_is_bytes(m->bpe) ? "\"bytes\""

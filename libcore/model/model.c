@@ -42,6 +42,7 @@ static ego_err config_of_sidecar(const char *path, ego_config *config) {
 static ego_err make_config(ego_model *m, const ego_model_options *options) {
     EGO_TRY(config_of_file(m->weights, &m->config));
     EGO_TRY(config_of_sidecar(m->path, &m->config));
+    m->stored_size = m->config.image_size;
     if (options->config) EGO_TRY(ego_config_read_file(options->config, &m->config));
     for (size_t i = 0; i < options->n_overrides; i++)
         EGO_TRY(ego_config_override(&m->config, options->overrides[i]));
@@ -63,6 +64,29 @@ static bool fix_gate(const ego_config *config, const ego_param_spec *spec) {
     return true;
 }
 
+/* Positions of a file's own image size, for the one that was asked for instead. */
+static ego_err interpolate_positions(ego_model *m, const ego_tensor *t, ego_param *p) {
+    int64_t D = m->config.dim, from = m->stored_size / m->config.patch,
+            to = m->config.image_size / m->config.patch;
+    size_t have = (size_t)((1 + from * from) * D), want = (size_t)((1 + to * to) * D);
+    float *in = ego_arena_alloc(&m->arena, have * sizeof *in);
+    float *out = ego_arena_alloc(&m->arena, want * sizeof *out);
+    if (!in || !out) return ego_fail(EGO_ENOMEM, "out of memory for '%s'", p->name);
+    ego_to_f32(t->data, t->dtype, in, have);
+    ego_spatial_resize(in, from, to, D, out);
+    p->value.data = out;
+    return EGO_OK;
+}
+
+/* Whether these are positions of the file's image size, and another one is wanted. */
+static bool other_size(const ego_model *m, const ego_param_spec *spec, const ego_tensor *t) {
+    if (spec->param != &m->params->video.pos || m->stored_size == m->config.image_size) return false;
+    int64_t side = m->stored_size / m->config.patch;
+    ego_param_spec stored = *spec;
+    stored.shape[1] = 1 + side * side;
+    return m->stored_size % m->config.patch == 0 && ego_param_fits(&stored, t);
+}
+
 /* Points a parameter at its tensor. A missing one stays empty until a path requires it. */
 static ego_err bind(void *context, const ego_param_spec *spec) {
     binding *b = context;
@@ -76,6 +100,7 @@ static ego_err bind(void *context, const ego_param_spec *spec) {
     if (fix_gate(&m->config, spec)) return EGO_OK;
     const ego_tensor *t = ego_weights_find(m->weights, spec->name);
     if (!t) return EGO_OK;
+    if (other_size(m, spec, t)) return interpolate_positions(m, t, p);
     p->panelled = b->panelled && ego_param_fits_panels(spec, t);
     if (!p->panelled && !ego_param_fits(spec, t))
         return ego_fail(EGO_EMODEL, "%s: '%s': expected numbers of shape %s, found %s %s",
@@ -240,6 +265,7 @@ ego_err ego_model_create(const ego_config *config, ego_start start, uint64_t see
     static char path[] = "(a model made in memory)";
     m->path = path;
     m->config = *config;
+    m->stored_size = config->image_size;
     m->random = true;
     m->needs = ~0u;
     ego_err err;

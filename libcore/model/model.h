@@ -32,6 +32,7 @@ typedef struct ego_model {
     ego_bpe *bpe;         /* NULL when the vocabulary is too small even for bytes */
     unsigned needs;    /* paths whose parameters were checked */
     bool random;       /* the file says that its weights were never trained */
+    int64_t stored_size; /* image_size of the positions in the file; config's unless they were interpolated */
     ego_arena arena;
     char id[65];       /* SHA-256, see ego_model_id; "" until asked for */
     /* Shown every state on its way, when set: video or text, after layer i, (rows, D); stacked layer k is
@@ -42,7 +43,8 @@ typedef struct ego_model {
 
 /* Opens a checkpoint of any format that ego_weights_open reads. A configuration comes from the file's
  * `ego.config`, else from the tensors; a sidecar NAME.json beside NAME.pth, then options.config and then
- * the overrides have the last word. EGO_EMODEL lists what is missing of the paths in `needs`. */
+ * the overrides have the last word. They may ask for another image_size than the file's: its positions are
+ * interpolated then (ego_spatial_resize). EGO_EMODEL lists what is missing of the paths in `needs`. */
 ego_err ego_model_open(const char *path, const ego_model_options *options, ego_model **model);
 /* A model in memory whose weights come from nothing: drawn from a seed as training starts them, by the
  * rule of golden/README.md (seed unused), or not set at all, which leaves them to the caller. */

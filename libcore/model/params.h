@@ -109,6 +109,7 @@ typedef struct ego_param_spec {
     int64_t fan_out;  /* for EGO_INIT_XAVIER */
     bool decay;       /* of a head: weight decay applies (a model's groups are recipe/groups.h's business) */
     bool column;      /* of a head: stored (I, 1), in memory (1, I), the weight of one output: same elements */
+    const ego_param *like; /* of a head: starts as a copy of this one, walked before; NULL: drawn by itself */
 } ego_param_spec;
 
 /* Makes room for the blocks and names of a configuration; the arena owns everything. */
@@ -136,10 +137,10 @@ void ego_param_init(const ego_param_spec *spec, uint64_t seed, float *out);
 void ego_temporal_resize(const float *in, int64_t rows, int64_t n, int64_t dim, float *out);
 
 /* Positions of a grid of from × from patches for one of to × to, as ViT's are carried to another resolution
- * (Dosovitskiy et al. 2021, section 3.2): the class token's row stays, the grid is interpolated. By what is
- * timm's choice in resize_pos_embed, which its checkpoints were fine-tuned with: bicubic after Keys with
- * a = −0.75, half-pixel centres (PyTorch: mode="bicubic", align_corners=False, antialias=False), what lies
- * outside repeating the border. in (1 + from², D) → out (1 + to², D); the same grid gives the same bits. */
+ * (Dosovitskiy et al. 2021, section 3.2): the class token's row stays, the grid is interpolated. How is as in
+ * timm's resize_pos_embed: bicubic after Keys with a = −0.75, half-pixel centres, what lies outside repeating
+ * the border (PyTorch: mode="bicubic", align_corners=False, antialias=False).
+ * in (1 + from², D) → out (1 + to², D). */
 void ego_spatial_resize(const float *in, int64_t from, int64_t to, int64_t dim, float *out);
 
 #endif

@@ -66,7 +66,13 @@ static ego_err collect_param(void *context, const ego_param_spec *spec) {
                                      .plain = plain});
     for (size_t i = 0; i < c->saving->count; i++) {
         item *it = &c->saving->items[i];
-        if (strcmp(it->name, spec->name) != 0 || !spec->product) continue;
+        if (strcmp(it->name, spec->name) != 0) continue;
+        if (it->from.ndim == plain.ndim && it->from.shape[1] != plain.shape[1] &&
+            spec->param == &c->model->params->video.pos) { /* interpolated for another image size */
+            it->from = spec->param->value;
+            memcpy(it->plain.shape, plain.shape, sizeof plain.shape);
+        }
+        if (!spec->product) continue;
         it->product = true;
         it->from_panels = spec->param->panelled;
         if (it->from_panels) it->plain = plain;

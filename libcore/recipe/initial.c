@@ -4,6 +4,7 @@
 #include "model/identity.h"
 #include "tensor/panel.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -93,16 +94,35 @@ static const ego_tensor *find_in(const making *m, ego_origin origin, const char 
 
 /* ---- values ---------------------------------------------------------------------------------- */
 
-/* The temporal embedding of another number of frames. */
-static ego_err resize(const ego_tensor *t, const ego_param_spec *spec) {
+/* The side of the square grid behind a class token's row; 0: they are none. */
+static int64_t grid_side(int64_t positions) {
+    int64_t side = (int64_t)llround(sqrt((double)(positions > 1 ? positions - 1 : 0)));
+    return side * side == positions - 1 ? side : 0;
+}
+
+/* Whether it is the temporal embedding of another number of frames, or positions of another image size. */
+static bool can_resize(const making *m, ego_origin origin, const ego_tensor *t,
+                       const ego_param_spec *spec) {
+    const ego_params *p = m->initial->model->params;
+    if (!ego_dtype_is_float(t->dtype) || t->ndim != 3 || t->shape[0] != 1 || t->shape[1] < 1 ||
+        t->shape[2] != spec->shape[2])
+        return false;
+    if (spec->param == &p->video.pos) return grid_side(t->shape[1]) > 0;
+    return spec->param == &p->video.temporal && origin == EGO_ORIGIN_FROM;
+}
+
+static ego_err resize(const ego_tensor *t, const ego_param_spec *spec, bool grid) {
     size_t n = (size_t)ego_tensor_count(t);
     ego_arena scratch;
     ego_arena_init(&scratch, n * sizeof(float));
     float *rows = ego_arena_alloc(&scratch, n * sizeof *rows);
     if (rows) {
         ego_to_f32(t->data, t->dtype, rows, n);
-        ego_temporal_resize(rows, t->shape[1], spec->shape[1], spec->shape[2],
-                            spec->param->value.data);
+        int64_t from = t->shape[1], to = spec->shape[1], D = spec->shape[2];
+        if (grid)
+            ego_spatial_resize(rows, grid_side(from), grid_side(to), D, spec->param->value.data);
+        else
+            ego_temporal_resize(rows, from, to, D, spec->param->value.data);
     }
     ego_arena_release(&scratch);
     return rows ? EGO_OK : ego_fail(EGO_ENOMEM, "out of memory for '%s'", spec->name);
@@ -117,15 +137,12 @@ static ego_err copy(const making *m, ego_origin origin, const ego_tensor *t,
         ego_to_f32(t->data, t->dtype, p->value.data, (size_t)count);
         return EGO_OK;
     }
-    if (origin == EGO_ORIGIN_FROM) {
-        if (ego_weights_panelled(file) && ego_param_fits_panels(spec, t)) {
-            ego_panel_unpack(t->data, spec->shape[0], inputs, p->value.data);
-            return EGO_OK;
-        }
-        if (p == &m->initial->model->params->video.temporal && ego_dtype_is_float(t->dtype) &&
-            t->ndim == 3 && t->shape[0] == 1 && t->shape[1] > 0 && t->shape[2] == spec->shape[2])
-            return resize(t, spec);
+    if (origin == EGO_ORIGIN_FROM && ego_weights_panelled(file) && ego_param_fits_panels(spec, t)) {
+        ego_panel_unpack(t->data, spec->shape[0], inputs, p->value.data);
+        return EGO_OK;
     }
+    if (can_resize(m, origin, t, spec))
+        return resize(t, spec, p == &m->initial->model->params->video.pos);
     char want[EGO_SHAPE_TEXT], found[EGO_SHAPE_TEXT];
     return ego_fail(EGO_EMODEL, "%s: '%s': expected numbers of shape %s, found %s %s",
                     ego_weights_path(file), spec->name,
@@ -163,8 +180,10 @@ static ego_err settle(void *context, const ego_param_spec *spec) {
     ego_param_spec *own = &m->starting[m->starting_count++];
     *own = *spec;
     own->name = p->name;
-    if (m->config->init.time == EGO_TIME_LEARNABLE && strstr(p->name, "timeattn.qkv.weight"))
+    if (m->config->init.time == EGO_TIME_LEARNABLE && strstr(p->name, "timeattn.qkv.weight")) {
         own->init = EGO_INIT_NORMAL;
+        own->amount = 0.02;
+    }
     if (m->config->init.time == EGO_TIME_LEARNABLE && strstr(p->name, "timeattn.proj.weight"))
         own->init = EGO_INIT_ZERO;
     return EGO_OK;

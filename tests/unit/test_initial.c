@@ -351,7 +351,6 @@ static void test_faults(ego_model *donor) {
     refuse("init.text", path, "model.depth=3", EGO_EMODEL, "16 tensors are missing");
     refuse("init.video", path, NULL, EGO_EMODEL, "tensors are missing: video_model.cls_token");
     write_fake(&video, "bad");
-    refuse("init.video", path, "model.image_size=24", EGO_EMODEL, "'video_model.pos_embed'");
     refuse("init.video", path, "model.depth=1", EGO_EMODEL, "has more layers than model.depth, 1");
     refuse("init.video", in_folder("none"), NULL, EGO_EIO, "none");
     refuse("init.from", path, NULL, EGO_EMODEL, "not an EgoVLPv2 checkpoint");
@@ -398,19 +397,22 @@ static void test_from(ego_model *donor) {
         ego_train_config_release(&config);
     }
 
-    /* Another number of frames, and a gate that is none any more. */
-    static const char *const changed[] = {"model.frames=3", "model.gate=one", NULL};
+    /* Another number of frames and another image size, and a gate that is none any more. */
+    static const char *const changed[] = {"model.frames=3", "model.image_size=24", "model.gate=one", NULL};
     CHECK_OK(from_file(path, changed, &config, &initial));
     float rows[24];
     ego_temporal_resize(ego_f32(&donor->params->video.temporal.value), 2, 3, 8, rows);
     CHECK(memcmp(initial.model->params->video.temporal.value.data, rows, sizeof rows) == 0);
+    float grid[80];
+    ego_spatial_resize(ego_f32(&donor->params->video.pos.value), 2, 3, 8, grid);
+    CHECK(memcmp(initial.model->params->video.pos.value.data, grid, sizeof grid) == 0);
     CHECK(initial.model->params->text.layers[1].gate.constant[0] == 1);
     CHECK(initial.from[EGO_ORIGIN_START] == 2 && initial.left[EGO_ORIGIN_FROM] == 2);
     ego_initial_release(&initial, NULL);
     ego_train_config_release(&config);
 
     refuse("init.from", path, "model.depth=1", EGO_EMODEL, "has 2 layers, model.depth is 1");
-    refuse("init.from", path, "model.image_size=24", EGO_EMODEL, "'video_model.pos_embed'");
+    refuse("init.from", path, "model.patch=4", EGO_EMODEL, "'video_model.patch_embed.proj.weight'");
     refuse("init.from", path, "model.fuse_layers=2", EGO_EMODEL, "alpha_t2i");
     refuse("init.from", path, "data.max_tokens=19", EGO_EINPUT,
            "data.max_tokens: expected at most 18");

@@ -234,6 +234,90 @@ static void test_temporal(void) {
     CHECK(memcmp(out, in, 4 * sizeof(float)) == 0);
 }
 
+/* What PyTorch 2.15 makes of a grid of 3 × 3: interpolate(mode="bicubic", align_corners=False). */
+static void test_spatial(void) {
+    static const float five[] = {-1.655808f, 4.498432f, 10.672f,   5.445088f, -0.138944f,
+                                 1.8384f,    4.750032f, 7.428f,    4.027728f, 0.681024f,
+                                 6.288f,     4.836f,    3,         2.784f,    3,
+                                 6.92736f,   3.986688f, 1.272f,    4.667952f, 8.018976f,
+                                 6.498432f,  3.275296f, 0.808f,    6.470944f, 11.618944f},
+                       two[] = {3.22947693f, 3.10629272f, 4.82139587f, 6.65968323f};
+    float in[20], out[52]; /* rows of two: the grid and its negative, behind a class token */
+    for (int i = 0; i < 9; i++) {
+        in[2 + 2 * i] = (float)((7 * i * i + 3 * i) % 11);
+        in[3 + 2 * i] = -in[2 + 2 * i];
+    }
+    in[0] = 5, in[1] = 6;
+    ego_spatial_resize(in, 3, 5, 2, out);
+    CHECK(out[0] == 5 && out[1] == 6);
+    for (int i = 0; i < 25; i++) {
+        CHECK_NEAR(out[2 + 2 * i], five[i], 2e-6);
+        CHECK(out[3 + 2 * i] == -out[2 + 2 * i]);
+    }
+    ego_spatial_resize(in, 3, 2, 2, out);
+    for (int i = 0; i < 4; i++) CHECK_NEAR(out[2 + 2 * i], two[i], 1e-6);
+    ego_spatial_resize(in, 3, 3, 2, out);
+    for (int i = 0; i < 20; i++) CHECK(out[i] == in[i]);
+}
+
+static void embed_clip(ego_model *m, ego_embed_item *item) {
+    float *clip = random_clip(&m->config, 5);
+    *item = (ego_embed_item){.clip = clip};
+    CHECK_OK(ego_embed(&cx, m, &(ego_embed_options){EGO_LAYER_PROJECTED, true, false}, item, 1));
+    free(clip);
+}
+
+/* A checkpoint at another image size: on opening, and written so; at its own size nothing is touched. */
+static void test_image_size(ego_model *m, const char *folder) {
+    char path[256], large[256], sidecar[256];
+    snprintf(path, sizeof path, "%s/size.safetensors", folder);
+    snprintf(large, sizeof large, "%s/large.safetensors", folder);
+    snprintf(sidecar, sizeof sidecar, "%s/size.json", folder);
+    const char *wish[] = {"model.image_size=48"}, *same[] = {"model.image_size=32"}, *odd[] = {"image_size=44"};
+    ego_model_options options = {.overrides = wish, .n_overrides = 1};
+    const float *own = m->params->video.pos.value.data;
+    size_t grid = (1 + 36) * 48;
+    float want[(1 + 36) * 48];
+    ego_spatial_resize(own, 4, 6, 48, want);
+    for (ego_dtype dtype = EGO_F32; dtype <= EGO_F16; dtype++) {
+        ego_model *opened, *converted;
+        CHECK_OK(ego_model_save(m, path, &(ego_save_options){.dtype = dtype}));
+        if (!CHECK_OK(ego_model_open(path, &options, &opened))) return;
+        const ego_tensor *pos = &opened->params->video.pos.value;
+        CHECK(opened->config.image_size == 48 && opened->stored_size == 32 && pos->shape[1] == 37);
+        for (size_t i = 0; i < grid; i++)
+            CHECK_NEAR(ego_f32(pos)[i], want[i], dtype == EGO_F32 ? 0 : 2e-3);
+        CHECK_OK(ego_model_save(opened, large, &(ego_save_options){.dtype = EGO_F32}));
+        if (CHECK_OK(ego_model_open(large, NULL, &converted))) {
+            CHECK(converted->config.image_size == 48 && converted->stored_size == 48);
+            CHECK(converted->params->video.pos.value.dtype == dtype);
+            ego_embed_item a, b;
+            embed_clip(opened, &a);
+            embed_clip(converted, &b);
+            CHECK(dtype != EGO_F32 || equal(&a.video, &b.video));
+            ego_embed_item_release(&a);
+            ego_embed_item_release(&b);
+            ego_model_close(converted, backend);
+        }
+        ego_model_close(opened, backend);
+    }
+    ego_model *opened;
+    CHECK_OK(ego_model_save(m, path, &(ego_save_options){.dtype = EGO_F32}));
+    options.overrides = same;
+    if (CHECK_OK(ego_model_open(path, &options, &opened))) {
+        CHECK(opened->params->video.pos.mapped);
+        CHECK(memcmp(opened->params->video.pos.value.data, own, 17 * 48 * sizeof *own) == 0);
+        ego_model_close(opened, backend);
+    }
+    options.overrides = odd;
+    CHECK_ERR(EGO_EINPUT, ego_model_open(path, &options, &opened));
+    /* What describes the file must fit it. */
+    CHECK_OK(ego_write_file(sidecar, "{\"image_size\":48}", 17));
+    CHECK_ERR(EGO_EMODEL, ego_model_open(path, NULL, &opened));
+    CHECK(strstr(ego_err_message(), "pos_embed") != NULL);
+    unlink(path), unlink(large), unlink(sidecar);
+}
+
 int main(void) {
     CHECK_OK(ego_pool_new(2, &pool));
     CHECK_OK(ego_cpu_backend_new(pool, &backend));
@@ -243,6 +327,7 @@ int main(void) {
     test_costs();
     test_config();
     test_temporal();
+    test_spatial();
     for (ego_fusion fusion = EGO_FUSION_BACKBONE; fusion <= EGO_FUSION_STACKED; fusion++) {
         ego_config c = tiny();
         ego_model *m;
@@ -253,6 +338,7 @@ int main(void) {
             test_shortcut(m, EGO_FUSED);
             test_files(m, folder);
             test_shape_from_tensors(m, folder);
+            test_image_size(m, folder);
             ego_model_close(m, backend);
         }
     }
