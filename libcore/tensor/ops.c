@@ -298,12 +298,10 @@ ego_tensor *ego_add_outer(ego_ctx *cx, const ego_tensor *x, const ego_tensor *a,
 /* ---- rows in groups ------------------------------------------------------------------------------------ */
 
 static bool groups_cover(ego_ctx *cx, const char *op, ego_groups groups, int64_t rows, bool empty) {
-    int64_t at = 0, end = 0;
-    for (int64_t g = 0; g < groups.count; g++, at = end) {
-        end = groups.first[g + 1];
-        if (groups.first[g] != at || end < at || (end == at && !empty)) break;
-    }
-    if (at == rows && end == rows) return true;
+    const int64_t *first = groups.first;
+    bool good = groups.count >= 0 && first[0] == 0 && first[groups.count] == rows;
+    for (int64_t g = 0; g < groups.count; g++) good &= first[g] + !empty <= first[g + 1];
+    if (good) return true;
     ego__ctx_fail(cx, ego_fail(EGO_EMODEL, "%s: groups do not make up %lld rows%s", op,
                                (long long)rows, empty ? "" : ", or one is empty"));
     return false;

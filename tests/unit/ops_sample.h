@@ -42,6 +42,8 @@ struct sample {
     int64_t count;
     int64_t *rows;     /* numbers of rows, or labels */
     uint8_t *positive; /* of EgoNCE */
+    ego_groups groups;
+    float *numbers[2]; /* targets and weights of losses, biases of keys */
     ego_dropout drop;
 };
 

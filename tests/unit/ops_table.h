@@ -5,6 +5,7 @@
 #define EGO_TESTS_OPS_TABLE_H
 
 #include "ops_sample.h"
+#include "ops_table_groups.h"
 
 /* ---- linear: R, I, O, act, with bias, with residual, dtype, panelled, first, count (0: whole) ------ */
 
@@ -25,6 +26,7 @@ static ego_tensor *linear_forward(ego_ctx *cx, sample *s) {
 static double act_reference(double x, ego_act act) {
     if (act == EGO_ACT_GELU) return x * erfc(-x / sqrt(2)) / 2;
     if (act == EGO_ACT_RELU) return x < 0 ? 0 : x;
+    if (act == EGO_ACT_SIGMOID) return 1 / (1 + exp(-x));
     return act == EGO_ACT_TANH ? tanh(x) : x;
 }
 static void linear_reference(const sample *s, double *out) {
@@ -67,7 +69,7 @@ static void layer_norm_reference(const sample *s, double *out) {
     }
 }
 
-/* ---- attention: pattern, B, F, N, heads, width, key rows of cross attention, dropout % ------------------------- */
+/* ---- attention: pattern, B, F, N, heads, width, key rows of cross attention, dropout %, bias ------------------------- */
 
 enum { SPACE, TIME, CLASS, FULL, CROSS };
 
@@ -96,6 +98,7 @@ static void attention_make(sample *s) {
     } else
         s->in[0] = s->in[1] = s->in[2] = random_tensor(s, 2, SHAPE(B * T, 3 * D));
     if (n[7]) random_drop(s, B * T, n[7]);
+    if (n[8]) random_numbers(s, 0, ego_tensor_rows(s->in[1]));
 }
 static ego_attention_args attention_args(const sample *s) {
     int64_t D = s->n[4] * s->n[5];
@@ -110,6 +113,7 @@ static ego_attention_args attention_args(const sample *s) {
                                 .width = s->n[5],
                                 .segments = s->segments,
                                 .count = s->count,
+                                .key_bias = s->numbers[0],
                                 .drop = s->drop};
 }
 static ego_tensor *attention_forward(ego_ctx *cx, sample *s) {
@@ -130,7 +134,7 @@ static void attention_row(const sample *s, const ego_segment *g, int64_t row, in
             int64_t v = key * ego_tensor_columns(a.v) + a.v_column + column;
             if (pass == 0) {
                 for (int64_t d = 0; d < a.width; d++) p[j] += at(a.q, q + d) * at(a.k, k + d);
-                p[j] /= sqrt((double)a.width);
+                p[j] = p[j] / sqrt((double)a.width) + (a.key_bias ? a.key_bias[key] : 0);
                 if (p[j] > max) max = p[j];
             } else if (pass == 1)
                 sum += p[j] = exp(p[j] - max);
@@ -387,6 +391,16 @@ static void egonce_reference(const sample *s, double *out) {
     X(softmax, single, softmax, 5e-7, 1e-5, 1)                                                     \
     X(l2_normalize, single, l2, 3e-7, 1e-5, 1)                                                     \
     X(concat, concat, concat, 0, 1e-6, 3)                                                          \
+    X(transpose, single, transpose, 0, 1e-6, 0)                                                    \
+    X(multiply, pair, multiply, 1e-7, 1e-6, 3)                                                     \
+    X(square, square, multiply, 1e-7, 1e-6, 3)                                                     \
+    X(scale, single, scale, 1e-7, 1e-6, 1)                                                         \
+    X(scale_rows, scale_rows, scale_rows, 1e-7, 1e-5, 3)                                           \
+    X(scale_columns, scale_columns, scale_columns, 1e-7, 1e-5, 1)                                  \
+    X(add_outer, add_outer, add_outer, 2e-7, 1e-5, 3)                                              \
+    X(depthwise_conv, depthwise, depthwise, 1e-6, 1e-5, 0)                                         \
+    X(modulate, modulate, modulate, 3e-7, 1e-5, 0)                                                 \
+    X(mean_rows, mean_rows, mean_rows, 1e-6, 1e-6, 0)                                              \
     X(embedding, embedding, embedding, 0, 1e-6, 0)                                                 \
     X(gather_rows, gather, gather, 0, 1e-6, 0)                                                     \
     X(patchify, patchify, patchify, 0, 1e-6, 0)                                                    \
@@ -394,7 +408,9 @@ static void egonce_reference(const sample *s, double *out) {
     X(dropout, dropout, dropout, 2e-7, 1e-6, 1)                                                    \
     X(product, product, product, 2e-6, 1e-5, 1)                                                    \
     X(cross_entropy, cross_entropy, cross_entropy, 1e-6, 1e-5, 0)                                  \
-    X(egonce, egonce, egonce, 1e-6, 1e-5, 0)
+    X(binary_cross_entropy, bce, bce, 1e-6, 1e-5, 0)                                               \
+    X(egonce, egonce, egonce, 1e-6, 1e-5, 0)                                                       \
+    X(max_margin, max_margin, max_margin, 1e-6, 1e-5, 0)
 
 #define OPERATION_ROW(name, make, run, tolerance, gradient, by_row)                                \
     static const operation op_##name = {#name,     make##_make, run##_forward, run##_reference,    \
@@ -448,6 +464,10 @@ static const struct {
     {&op_attention, {SPACE, 2, 3, 5, 2, 16, 0, 10}},
     {&op_attention, {FULL, 3, 1, 37, 2, 64, 0, 30}},
     {&op_attention, {CROSS, 2, 1, 20, 2, 20, 50, 50}},
+    {&op_attention, {FULL, 2, 1, 29, 2, 16, 0, 0, 1}},
+    {&op_attention, {SPACE, 2, 3, 5, 2, 20, 0, 0, 1}},
+    {&op_attention, {TIME, 2, 4, 9, 3, 64, 0, 10, 1}},
+    {&op_attention, {CROSS, 2, 2, 9, 2, 16, 31, 10, 1}},
     {&op_gated_add, {3, 5}},
     {&op_gated_add, {70, 768, EGO_F16}},
     {&op_add, {1, 1}},
@@ -457,6 +477,7 @@ static const struct {
     {&op_activate, {70, 500, EGO_ACT_GELU}},
     {&op_activate, {70, 500, EGO_ACT_RELU}},
     {&op_activate, {70, 500, EGO_ACT_TANH}},
+    {&op_activate, {70, 500, EGO_ACT_SIGMOID}},
     {&op_softmax, {4, 1}},
     {&op_softmax, {5, 3}},
     {&op_softmax, {9, 785}},
@@ -467,6 +488,35 @@ static const struct {
     {&op_concat, {3, 5, 7}},
     {&op_concat, {30, 768, 1}},
     {&op_concat, {0, 2, 2}},
+    {&op_transpose, {1, 1}},
+    {&op_transpose, {0, 3}},
+    {&op_transpose, {37, 300}},
+    {&op_multiply, {3, 5}},
+    {&op_multiply, {70, 500}},
+    {&op_square, {7, 33}},
+    {&op_scale, {3, 5}},
+    {&op_scale, {70, 500}},
+    {&op_scale_rows, {3, 5}},
+    {&op_scale_rows, {70, 500}},
+    {&op_scale_columns, {1, 1}},
+    {&op_scale_columns, {0, 9}},
+    {&op_scale_columns, {7, 20, EGO_F16}},
+    {&op_scale_columns, {70, 500}},
+    {&op_add_outer, {3, 5, OF_ROWS | OF_COLUMNS}},
+    {&op_add_outer, {70, 300, OF_ROWS | OF_COLUMNS}},
+    {&op_add_outer, {9, 17, OF_ROWS}},
+    {&op_add_outer, {9, 17, OF_COLUMNS}},
+    {&op_depthwise_conv, {1, 1, 1, 1}},
+    {&op_depthwise_conv, {0, 5, 1, 3}},
+    {&op_depthwise_conv, {3, 5, 1, 7}},
+    {&op_depthwise_conv, {11, 20, 5, 7, EGO_BF16}},
+    {&op_depthwise_conv, {300, 128, 3, 7}},
+    {&op_modulate, {1, 1, 1}},
+    {&op_modulate, {7, 20, 4}},
+    {&op_modulate, {200, 300, 3}},
+    {&op_mean_rows, {1, 1, 1}},
+    {&op_mean_rows, {20, 33, 6}},
+    {&op_mean_rows, {200, 300, 3}},
     {&op_embedding, {30, 5, 12}},
     {&op_embedding, {30, 64, 50, EGO_F16}},
     {&op_embedding, {30, 9, 50, EGO_F32, 1}},
@@ -492,9 +542,18 @@ static const struct {
     {&op_cross_entropy, {6, 2}},
     {&op_cross_entropy, {9, 37}},
     {&op_cross_entropy, {5, 50265}},
+    {&op_binary_cross_entropy, {1, 1}},
+    {&op_binary_cross_entropy, {0, 5}},
+    {&op_binary_cross_entropy, {3, 40}},
+    {&op_binary_cross_entropy, {3, 40, 1}},
     {&op_egonce, {1}},
     {&op_egonce, {3}},
     {&op_egonce, {32}},
+    {&op_max_margin, {1}},
+    {&op_max_margin, {2}},
+    {&op_max_margin, {20}},
+    {&op_linear, {21, 40, 36, EGO_ACT_SIGMOID, 1}},
+    {&op_linear, {5, 17, 33, EGO_ACT_SIGMOID, 1, 1}},
 };
 
 enum { CASES = sizeof cases / sizeof *cases };

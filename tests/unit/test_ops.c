@@ -150,6 +150,52 @@ static void check_mapped(ego_backend *backend) {
     sample_release(&s);
 }
 
+/* ---- what does not fit --------------------------------------------------------------------------------- */
+
+static void check_refused(ego_ctx *cx, const ego_tensor *out) {
+    CHECK(!out);
+    CHECK_ERR(EGO_EMODEL, ego_ctx_err(cx));
+}
+
+static void check_misfits(ego_backend *backend) {
+    ego_ctx cx;
+    ego_ctx_init(&cx, backend);
+    ego_tensor *x = EGO_TENSOR(&cx, 6, 4), *wide = EGO_TENSOR(&cx, 6, 5),
+               *two = EGO_TENSOR(&cx, 2, 4);
+    float taps[4 * 2] = {0};
+    ego_param even = {.name = "even", .value = {taps, EGO_F32, 3, {4, 1, 2}, NULL}};
+    ego_param odd = {.name = "odd", .value = {taps, EGO_F32, 3, {4, 1, 1}, NULL}};
+    const struct {
+        ego_groups groups;
+        bool cover, empty;
+    } groups[] = {
+        {{(const int64_t[]){0, 2, 6}, 2}, true, false},
+        {{(const int64_t[]){0, 6, 6}, 2}, true, true},
+        {{(const int64_t[]){0, 2, 5}, 2}, false, false},
+        {{(const int64_t[]){1, 2, 6}, 2}, false, false},
+        {{(const int64_t[]){0, 7, 6}, 2}, false, false},
+        {{(const int64_t[]){0}, 0}, false, false},
+    };
+    check_refused(&cx, ego_multiply(&cx, x, wide));
+    check_refused(&cx, ego_scale_rows(&cx, x, two));
+    check_refused(&cx, ego_scale_columns(&cx, wide, &odd));
+    check_refused(&cx, ego_add_outer(&cx, x, two, NULL));
+    check_refused(&cx, ego_add_outer(&cx, x, NULL, wide));
+    check_refused(&cx, ego_max_margin(&cx, x, taps, 1));
+    check_refused(&cx, ego_depthwise_conv(&cx, x, &even, groups[0].groups));
+    check_refused(&cx, ego_depthwise_conv(&cx, wide, &odd, groups[0].groups));
+    check_refused(&cx, ego_modulate(&cx, x, wide, two, groups[0].groups));
+    check_refused(&cx, ego_modulate(&cx, x, two, x, groups[0].groups));
+    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
+        bool good = groups[i].cover && !groups[i].empty;
+        CHECK(!ego_mean_rows(&cx, x, groups[i].groups) == !good);
+        CHECK_ERR(good ? EGO_OK : EGO_EMODEL, ego_ctx_err(&cx));
+        CHECK(!ego_depthwise_conv(&cx, x, &odd, groups[i].groups) == !groups[i].cover);
+        CHECK_ERR(groups[i].cover ? EGO_OK : EGO_EMODEL, ego_ctx_err(&cx));
+    }
+    ego_ctx_release(&cx);
+}
+
 static void (*const columns[])(sample *, const machine *) = {
     check_reference,
     check_threads,
@@ -169,6 +215,7 @@ int main(void) {
                 sample_release(&s);
             }
         check_mapped(machines[m].backend[POOLS - 1]);
+        check_misfits(machines[m].backend[0]);
     }
     machines_close(machines, n);
     ego_backend *none;

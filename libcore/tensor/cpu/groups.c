@@ -17,7 +17,7 @@ static int64_t group_of(ego_groups groups, int64_t row) {
     return low;
 }
 
-/* ---- a filter for each column ------------------------------------------------------------------------------ */
+/* ---- a filter for each column -------------------------------------------------------------------- */
 
 static int64_t taps_of(const ego_param *w) { return w->value.shape[2]; }
 
@@ -33,7 +33,8 @@ static void filter(const ego__ranges *job, int64_t row, int64_t rows, const floa
             int64_t from = r + direction * (k - half);
             if (from >= groups.first[g] && from < groups.first[g + 1])
                 job->kernels->multiply(job->columns, x + from * job->columns,
-                                       job->param[0] + k * job->columns, y + r * job->columns, true);
+                                       job->param[0] + k * job->columns, y + r * job->columns,
+                                       true);
         }
     }
 }
@@ -71,7 +72,8 @@ static void depthwise_conv_dx(const ego__ranges *job, int64_t row, int64_t rows)
 static void depthwise_conv_dw(const ego__ranges *job, int64_t first, int64_t count) {
     const ego_call *call = job->call;
     ego_groups groups = call->as.groups;
-    int64_t columns = ego_tensor_columns(call->out), taps = taps_of(call->param[0]), half = taps / 2;
+    int64_t columns = ego_tensor_columns(call->out), taps = taps_of(call->param[0]),
+            half = taps / 2;
     for (int64_t k = 0; k < taps; k++) {
         float *sums = job->sums + k * columns + first;
         memset(sums, 0, (size_t)count * sizeof *sums);
@@ -82,8 +84,7 @@ static void depthwise_conv_dw(const ego__ranges *job, int64_t first, int64_t cou
                     job->kernels->multiply(count, ego_f32(call->in[0]) + from * columns + first,
                                            ego_grad(call->out) + r * columns + first, sums, true);
             }
-        for (int64_t d = 0; d < count; d++)
-            call->param[0]->grad[(first + d) * taps + k] += sums[d];
+        for (int64_t d = 0; d < count; d++) call->param[0]->grad[(first + d) * taps + k] += sums[d];
     }
 }
 
@@ -101,7 +102,7 @@ ego_err ego__cpu_depthwise_conv_back(ego_backend *backend, const ego_call *call)
     return ego__cpu_columns(cpu, job, columns);
 }
 
-/* ---- FiLM ----------------------------------------------------------------------------------------------------- */
+/* ---- FiLM ---------------------------------------------------------------------------------------- */
 
 static void modulate(const ego__ranges *job, int64_t row, int64_t rows) {
     ego_groups groups = job->call->as.groups;
@@ -154,9 +155,11 @@ ego_err ego__cpu_modulate_back(ego_backend *backend, const ego_call *call) {
     return ego__cpu_columns(cpu, job, columns);
 }
 
-/* ---- means ----------------------------------------------------------------------------------------------------- */
+/* ---- means --------------------------------------------------------------------------------------- */
 
-static int64_t size_of(ego_groups groups, int64_t g) { return groups.first[g + 1] - groups.first[g]; }
+static int64_t size_of(ego_groups groups, int64_t g) {
+    return groups.first[g + 1] - groups.first[g];
+}
 
 /* Rows of the result are groups. */
 static void mean_rows(const ego__ranges *job, int64_t group, int64_t count) {

@@ -48,7 +48,7 @@ ego_err ego__cpu_cross_entropy_back(ego_backend *backend, const ego_call *call) 
                          ego_tensor_columns(call->in[0]));
 }
 
-/* ---- binary cross entropy: as many values as a clip has moments ------------------------------------------ */
+/* ---- binary cross entropy: as many values as a clip has moments ---------------------------------- */
 
 ego_err ego__cpu_binary_cross_entropy(ego_backend *backend, const ego_call *call) {
     (void)backend;
@@ -77,7 +77,7 @@ ego_err ego__cpu_binary_cross_entropy_back(ego_backend *backend, const ego_call 
     return EGO_OK;
 }
 
-/* ---- EgoNCE: a batch squared is small ------------------------------------------------------------------- */
+/* ---- EgoNCE: a batch squared is small ------------------------------------------------------------ */
 
 /* log Σ_j e^(x_j / temperature) over n elements `step` apart; with `among`, over those it marks. */
 static double log_sum_exp(int64_t n, const float *x, int64_t step, const uint8_t *among,
@@ -129,7 +129,7 @@ ego_err ego__cpu_egonce_back(ego_backend *backend, const ego_call *call) {
     return EGO_OK;
 }
 
-/* ---- max margin --------------------------------------------------------------------------------------------- */
+/* ---- max margin ---------------------------------------------------------------------------------- */
 
 /* One of the 2N(N − 1) terms is on when its pair is closer than row i's own, less the margin. */
 static double margin_term(const ego_call *call, int64_t n, int64_t i, int64_t pair) {

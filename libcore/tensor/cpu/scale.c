@@ -1,7 +1,7 @@
 /* Products and sums with what goes along with elements, rows or columns; each with its gradients. */
 #include "tensor/cpu/ranges.h"
 
-/* ---- elements: rows of one ------------------------------------------------------------------------------ */
+/* ---- elements: rows of one ----------------------------------------------------------------------- */
 
 static void multiply(const ego__ranges *job, int64_t at, int64_t n) {
     job->kernels->multiply(n, ego__in(job, 0, at), ego__in(job, 1, at), ego__out(job, at), false);
@@ -43,7 +43,7 @@ ego_err ego__cpu_scale_back(ego_backend *backend, const ego_call *call) {
                          ego_tensor_count(call->out), 1);
 }
 
-/* ---- rows -------------------------------------------------------------------------------------------------- */
+/* ---- rows ---------------------------------------------------------------------------------------- */
 
 static void scale_rows(const ego__ranges *job, int64_t row, int64_t rows) {
     const float *s = ego_f32(job->call->in[1]);
@@ -72,7 +72,7 @@ ego_err ego__cpu_scale_rows_back(ego_backend *backend, const ego_call *call) {
                          ego_tensor_rows(call->out), ego_tensor_columns(call->out));
 }
 
-/* ---- columns ----------------------------------------------------------------------------------------------- */
+/* ---- columns ------------------------------------------------------------------------------------- */
 
 static void scale_columns(const ego__ranges *job, int64_t row, int64_t rows) {
     for (int64_t r = row; r < row + rows; r++)
@@ -111,7 +111,7 @@ ego_err ego__cpu_scale_columns_back(ego_backend *backend, const ego_call *call) 
     return call->param[0]->grad ? ego__cpu_columns(cpu, job, columns) : EGO_OK;
 }
 
-/* ---- a number for each row and one for each column ----------------------------------------------------------- */
+/* ---- a number for each row and one for each column ----------------------------------------------- */
 
 static void add_outer(const ego__ranges *job, int64_t row, int64_t rows) {
     const ego_tensor *a = job->call->in[1], *b = job->call->in[2];
