@@ -6,9 +6,9 @@
  * official checkpoints. What a head computes stands in task/: vslnet.h, and its neighbours.
  *
  * A head's file is a .safetensors with __metadata__
- *     "ego.head"   {"kind":"nlq.vslnet","backbone":"SHA-256 of the model","config":{"dim":128,…}}
- *     "ego.id"     SHA-256 over its tensors, as of a model
- *     "ego.NOTE"   texts that the task keeps beside the weights (the answers of a question head)
+ *     "ego.head"       {"kind":"nlq.vslnet","backbone":"SHA-256 of the model","config":{"dim":128,…}}
+ *     "ego.id"         SHA-256 over its tensors, as of a model
+ *     "ego.note.NAME"  texts that the task keeps beside the weights (the answers of a question head)
  * Official .pth and .tar files open too: their kind and configuration are told from names and shapes, and
  * what these do not tell can stand in a sidecar NAME.json, {"kind":…,"config":{…}}, both optional. A
  * training checkpoint whose metadata has "ego.head" opens as the head it trains.
@@ -100,13 +100,15 @@ typedef struct ego_qfvs_params {
     ego_linear_params projector, score; /* (middle, D), (1, middle) */
 } ego_qfvs_params;
 
+enum { EGO_HEAD_COUNT = -1 };
+
 /* A number of a configuration, under its name in JSON. */
 typedef struct ego_head_key {
     const char *name;
     size_t offset; /* of the int64_t in its configuration */
     int64_t initial, least, most;
     const char *tensor; /* whose dimension `dim` tells it; NULL: no shape does */
-    int dim;
+    int dim;            /* EGO_HEAD_COUNT: `tensor` has a '#' where layers count from 0, and is there so often */
 } ego_head_key;
 
 typedef union ego_head_config {
@@ -195,7 +197,7 @@ void ego_head_set_backbone(ego_head *head, const char *id);
 /* True, with a sentence that says so in `warning`, when the head was trained on another model's features. */
 bool ego_head_foreign(const ego_head *head, const char *model_id, ego_buf *warning);
 
-/* A text kept in the file under "ego.NAME"; NULL when there is none. Setting copies; NULL takes it away. */
+/* A text kept in the file under "ego.note.NAME"; NULL when there is none. Setting copies; NULL takes it away. */
 const char *ego_head_note(const ego_head *head, const char *name);
 ego_err ego_head_set_note(ego_head *head, const char *name, const char *text);
 

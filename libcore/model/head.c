@@ -1,0 +1,561 @@
+#include "model/head.h"
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/rng.h"
+#include "format/safetensors.h"
+#include "model/identity.h"
+#include "model/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define NOTE_PREFIX "ego.note."
+
+enum { LISTED = 12 }; /* missing tensors that a message names */
+
+typedef struct ego_head_note {
+    struct ego_head_note *next;
+    const char *key; /* with its prefix */
+    const char *text;
+} note;
+
+/* ---- configuration ---------------------------------------------------------------------------------------- */
+
+static int64_t *number(const ego_head_key *key, ego_head_config *config) {
+    return (int64_t *)(void *)((char *)config + key->offset);
+}
+
+ego_head_config ego_head_config_default(const ego_head_kind *kind) {
+    ego_head_config config;
+    memset(&config, 0, sizeof config);
+    for (size_t i = 0; i < kind->key_count; i++)
+        *number(&kind->keys[i], &config) = kind->keys[i].initial;
+    return config;
+}
+
+static ego_err read_member(const ego_head_kind *kind, const ego_json *member, ego_head_config *config) {
+    for (size_t i = 0; i < kind->key_count; i++) {
+        const ego_head_key *key = &kind->keys[i];
+        if (strcmp(key->name, ego_json_key(member)) != 0) continue;
+        if (ego_json_integer(member, number(key, config))) return EGO_OK;
+        return ego_fail(EGO_EINPUT, "%s: expected a whole number, found %s", key->name, ego_json_kind(member));
+    }
+    return ego_fail(EGO_EINPUT, "'%s' is no key of a %s head", ego_json_key(member), kind->name);
+}
+
+ego_err ego_head_config_read(const ego_head_kind *kind, const ego_json *object, ego_head_config *config) {
+    ego_head_config read = *config;
+    if (!ego_json_is_object(object))
+        return ego_fail(EGO_EINPUT, "a head's configuration: expected an object, found %s", ego_json_kind(object));
+    for (const ego_json *x = ego_json_first(object); x; x = ego_json_next(x)) EGO_TRY(read_member(kind, x, &read));
+    EGO_TRY(ego_head_config_check(kind, &read));
+    *config = read;
+    return EGO_OK;
+}
+
+ego_err ego_head_config_check(const ego_head_kind *kind, const ego_head_config *config) {
+    ego_head_config copy = *config;
+    for (size_t i = 0; i < kind->key_count; i++) {
+        const ego_head_key *key = &kind->keys[i];
+        int64_t value = *number(key, &copy);
+        if (value < key->least || value > key->most)
+            return ego_fail(EGO_EINPUT, "%s: expected %lld to %lld, found %lld", key->name, (long long)key->least,
+                            (long long)key->most, (long long)value);
+    }
+    return kind->check(config);
+}
+
+void ego_head_config_write(const ego_head_kind *kind, const ego_head_config *config, ego_buf *out) {
+    ego_head_config copy = *config;
+    ego_buf_char(out, '{');
+    for (size_t i = 0; i < kind->key_count; i++) {
+        ego_buf_json_key(out, kind->keys[i].name);
+        ego_buf_printf(out, "%lld", (long long)*number(&kind->keys[i], &copy));
+    }
+    ego_buf_char(out, '}');
+}
+
+void ego_head_describe(const ego_head *head, ego_buf *out) {
+    ego_buf_text(out, "{\"kind\":");
+    ego_buf_json_string(out, head->kind->name, strlen(head->kind->name));
+    ego_buf_json_key(out, "backbone");
+    if (head->backbone[0])
+        ego_buf_json_string(out, head->backbone, strlen(head->backbone));
+    else
+        ego_buf_text(out, "null");
+    if (head->random) ego_buf_text(out, ",\"random\":true");
+    ego_buf_json_key(out, "config");
+    ego_head_config_write(head->kind, &head->config, out);
+    ego_buf_char(out, '}');
+}
+
+/* ---- what the names and shapes of a file tell ------------------------------------------------------------- */
+
+typedef struct counting {
+    const ego_weights *weights;
+    size_t names, found;
+} counting;
+
+static ego_err count_name(void *context, const ego_param_spec *spec) {
+    counting *c = context;
+    c->names++;
+    c->found += ego_weights_find(c->weights, spec->name) != NULL;
+    return EGO_OK;
+}
+
+/* The kind with the largest share of its tensors there, the first of equals; NULL when no kind has half. */
+static const ego_head_kind *kind_from_names(const ego_weights *weights, bool *whole) {
+    const ego_head_kind *best = NULL;
+    double best_share = 0.5;
+    *whole = false;
+    for (size_t i = 0; ego_head_kinds[i]; i++) {
+        counting c = {.weights = weights};
+        ego_head_params params;
+        ego_head_config config = ego_head_config_default(ego_head_kinds[i]);
+        (void)ego_head_kinds[i]->visit(&config, &params, count_name, &c); /* count_name never fails */
+        double share = (double)c.found / (double)c.names;
+        if (best ? share <= best_share : share < best_share) continue;
+        best = ego_head_kinds[i];
+        best_share = share;
+        *whole = c.found == c.names;
+    }
+    return best;
+}
+
+/* How many layers there are: '#' of the pattern stands for 0, 1, … */
+static int64_t count_layers(const ego_weights *weights, const ego_head_key *key) {
+    const char *hash = strchr(key->tensor, '#');
+    int64_t n = 0;
+    ego_buf name = {0};
+    for (bool there = true; there && n <= key->most; n += there) {
+        ego_buf_clear(&name);
+        ego_buf_printf(&name, "%.*s%lld%s", (int)(hash - key->tensor), key->tensor, (long long)n, hash + 1);
+        there = !name.failed && ego_weights_find(weights, name.data);
+    }
+    ego_buf_release(&name);
+    return n;
+}
+
+static ego_head_config config_from_shapes(const ego_head_kind *kind, const ego_weights *weights) {
+    ego_head_config config = ego_head_config_default(kind);
+    for (size_t i = 0; i < kind->key_count; i++) {
+        const ego_head_key *key = &kind->keys[i];
+        const ego_tensor *t = key->tensor ? ego_weights_find(weights, key->tensor) : NULL;
+        if (key->dim == EGO_HEAD_COUNT)
+            *number(key, &config) = count_layers(weights, key);
+        else if (t && t->ndim > key->dim)
+            *number(key, &config) = t->shape[key->dim];
+    }
+    return config;
+}
+
+bool ego_weights_are_head(const ego_weights *weights) {
+    bool whole;
+    if (ego_weights_metadata(weights, EGO_META_HEAD)) return true;
+    return !ego_weights_metadata(weights, EGO_META_CONFIG) && kind_from_names(weights, &whole) && whole &&
+           !ego_weights_find(weights, "video_model.pos_embed") &&
+           !ego_weights_find(weights, "text_model.embeddings.word_embeddings.weight");
+}
+
+/* ---- what a file says of itself --------------------------------------------------------------------------- */
+
+/* {"kind","backbone","config"}, all optional, on top of what is known; from "ego.head" or a sidecar. */
+static ego_err read_description(ego_head *head, const ego_json *root, const ego_weights *weights) {
+    const char *name, *backbone;
+    const ego_json *config = ego_json_get(root, "config");
+    if (ego_json_string(ego_json_get(root, "kind"), &name)) {
+        const ego_head_kind *kind = ego_head_kind_of(name);
+        if (!kind) return ego_fail(EGO_EUNSUPPORTED, "a head of kind '%.64s', which is not known", name);
+        if (kind != head->kind) head->config = config_from_shapes(kind, weights);
+        head->kind = kind;
+    }
+    if (!head->kind) return ego_fail(EGO_EMODEL, "no head: expected a \"kind\", or the tensors of one");
+    if (ego_json_string(ego_json_get(root, "backbone"), &backbone)) ego_head_set_backbone(head, backbone);
+    (void)ego_json_bool(ego_json_get(root, "random"), &head->random);
+    return config ? ego_head_config_read(head->kind, config, &head->config) : EGO_OK;
+}
+
+static ego_err describe_from_metadata(ego_head *head, const ego_weights *weights) {
+    const char *text = ego_weights_metadata(weights, EGO_META_HEAD);
+    if (!text) return EGO_OK;
+    ego_json *root;
+    ego_err err = ego_json_parse(text, strlen(text), &root);
+    if (err == EGO_OK) {
+        err = read_description(head, root, weights);
+        ego_json_free(root);
+    }
+    return err == EGO_OK ? EGO_OK : ego_fail_context(err, "%s: " EGO_META_HEAD, head->path);
+}
+
+/* NAME.json beside NAME.pth; absent is fine. */
+static ego_err describe_from_sidecar(ego_head *head, const ego_weights *weights) {
+    enum { LIMIT = 1 << 20 };
+    ego_buf name = {0};
+    ego_json *root;
+    const char *dot = strrchr(ego_basename(head->path), '.');
+    ego_buf_append(&name, head->path, dot ? (size_t)(dot - head->path) : strlen(head->path));
+    ego_buf_text(&name, ".json");
+    ego_map probe = {0};
+    ego_err err = ego_buf_err(&name);
+    if (err == EGO_OK && ego_map_open(name.data, &probe) == EGO_OK) {
+        ego_map_close(&probe);
+        err = ego_json_read(name.data, LIMIT, &root);
+        if (err == EGO_OK) {
+            err = read_description(head, root, weights);
+            if (err != EGO_OK) ego_fail_context(err, "%s", name.data);
+            ego_json_free(root);
+        }
+    }
+    ego_buf_release(&name);
+    return err;
+}
+
+static ego_err describe(ego_head *head, const ego_weights *weights, const ego_head_kind *wanted) {
+    bool whole;
+    head->kind = ego_weights_metadata(weights, EGO_META_HEAD) ? NULL : kind_from_names(weights, &whole);
+    if (!head->kind && wanted) head->kind = wanted; /* its missing tensors will be listed */
+    if (head->kind) head->config = config_from_shapes(head->kind, weights);
+    EGO_TRY(describe_from_metadata(head, weights));
+    if (strcmp(ego_weights_format(weights), "safetensors") != 0) EGO_TRY(describe_from_sidecar(head, weights));
+    if (!head->kind)
+        return ego_fail(EGO_EMODEL, "%s: no head: its tensors are of no kind of head that is known", head->path);
+    if (wanted && wanted != head->kind)
+        return ego_fail(EGO_EMODEL, "%s: expected a head of kind %s, found %s", head->path, wanted->name,
+                        head->kind->name);
+    ego_err err = ego_head_config_check(head->kind, &head->config);
+    return err == EGO_OK ? EGO_OK : ego_fail_context(err, "%s (a sidecar can say it)", head->path);
+}
+
+/* ---- parameters ------------------------------------------------------------------------------------------- */
+
+static ego_err give_room(ego_head *head, const ego_param_spec *spec) {
+    ego_param *p = spec->param;
+    *p = (ego_param){.name = ego_arena_strdup(&head->arena, spec->name),
+                     .value = {.dtype = EGO_F32, .ndim = spec->ndim}};
+    memcpy(p->value.shape, spec->shape, sizeof spec->shape);
+    if (spec->column) p->value.shape[0] = 1, p->value.shape[1] = spec->shape[0];
+    size_t bytes;
+    if (!ego_shape_bytes(spec->shape, spec->ndim, EGO_F32, &bytes) || !p->name ||
+        !(p->value.data = ego_arena_alloc(&head->arena, bytes)))
+        return ego_fail(EGO_ENOMEM, "out of memory for '%s'", spec->name);
+    return EGO_OK;
+}
+
+typedef struct binding {
+    ego_head *head;
+    const ego_weights *weights;
+    bool *used; /* of each tensor of the file */
+    ego_buf missing;
+    size_t missing_count;
+} binding;
+
+static ego_err bind(void *context, const ego_param_spec *spec) {
+    binding *b = context;
+    char want[EGO_SHAPE_TEXT], found[EGO_SHAPE_TEXT];
+    const ego_tensor *t = ego_weights_find(b->weights, spec->name);
+    if (!t) {
+        if (b->missing_count++ < LISTED) ego_buf_printf(&b->missing, " %s", spec->name);
+        return EGO_OK;
+    }
+    if (!ego_param_fits(spec, t))
+        return ego_fail(EGO_EMODEL, "%s: '%s': expected numbers of shape %s, found %s %s", b->head->path, spec->name,
+                        ego_shape_text(spec->shape, spec->ndim, want), ego_dtype_name(t->dtype),
+                        ego_shape_text(t->shape, t->ndim, found));
+    EGO_TRY(give_room(b->head, spec));
+    ego_to_f32(t->data, t->dtype, ego_f32(&spec->param->value), (size_t)ego_tensor_count(t));
+    for (size_t i = 0; i < ego_weights_count(b->weights); i++) b->used[i] |= ego_weights_tensor(b->weights, i) == t;
+    return EGO_OK;
+}
+
+static bool is_ignored(const ego_head_kind *kind, const char *name) {
+    for (size_t i = 0; kind->ignored[i]; i++)
+        if (strncmp(name, kind->ignored[i], strlen(kind->ignored[i])) == 0) return true;
+    return !ego_is_weight(name);
+}
+
+static ego_err note_unused(binding *b) {
+    ego_head *head = b->head;
+    size_t n = ego_weights_count(b->weights);
+    head->unused = ego_arena_alloc(&head->arena, (n + 1) * sizeof *head->unused);
+    if (!head->unused) return ego_fail(EGO_ENOMEM, "out of memory");
+    for (size_t i = 0; i < n; i++) {
+        const char *name = ego_weights_name(b->weights, i);
+        if (b->used[i] || is_ignored(head->kind, name)) continue;
+        if (!(head->unused[head->unused_count++] = ego_arena_strdup(&head->arena, name)))
+            return ego_fail(EGO_ENOMEM, "out of memory");
+    }
+    return EGO_OK;
+}
+
+/* The name of its own tensors, as stored: the file may hold more. */
+static ego_err identify_stored(binding *b) {
+    ego_sha256 *hash;
+    EGO_TRY(ego_sha256_new(&hash));
+    for (size_t i = 0; i < ego_weights_count(b->weights); i++)
+        if (b->used[i]) ego_identity_add(hash, ego_weights_name(b->weights, i), ego_weights_tensor(b->weights, i));
+    ego_sha256_finish(hash, b->head->id);
+    return EGO_OK;
+}
+
+static ego_err bind_all(ego_head *head, const ego_weights *weights) {
+    binding b = {.head = head, .weights = weights, .used = calloc(ego_weights_count(weights) + 1, sizeof(bool))};
+    if (!b.used) return ego_fail(EGO_ENOMEM, "out of memory");
+    ego_err err = ego_head_visit(head, bind, &b);
+    if (err == EGO_OK && b.missing_count)
+        err = ego_fail(EGO_EMODEL, "%s: of a %s head %zu tensors are missing:%s%s", head->path, head->kind->name,
+                       b.missing_count, b.missing.data ? b.missing.data : "", b.missing_count > LISTED ? " …" : "");
+    if (err == EGO_OK) err = note_unused(&b);
+    if (err == EGO_OK) err = identify_stored(&b);
+    ego_buf_release(&b.missing);
+    free(b.used);
+    return err;
+}
+
+/* ---- opening, creating, closing --------------------------------------------------------------------------- */
+
+static ego_err new_head(const char *path, ego_head **head) {
+    ego_head *h = calloc(1, sizeof *h);
+    if (!h) return ego_fail(EGO_ENOMEM, "out of memory");
+    ego_arena_init(&h->arena, 0);
+    if (!(h->path = ego_arena_strdup(&h->arena, path))) {
+        ego_head_close(h, NULL);
+        return ego_fail(EGO_ENOMEM, "out of memory");
+    }
+    *head = h;
+    return EGO_OK;
+}
+
+static ego_err read_notes(ego_head *head, const ego_weights *weights) {
+    size_t prefix = strlen(NOTE_PREFIX);
+    for (size_t i = 0; i < ego_weights_metadata_count(weights); i++) {
+        const char *key, *text = ego_weights_metadata_at(weights, i, &key);
+        if (strncmp(key, NOTE_PREFIX, prefix) == 0) EGO_TRY(ego_head_set_note(head, key + prefix, text));
+    }
+    return EGO_OK;
+}
+
+ego_err ego_head_open(const char *path, const ego_head_kind *kind, ego_head **head) {
+    ego_weights *weights = NULL;
+    ego_head *h;
+    ego_err err;
+    EGO_TRY(new_head(path, &h));
+    EGO_TRY_OUT(ego_weights_open(path, &weights));
+    EGO_TRY_OUT(describe(h, weights, kind));
+    EGO_TRY_OUT(bind_all(h, weights));
+    EGO_TRY_OUT(read_notes(h, weights));
+out:
+    ego_weights_close(weights);
+    if (err == EGO_OK)
+        *head = h;
+    else
+        ego_head_close(h, NULL);
+    return err;
+}
+
+typedef struct drawing {
+    ego_head *head;
+    uint64_t seed;
+} drawing;
+
+static ego_err draw(void *context, const ego_param_spec *spec) {
+    drawing *d = context;
+    EGO_TRY(give_room(d->head, spec));
+    float *out = ego_f32(&spec->param->value);
+    if (spec->like)
+        memcpy(out, spec->like->value.data, (size_t)ego_tensor_count(&spec->param->value) * sizeof *out);
+    else
+        ego_param_init(spec, d->seed, out);
+    return EGO_OK;
+}
+
+ego_err ego_head_create(const ego_head_kind *kind, const ego_head_config *config, uint64_t seed, ego_head **head) {
+    ego_head *h;
+    EGO_TRY(ego_head_config_check(kind, config));
+    EGO_TRY(new_head("(a head made in memory)", &h));
+    h->kind = kind;
+    h->config = *config;
+    h->random = true;
+    drawing d = {h, seed};
+    ego_err err = ego_head_visit(h, draw, &d);
+    if (err == EGO_OK)
+        *head = h;
+    else
+        ego_head_close(h, NULL);
+    return err;
+}
+
+static ego_err forget(void *context, const ego_param_spec *spec) {
+    ego_backend *backend = context;
+    if (spec->param->packed) backend->forget(backend, spec->param);
+    return EGO_OK;
+}
+
+void ego_head_changed(ego_head *head, ego_backend *backend) {
+    (void)ego_head_visit(head, forget, backend);
+    head->id[0] = '\0';
+}
+
+void ego_head_close(ego_head *head, ego_backend *backend) {
+    if (!head) return;
+    if (backend && head->kind) ego_head_changed(head, backend);
+    ego_arena_release(&head->arena);
+    free(head);
+}
+
+/* ---- in use ----------------------------------------------------------------------------------------------- */
+
+ego_err ego_head_visit(ego_head *head, ego_param_visitor *visit, void *context) {
+    return head->kind->visit(&head->config, &head->params, visit, context);
+}
+
+static ego_err count_elements(void *context, const ego_param_spec *spec) {
+    *(int64_t *)context += ego_tensor_count(&spec->param->value);
+    return EGO_OK;
+}
+
+int64_t ego_head_parameters(ego_head *head) {
+    int64_t n = 0;
+    (void)ego_head_visit(head, count_elements, &n);
+    return n;
+}
+
+static ego_err give_gradient(void *context, const ego_param_spec *spec) {
+    ego_head *head = context;
+    size_t bytes = (size_t)ego_tensor_count(&spec->param->value) * sizeof(float);
+    if (!spec->param->grad) spec->param->grad = ego_arena_alloc(&head->arena, bytes);
+    if (!spec->param->grad) return ego_fail(EGO_ENOMEM, "out of memory for the gradient of '%s'", spec->name);
+    memset(spec->param->grad, 0, bytes);
+    return EGO_OK;
+}
+
+ego_err ego_head_make_trainable(ego_head *head) { return ego_head_visit(head, give_gradient, head); }
+
+void ego_head_set_backbone(ego_head *head, const char *id) {
+    size_t n = strlen(id) < sizeof head->backbone ? strlen(id) : sizeof head->backbone - 1;
+    memcpy(head->backbone, id, n);
+    head->backbone[n] = '\0';
+}
+
+bool ego_head_foreign(const ego_head *head, const char *model_id, ego_buf *warning) {
+    if (!head->backbone[0] || strcmp(head->backbone, model_id) == 0) return false;
+    ego_buf_printf(warning,
+                   "%s: trained on features of the model %.12s, not of %.12s, which is in use: "
+                   "its answers mean little here",
+                   head->path, head->backbone, model_id);
+    return true;
+}
+
+/* ---- notes ------------------------------------------------------------------------------------------------ */
+
+static note *find_note(const ego_head *head, const char *name) {
+    for (note *n = head->notes; n; n = n->next)
+        if (strcmp(n->key + strlen(NOTE_PREFIX), name) == 0) return n;
+    return NULL;
+}
+
+const char *ego_head_note(const ego_head *head, const char *name) {
+    const note *n = find_note(head, name);
+    return n ? n->text : NULL;
+}
+
+ego_err ego_head_set_note(ego_head *head, const char *name, const char *text) {
+    note *n = find_note(head, name);
+    if (!n && text) {
+        size_t prefix = strlen(NOTE_PREFIX), length = strlen(name) + 1;
+        char *key = ego_arena_alloc(&head->arena, prefix + length);
+        n = ego_arena_alloc(&head->arena, sizeof *n);
+        if (!n || !key) return ego_fail(EGO_ENOMEM, "out of memory");
+        memcpy(key, NOTE_PREFIX, prefix);
+        memcpy(key + prefix, name, length);
+        *n = (note){head->notes, key, NULL};
+        head->notes = n;
+    }
+    if (!n) return EGO_OK;
+    n->text = text ? ego_arena_strdup(&head->arena, text) : NULL;
+    return n->text || !text ? EGO_OK : ego_fail(EGO_ENOMEM, "out of memory");
+}
+
+/* ---- saving ----------------------------------------------------------------------------------------------- */
+
+typedef struct saving {
+    ego_named_tensor *list;
+    size_t count, room;
+    ego_dtype dtype;
+    ego_arena halves; /* what was narrowed */
+} saving;
+
+static ego_err collect(void *context, const ego_param_spec *spec) {
+    saving *s = context;
+    if (s->count == s->room) {
+        size_t room = s->room ? 2 * s->room : 128;
+        ego_named_tensor *list = realloc(s->list, room * sizeof *list);
+        if (!list) return ego_fail(EGO_ENOMEM, "out of memory for the tensor list");
+        s->list = list;
+        s->room = room;
+    }
+    ego_tensor t = spec->param->value;
+    memcpy(t.shape, spec->shape, sizeof t.shape);
+    if (s->dtype == EGO_F16 && t.ndim >= 2) {
+        size_t n = (size_t)ego_tensor_count(&t);
+        uint16_t *half = ego_arena_alloc(&s->halves, n * sizeof *half);
+        if (!half) return ego_fail(EGO_ENOMEM, "out of memory for '%s'", spec->name);
+        for (size_t i = 0; i < n; i++) half[i] = ego_f32_to_f16(ego_f32(&t)[i]);
+        t.data = half;
+        t.dtype = EGO_F16;
+    }
+    s->list[s->count++] = (ego_named_tensor){spec->param->name, t};
+    return EGO_OK;
+}
+
+static int by_name(const void *a, const void *b) {
+    return strcmp(((const ego_named_tensor *)a)->name, ((const ego_named_tensor *)b)->name);
+}
+
+static int by_key(const void *a, const void *b) {
+    return strcmp(((const ego_metadata *)a)->key, ((const ego_metadata *)b)->key);
+}
+
+static ego_err identify(const saving *s, char id[65]) {
+    ego_sha256 *hash;
+    EGO_TRY(ego_sha256_new(&hash));
+    for (size_t i = 0; i < s->count; i++) ego_identity_add(hash, s->list[i].name, &s->list[i].tensor);
+    ego_sha256_finish(hash, id);
+    return EGO_OK;
+}
+
+static ego_err write_file(const ego_head *head, const saving *s, const char *path) {
+    ego_buf described = {0};
+    size_t notes = 0, n = 0;
+    for (const note *x = head->notes; x; x = x->next) notes++;
+    ego_metadata *metadata = calloc(notes + 2, sizeof *metadata);
+    ego_head_describe(head, &described);
+    ego_err err = metadata ? ego_buf_err(&described) : ego_fail(EGO_ENOMEM, "out of memory");
+    if (err == EGO_OK) {
+        metadata[n++] = (ego_metadata){EGO_META_HEAD, described.data};
+        metadata[n++] = (ego_metadata){EGO_META_ID, head->id};
+        for (const note *x = head->notes; x; x = x->next)
+            if (x->text) metadata[n++] = (ego_metadata){x->key, x->text};
+        qsort(metadata, n, sizeof *metadata, by_key);
+        err = ego_safetensors_write(path, s->list, s->count, metadata, n, NULL, NULL);
+    }
+    free(metadata);
+    ego_buf_release(&described);
+    return err;
+}
+
+ego_err ego_head_save(ego_head *head, const char *path, ego_dtype dtype) {
+    if (dtype != EGO_F32 && dtype != EGO_F16)
+        return ego_fail(EGO_EUNSUPPORTED, "%s: a head is stored as F32 or F16, not as %s", path, ego_dtype_name(dtype));
+    saving s = {.dtype = dtype};
+    ego_arena_init(&s.halves, 0);
+    ego_err err = ego_head_visit(head, collect, &s);
+    if (err == EGO_OK) {
+        qsort(s.list, s.count, sizeof *s.list, by_name);
+        err = identify(&s, head->id);
+    }
+    if (err == EGO_OK) err = write_file(head, &s, path);
+    ego_arena_release(&s.halves);
+    free(s.list);
+    return err;
+}
