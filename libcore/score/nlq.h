@@ -12,10 +12,10 @@
 
 /* Intersection over the hull of the two, which is their union whenever they meet; 0 for a hull of no
  * length (NaN in the published evaluation). */
-double ego_span_iou(const double a[2], const double b[2]);
+double ego_overlap(const double a[2], const double b[2]);
 
 /* Whether one of the first k of n spans has an IoU with the answer above the threshold. */
-bool ego_span_found(const double (*spans)[2], size_t n, const double answer[2], size_t k,
+bool ego_overlap_found(const double (*spans)[2], size_t n, const double answer[2], size_t k,
                     double threshold);
 
 #endif
