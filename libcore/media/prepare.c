@@ -25,8 +25,10 @@ struct ego_preparer {
 };
 
 ego_err ego_preparer_new(ego_preparation preparation, int size, ego_preparer **out) {
-    static const double mean[2][3] = {{0.485, 0.456, 0.406}, {123.675, 116.28, 103.53}};
-    static const double deviation[2][3] = {{0.229, 0.224, 0.225}, {58.395, 57.12, 57.375}};
+    static const double mean[3][3] = {
+        {0.485, 0.456, 0.406}, {123.675, 116.28, 103.53}, {0.485, 0.456, 0.406}};
+    static const double deviation[3][3] = {
+        {0.229, 0.224, 0.225}, {58.395, 57.12, 57.375}, {0.229, 0.224, 0.225}};
     if (size < 1 || size > MAX_SIZE)
         return ego_fail(EGO_EINPUT, "an image size of %d: expected 1 to %d", size, MAX_SIZE);
     ego_preparer *p = calloc(1, sizeof *p);
@@ -38,7 +40,7 @@ ego_err ego_preparer_new(ego_preparation preparation, int size, ego_preparer **o
     p->y = p->x + size;
     p->preparation = preparation;
     p->size = size;
-    double unit = preparation == EGO_PREPARE_STANDARD ? 255 : 1;
+    double unit = preparation == EGO_PREPARE_EPIC ? 1 : 255;
     for (int c = 0; c < 3; c++) {
         p->scale[c] = (float)(1 / (unit * deviation[preparation][c]));
         p->shift[c] = (float)(-mean[preparation][c] / deviation[preparation][c]);

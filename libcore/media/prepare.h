@@ -7,6 +7,9 @@
  * EGO_PREPARE_EPIC, for EK-100: RGB from 0 to 255; the short side resized to S; the S x S centre; a
  * mean and deviation of its own.
  *
+ * EGO_PREPARE_SHORT, for query-focused summaries: RGB / 255; the short side resized to S; the S x S centre;
+ * ImageNet's mean and deviation.
+ *
  * Resizing is torch's bilinear: half-pixel centres, no antialiasing, positions in float32. Resizing
  * twice is linear and separable, so each output sample is taken straight from at most 4 x 4 pixels
  * of the picture, with weights computed once for each size of picture: equal to the reference's
@@ -21,7 +24,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-typedef enum ego_preparation { EGO_PREPARE_STANDARD, EGO_PREPARE_EPIC } ego_preparation;
+typedef enum ego_preparation {
+    EGO_PREPARE_STANDARD,
+    EGO_PREPARE_EPIC,
+    EGO_PREPARE_SHORT
+} ego_preparation;
 
 /* Holds the weights for the latest picture size; belongs to one thread at a time. */
 typedef struct ego_preparer ego_preparer;

@@ -70,16 +70,16 @@ static plane3 from_image(const ego_image *image) {
 static void normalise(plane3 p, ego_preparation kind) {
     static const double mean[2][3] = {{.485, .456, .406}, {123.675, 116.28, 103.53}};
     static const double deviation[2][3] = {{.229, .224, .225}, {58.395, 57.12, 57.375}};
+    bool epic = kind == EGO_PREPARE_EPIC;
     size_t n = (size_t)p.width * (size_t)p.height;
     for (size_t c = 0; c < 3; c++)
         for (size_t i = 0; i < n; i++)
             p.at[c * n + i] =
-                (p.at[c * n + i] / (kind == EGO_PREPARE_EPIC ? 1 : 255) - mean[kind][c]) /
-                deviation[kind][c];
+                (p.at[c * n + i] / (epic ? 1 : 255) - mean[epic][c]) / deviation[epic][c];
 }
 
 static plane3 by_steps(const ego_image *image, ego_preparation kind, int size) {
-    int first = kind == EGO_PREPARE_EPIC ? size : (int)lround(size * 256.0 / 224);
+    int first = kind == EGO_PREPARE_STANDARD ? (int)lround(size * 256.0 / 224) : size;
     plane3 p = from_image(image);
     int shorter = p.width < p.height ? p.width : p.height;
     if (shorter != first) {
@@ -117,7 +117,7 @@ static void test_prepare(void) {
         {256, 256, 224}, {341, 256, 64},  {640, 480, 112},   {3, 2, 64},        {1, 1, 16},
         {161, 97, 224},  {7680, 24, 64},  {4096, 2160, 64},  {73, 64, 56}};
     static float out[3 * 224 * 224];
-    for (int kind = 0; kind < 2; kind++)
+    for (int kind = 0; kind < 3; kind++)
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
             ego_image image = noise_image(sizes[i][0], sizes[i][1], i);
             ego_preparer *preparer = NULL;
