@@ -36,7 +36,7 @@ static void add_stripped(const char *text, bool lower, ego_buf *out) {
     }
 }
 
-void ego_qa_question(const char *question, ego_buf *text) { add_stripped(question, true, text); }
+void ego_qa_question_text(const char *question, ego_buf *text) { add_stripped(question, true, text); }
 
 void ego_qa_statement(const char *question, const char *answer, ego_buf *text) {
     add_stripped(question, false, text);
@@ -72,17 +72,17 @@ ego_err ego_qa_find_interval(const char *root, const char *interval, double fps,
     if (!name) return ego_fail(EGO_ENOMEM, "out of memory");
     snprintf(name, n, "%s", interval);
     *clip = (ego_qa_clip){.video = name, .whole = true};
-    if (exists(root, name)) return EGO_OK;
+    if (*name && exists(root, name)) return EGO_OK;
     snprintf(name, n, "qa_videos/%s", interval);
-    if (exists(root, name)) return EGO_OK;
+    if (*interval && exists(root, name)) return EGO_OK;
     if (!split_interval(interval, &from, &to))
-        return ego_fail(EGO_EINPUT, "interval %s: expected a video, or VIDEO|VIEW|FROM|TO with frame numbers",
-                        interval);
+        return ego_fail(EGO_EINPUT, "interval %s: no such clip, and VIDEO|VIEW|FROM|TO with frame numbers "
+                                    "expected to cut it from a video", interval);
     snprintf(name, n, "%.*s", (int)uid, interval);
     if (!exists(root, name))
-        return ego_fail(EGO_EIO, "interval %s: neither the clip %s.mp4 nor qa_videos/%s.mp4 nor the video %s "
-                                 "found%s%s", interval, interval, interval, name, root ? " under " : "",
-                        root ? root : ": --video-root names a folder to look in");
+        return ego_fail(EGO_EIO, "interval %s: expected %s.mp4, qa_videos/%s.mp4 or the video %s%s%s, found none",
+                        interval, interval, interval, name, root ? " under " : "; --video-root names a folder to look in",
+                        root ? root : "");
     *clip = (ego_qa_clip){.video = name, .start = (double)from / fps, .end = (double)to / fps};
     return EGO_OK;
 }

@@ -34,7 +34,7 @@ ego_err ego_qa_find_interval(const char *root, const char *interval, double fps,
                              ego_qa_clip *clip);
 
 /* A question as the published reader has it: blanks around it off, ASCII letters in lower case. */
-void ego_qa_question(const char *question, ego_buf *text);
+void ego_qa_question_text(const char *question, ego_buf *text);
 /* A question and an answer as one narration: "QUESTION ANSWER", blanks around both off, letters as they are. */
 void ego_qa_statement(const char *question, const char *answer, ego_buf *text);
 
