@@ -124,6 +124,10 @@ int64_t ego_sample_grid(double seconds, int frames) {
     return clips >= EGO_SAMPLE_MAX_CLIPS ? EGO_SAMPLE_MAX_CLIPS : clips > 0 ? (int64_t)clips : 0;
 }
 
+double ego_sample_grid_step(double seconds, int frames) {
+    return seconds / grid_frames(seconds, frames) * frames;
+}
+
 void ego_sample_grid_times(double start, double end, int frames, int64_t clips, double *at) {
     double part = (end - start) / grid_frames(end - start, frames);
     for (int64_t k = 0; k < clips * frames; k++) {

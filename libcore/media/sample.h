@@ -58,6 +58,8 @@ void ego_sample_epic(double fps, double start, double end, int n, int64_t *index
  * clips; at most EGO_SAMPLE_MAX_CLIPS. */
 enum { EGO_SAMPLE_MAX_CLIPS = 1 << 20 };
 int64_t ego_sample_grid(double seconds, int frames);
+/* Seconds from one of these clips to the next. */
+double ego_sample_grid_step(double seconds, int frames);
 /* Where the frames of `clips` such clips are, at[clips * frames], ascending: the middles of F equal parts of
  * [start, end), in seconds; */
 void ego_sample_grid_times(double start, double end, int frames, int64_t clips, double *at);
