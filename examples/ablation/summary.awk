@@ -11,6 +11,7 @@ BEGIN {
     label["no-scene"] = "no scene negatives"
     label["gate-one"] = "gate fixed at one"
     label["stacked"] = "stacked fusion"
+    label["film"] = "FiLM"
     label["half"] = "half the fused layers"
     # t for 95 %, by degrees of freedom; beyond, the normal's
     split("12.706 4.303 3.182 2.776 2.571 2.447 2.365 2.306 2.262 2.228", quantile, " ")

@@ -102,6 +102,21 @@ ego_tensor *ego_first_tokens(ego_ctx *cx, const ego_tensor *x, ego_text_shape t)
     return ego_gather_rows(cx, x, t.offsets, t.n);
 }
 
+/* n groups of `each` rows. */
+static ego_groups even_groups(ego_ctx *cx, int64_t n, int64_t each) {
+    int64_t *first = ego_ctx_alloc(cx, (size_t)(n + 1) * sizeof *first);
+    for (int64_t i = 0; first && i <= n; i++) first[i] = i * each;
+    return (ego_groups){first, n};
+}
+
+ego_groups ego_groups_of_clips(ego_ctx *cx, ego_clip_shape c, bool class_only) {
+    return even_groups(cx, c.batch, class_only ? 1 : ego_clip_tokens_each(c));
+}
+
+ego_groups ego_groups_of_texts(ego_ctx *cx, ego_text_shape t, bool class_only) {
+    return class_only ? even_groups(cx, t.n, 1) : (ego_groups){t.offsets, t.n};
+}
+
 ego_dropout ego_text_dropout(ego_ctx *cx, ego_text_shape t, bool class_only, int64_t layer,
                              ego_text_place place) {
     ego_dropout none = {0};

@@ -48,6 +48,10 @@ ego_segments ego_segments_text_to_video(ego_ctx *cx, ego_text_shape texts, ego_c
 ego_segments ego_segments_video_to_text(ego_ctx *cx, ego_text_shape texts, ego_clip_shape clips,
                                         bool class_only);
 
+/* The rows of each clip and of each narration: all of them, or its class token alone, gathered. */
+ego_groups ego_groups_of_clips(ego_ctx *cx, ego_clip_shape clips, bool class_only);
+ego_groups ego_groups_of_texts(ego_ctx *cx, ego_text_shape texts, bool class_only);
+
 /* Dropout number `site` of the text encoder for its rows, or for the gathered first tokens; none when the
  * shape has none. A site is a layer's number (from 1; 0: the embedding) and a place in it. */
 typedef enum ego_text_place {

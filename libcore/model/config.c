@@ -58,17 +58,17 @@ static const char *const fusions[] = {
     [EGO_FUSION_NONE] = "none",
     [EGO_FUSION_BACKBONE] = "backbone",
     [EGO_FUSION_STACKED] = "stacked",
+    [EGO_FUSION_FILM] = "film",
 };
 
 static ego_err read_fusion(const ego_json *value, ego_config *config) {
     const char *word;
     if (!ego_json_string(value, &word)) return wrong("fusion", "a word", value);
-    for (int i = EGO_FUSION_NONE; i <= EGO_FUSION_STACKED; i++)
+    for (int i = EGO_FUSION_NONE; i <= EGO_FUSION_FILM; i++)
         if (strcmp(word, fusions[i]) == 0) return config->fusion = (ego_fusion)i, EGO_OK;
-    if (strcmp(word, "film") == 0)
-        return ego_fail(EGO_EUNSUPPORTED, "configuration: model.fusion 'film' is not in this version");
     return ego_fail(EGO_EINPUT,
-                    "configuration: model.fusion: expected backbone, stacked or none, found '%s'", word);
+                    "configuration: model.fusion: expected backbone, stacked, film or none, found '%s'",
+                    word);
 }
 
 static ego_err read_gate(const ego_json *value, ego_config *config) {
@@ -202,11 +202,12 @@ ego_err ego_config_check(const ego_config *config) {
                         (long long)config->fuse_layers, (long long)config->depth);
     if (!isfinite(config->gate.value))
         return ego_fail(EGO_EINPUT, "configuration: model.gate is not a finite number");
-    if (config->fusion == EGO_FUSION_STACKED && !config->gate.learned)
+    if ((config->fusion == EGO_FUSION_STACKED || config->fusion == EGO_FUSION_FILM) &&
+        !config->gate.learned)
         return ego_fail(EGO_EINPUT,
-                        "configuration: model.gate: expected learned, for stacked fusion has no gates, "
+                        "configuration: model.gate: expected learned, for %s fusion has no gates, "
                         "found %g",
-                        (double)config->gate.value);
+                        fusions[config->fusion], (double)config->gate.value);
     return EGO_OK;
 }
 
@@ -254,11 +255,17 @@ static ego_err projection_from_weights(const ego_weights *weights, ego_config *c
 
 /* Of a config that knows its depth. */
 static void fusion_from_weights(const ego_weights *weights, ego_config *config) {
-    static const char *const stacked = "cross_modal_stack.video.%d.attn.norm.weight";
+    static const char *const stacked = "cross_modal_stack.video.%d.attn.norm.weight",
+                            *const film = "cross_modal_film.video.%d.weight";
     config->fuse_layers = 0;
     if (ego_weights_find(weights, "cross_modal_stack.text.norm.weight")) {
         config->fusion = EGO_FUSION_STACKED;
         while (find_block(weights, stacked, config->fuse_layers)) config->fuse_layers++;
+        return;
+    }
+    while (find_block(weights, film, config->fuse_layers)) config->fuse_layers++;
+    if (config->fuse_layers > 0) {
+        config->fusion = EGO_FUSION_FILM;
         return;
     }
     for (int64_t i = config->depth; i-- > 0; config->fuse_layers++)

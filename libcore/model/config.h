@@ -16,10 +16,11 @@
 typedef enum ego_fusion {
     EGO_FUSION_NONE,
     EGO_FUSION_BACKBONE, /* gated cross-attention inside the top layers: EgoVLPv2 */
-    EGO_FUSION_STACKED   /* layers of their own on top of both encoders: what it is compared with */
+    EGO_FUSION_STACKED,  /* layers of their own on top of both encoders: what it is compared with */
+    EGO_FUSION_FILM      /* in the same top layers, modulation by the other's class token (model/fusion.h) */
 } ego_fusion;
 
-/* A learned gate (the checkpoint's alpha), or one number for all of them. Stacked layers have none. */
+/* A learned gate (the checkpoint's alpha), or one number for all of them. Stacked layers and FiLM have none. */
 typedef struct ego_gate {
     bool learned;
     float value; /* when not learned: 0 switches fusion off, 1 is an ungated sum */
@@ -36,7 +37,7 @@ typedef struct ego_config {
     int64_t vocab;         /* rows of the word embedding */
     int64_t max_positions; /* rows of the position embedding; positions count from 2 */
     ego_fusion fusion;
-    int64_t fuse_layers; /* layers that exchange cross-attention, both ways: the top ones, or on top */
+    int64_t fuse_layers; /* layers in which the streams meet: the top ones, or on top */
     ego_gate gate;
     int64_t projections;   /* 3: three layers with two ReLUs between; 1: (text: ReLU, then) one layer */
     int64_t projection[3]; /* their widths */

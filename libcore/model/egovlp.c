@@ -62,7 +62,7 @@ static ego_states encode_dual(ego_ctx *cx, ego_model *m, const ego_input *in) {
 
 /* Layers of the encoders that run before the streams meet. */
 static int64_t first_fused(const ego_model *m) {
-    bool inside = m->config.fusion == EGO_FUSION_BACKBONE;
+    bool inside = m->config.fusion == EGO_FUSION_BACKBONE || m->config.fusion == EGO_FUSION_FILM;
     return m->config.depth - (inside ? m->config.fuse_layers : 0);
 }
 
@@ -77,6 +77,25 @@ ego_tensor *ego_fused_begin_text(ego_ctx *cx, ego_model *m, ego_texts texts) {
     return text_layers(cx, m, x, texts.shape, 0, first_fused(m), EGO_WANT_TOKENS);
 }
 
+/* What the video sees of the text in a fused layer, and the text of the video. */
+static ego_cross seen_by_video(ego_ctx *cx, const ego_model *m, ego_states x, ego_clip_shape clips,
+                               ego_text_shape texts, bool class_only) {
+    if (m->config.fusion == EGO_FUSION_FILM)
+        return (ego_cross){.other = ego_first_tokens(cx, x.text, texts),
+                           .groups = ego_groups_of_clips(cx, clips, class_only)};
+    return (ego_cross){.other = x.text,
+                       .segments = ego_segments_video_to_text(cx, texts, clips, class_only)};
+}
+
+static ego_cross seen_by_text(ego_ctx *cx, const ego_model *m, ego_states x, ego_clip_shape clips,
+                              ego_text_shape texts, bool class_only) {
+    if (m->config.fusion == EGO_FUSION_FILM)
+        return (ego_cross){.other = ego_class_tokens(cx, x.video, clips),
+                           .groups = ego_groups_of_texts(cx, texts, class_only)};
+    return (ego_cross){.other = x.video,
+                       .segments = ego_segments_text_to_video(cx, texts, clips, class_only)};
+}
+
 /* One fused layer: both streams read the other's state from before it. A stream that nobody wants any
  * more is not computed in the last layer. */
 static ego_states fused_layer(ego_ctx *cx, ego_model *m, int64_t i, ego_states x, ego_clip_shape clips,
@@ -86,15 +105,13 @@ static ego_states fused_layer(ego_ctx *cx, ego_model *m, int64_t i, ego_states x
     bool text_class = last && want_text == EGO_WANT_CLASS;
     ego_states y = {0};
     if (!last || want_video) {
-        ego_cross cross = {.other = x.text,
-                           .segments = ego_segments_video_to_text(cx, texts, clips, video_class)};
+        ego_cross cross = seen_by_video(cx, m, x, clips, texts, video_class);
         y.video = ego_video_block_forward(cx, &m->config, &m->params->video.blocks[i], x.video, clips,
                                           &cross, video_class);
         trace(cx, m, true, i, y.video);
     }
     if (!last || want_text) {
-        ego_cross cross = {.other = x.video,
-                           .segments = ego_segments_text_to_video(cx, texts, clips, text_class)};
+        ego_cross cross = seen_by_text(cx, m, x, clips, texts, text_class);
         y.text = ego_text_layer_forward(cx, &m->config, &m->params->text.layers[i], i, x.text, texts,
                                         &cross, text_class);
         trace(cx, m, false, i, y.text);

@@ -5,8 +5,17 @@
 /* Epsilon of every LayerNorm inside the two encoders (spec/tasks.md §0). */
 static const float EPS = 1e-5f;
 
+static ego_tensor *film(ego_ctx *cx, ego_linear_params *p, const ego_tensor *x,
+                        const ego_cross *cross) {
+    int64_t D = ego_tensor_columns(x);
+    ego_tensor *scale = ego_linear_slice(cx, cross->other, &p->weight, &p->bias, 0, D);
+    ego_tensor *shift = ego_linear_slice(cx, cross->other, &p->weight, &p->bias, D, D);
+    return ego_modulate(cx, x, scale, shift, cross->groups);
+}
+
 ego_tensor *ego_cross_video(ego_ctx *cx, const ego_config *config, ego_video_block *p,
                             const ego_tensor *s, const ego_cross *cross) {
+    if (config->fusion == EGO_FUSION_FILM) return film(cx, &p->film, s, cross);
     ego_tensor *h = ego_norm(cx, s, &p->cross_norm, EPS);
     ego_tensor *q = ego_dense(cx, h, &p->cross_q, EGO_ACT_NONE, NULL);
     ego_tensor *kv = ego_dense(cx, cross->other, &p->cross_kv, EGO_ACT_NONE, NULL);
@@ -17,6 +26,7 @@ ego_tensor *ego_cross_video(ego_ctx *cx, const ego_config *config, ego_video_blo
 
 ego_tensor *ego_cross_text(ego_ctx *cx, const ego_config *config, ego_text_layer *p,
                            const ego_tensor *a, const ego_cross *cross) {
+    if (config->fusion == EGO_FUSION_FILM) return film(cx, &p->film, a, cross);
     const ego_tensor *video = cross->other;
     ego_tensor *q = ego_dense(cx, a, &p->cross_query, EGO_ACT_NONE, NULL);
     ego_tensor *k = ego_dense(cx, video, &p->cross_key, EGO_ACT_NONE, NULL);

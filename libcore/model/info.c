@@ -30,6 +30,9 @@ static ego_cost cross(size s) {
     return (ego_cost){s.D * s.D * (2 * s.L + 2 * s.T) * 2, 2 * pairs(s.D, s.L * s.T)};
 }
 
+/* Both directions of one layer with FiLM: γ and β of one class token each. */
+static ego_cost film(size s) { return (ego_cost){2 * 2 * s.D * s.D, 0}; }
+
 /* One stacked layer of both modalities: self-attention, cross-attention, MLP. */
 static ego_cost stacked_layer(size s) {
     int64_t both = s.T + s.L;
@@ -87,7 +90,8 @@ ego_err ego_info_of(const ego_config *c, int64_t text_tokens, ego_info *info) {
     ego_cost patch = {s.F * s.N * 3 * c->patch * c->patch * s.D, 0};
     ego_cost heads = {4 * s.D * s.D + 4 * s.D, 0}; /* two transforms, two poolers, two logits */
     ego_cost words = {s.L * (2 * s.D * s.D + s.D * c->vocab), 0};
-    ego_cost in_backbone = sum(encoders(c, s), times(fused, cross(s)));
+    ego_cost inside = c->fusion == EGO_FUSION_FILM ? film(s) : cross(s);
+    ego_cost in_backbone = sum(encoders(c, s), times(fused, inside));
     ego_cost on_top = sum(encoders(c, s), times(fused, stacked_layer(s)));
     ego_cost as_set = c->fusion == EGO_FUSION_STACKED ? on_top : in_backbone;
     *info = (ego_info){

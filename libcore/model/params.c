@@ -214,6 +214,22 @@ static void stack(walk *w, ego_params *p) {
     norm(w, &p->stack.text_norm, "text.norm");
 }
 
+/* γ and β of each layer from the other stream's class token; zero: fusion starts as identity. */
+static void film(walk *w, ego_params *p) {
+    const ego_config *c = w->config;
+    int64_t first = c->depth - c->fuse_layers;
+    w->needs = EGO_NEEDS_FUSED;
+    for (int modality = 0; modality < 2; modality++)
+        for (int64_t i = 0; i < c->fuse_layers; i++) {
+            ego_linear_params *to = modality ? &p->video.blocks[first + i].film
+                                             : &p->text.layers[first + i].film;
+            char number[8];
+            snprintf(number, sizeof number, "%d", (int)i);
+            at(w, "cross_modal_film.%s.", modality ? "video" : "text");
+            linear(w, to, number, 2 * c->dim, c->dim, EGO_INIT_ZERO, EGO_INIT_ZERO);
+        }
+}
+
 /* Large family: three layers, the first without bias; small: one, at index 1 behind a ReLU for text. */
 static void projection(walk *w, ego_linear_params *p, bool text) {
     const ego_config *c = w->config;
@@ -263,6 +279,7 @@ ego_err ego_params_visit(const ego_config *config, ego_params *p, ego_param_visi
     projection(&w, p->text_projection, true);
     projection(&w, p->video_projection, false);
     if (config->fusion == EGO_FUSION_STACKED) stack(&w, p);
+    if (config->fusion == EGO_FUSION_FILM) film(&w, p);
     at(&w, "%s", "");
     if (fusion) match_head(&w, p);
     if (!fusion) { /* MLM sees text alone: it still goes through its transform */

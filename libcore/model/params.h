@@ -2,9 +2,10 @@
  *
  * ego_params_visit walks the list in the checkpoint's order. Loading, verifying, counting, initialising and
  * converting are visitors: there is no second list. Names are those of the official checkpoint without
- * its "module." prefix; stacked fusion, which no official checkpoint has, is named in its style:
+ * its "module." prefix; stacked fusion and FiLM, which no official checkpoint has, are named in its style:
  *   cross_modal_stack.{video,text}.I.{attn.norm, attn.qkv, attn.proj, cross.norm, cross.q, cross.kv,
- *   cross.proj, mlp.norm, mlp.fc1, mlp.fc2}.{weight,bias} and cross_modal_stack.text.norm.{weight,bias}.
+ *   cross.proj, mlp.norm, mlp.fc1, mlp.fc2}.{weight,bias} and cross_modal_stack.text.norm.{weight,bias};
+ *   cross_modal_film.{video,text}.I.{weight,bias}, I from 0 for the lowest layer that has it.
  */
 #ifndef EGO_MODEL_PARAMS_H
 #define EGO_MODEL_PARAMS_H
@@ -28,6 +29,7 @@ typedef struct ego_video_block {
     ego_norm_params cross_norm; /* norm_i2t_i */
     ego_linear_params cross_q, cross_kv, cross_proj;
     ego_param gate; /* alpha_i2t */
+    ego_linear_params film; /* (2D, D) instead of cross-attention, with fusion film */
 } ego_video_block;
 
 /* One RoBERTa layer and, in the fused layers, its cross-attention to the video. */
@@ -38,6 +40,7 @@ typedef struct ego_text_layer {
     ego_norm_params fc_norm;
     ego_linear_params cross_query, cross_key, cross_value, cross_out;
     ego_param gate; /* alpha_t2i */
+    ego_linear_params film; /* likewise */
 } ego_text_layer;
 
 /* One stacked layer of one modality: three pre-norm residual steps. Keys and values of the
@@ -81,7 +84,7 @@ enum {
     EGO_NEEDS_TEXT = 2,             /* the text encoder of the dual path, likewise */
     EGO_NEEDS_VIDEO_PROJECTION = 4,
     EGO_NEEDS_TEXT_PROJECTION = 8,
-    EGO_NEEDS_FUSED = 16, /* both encoders with cross-attention inside or on top */
+    EGO_NEEDS_FUSED = 16, /* both encoders with what fuses them, inside or on top */
     EGO_NEEDS_VTM = 32,
     EGO_NEEDS_MLM = 64,
 };

@@ -59,7 +59,9 @@ static void test_config(void) {
     CHECK_STR(again.data, text.data);
     CHECK_ERR(EGO_EINPUT, ego_config_set(&c, "dimm", "4"));
     CHECK_ERR(EGO_EINPUT, ego_config_set(&c, "dim", "wide"));
-    CHECK_ERR(EGO_EUNSUPPORTED, ego_config_set(&c, "fusion", "film"));
+    CHECK_ERR(EGO_EINPUT, ego_config_set(&c, "fusion", "sideways"));
+    CHECK_OK(ego_config_set(&back, "fusion", "film"));
+    CHECK(back.fusion == EGO_FUSION_FILM);
     CHECK_OK(ego_config_set(&c, "model.gate", "one"));
     CHECK(!c.gate.learned && c.gate.value == 1);
     c.heads = 5;
@@ -328,7 +330,7 @@ int main(void) {
     test_config();
     test_temporal();
     test_spatial();
-    for (ego_fusion fusion = EGO_FUSION_BACKBONE; fusion <= EGO_FUSION_STACKED; fusion++) {
+    for (ego_fusion fusion = EGO_FUSION_BACKBONE; fusion <= EGO_FUSION_FILM; fusion++) {
         ego_config c = tiny();
         ego_model *m;
         c.fusion = fusion;

@@ -177,7 +177,7 @@ static const struct {
     {"{\"model\":{\"dim\":1.5}}", "model.dim: expected a whole number, found a number"},
     {"{\"model\":3}", "model: expected an object, found a number"},
     {"{\"model\":{\"fusion\":\"sideways\"}}",
-     "model.fusion: expected backbone, stacked or none, found 'sideways'"},
+     "model.fusion: expected backbone, stacked, film or none, found 'sideways'"},
     {"{\"optim\":3}", "optim: expected an object, found a number"},
     {"{\"run\":null}", "run: expected an object, found null"},
     {"{\"optim\":{\"lr\":\"fast\"}}", "optim.lr: expected a number, found a string"},
