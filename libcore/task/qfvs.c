@@ -1,0 +1,74 @@
+#include "task/qfvs.h"
+
+#include "model/layers.h"
+
+#include <math.h>
+#include <string.h>
+
+/* x with positions added: a constant, whatever is trained. */
+static ego_tensor *add_positions(ego_ctx *cx, const ego_tensor *x, ego_groups segments) {
+    int64_t D = ego_tensor_columns(x);
+    ego_tensor *pe = EGO_TENSOR(cx, ego_tensor_rows(x), D);
+    for (int64_t g = 0; pe && g < segments.count; g++)
+        for (int64_t r = segments.first[g]; r < segments.first[g + 1]; r++) {
+            double p = (double)(r - segments.first[g]);
+            float *row = ego_f32(pe) + r * D;
+            for (int64_t i = 0; i < D; i++) {
+                double at = p / pow(10000, 2 * (double)i / (double)D);
+                row[i] = (float)(i % 2 ? cos(at) : sin(at));
+            }
+        }
+    return pe ? ego_add(cx, x, pe) : NULL;
+}
+
+static ego_segments within(ego_ctx *cx, ego_groups segments) {
+    ego_segment *s = ego_ctx_alloc(cx, (size_t)segments.count * sizeof *s);
+    for (int64_t g = 0; s && g < segments.count; g++) {
+        int64_t first = segments.first[g], n = segments.first[g + 1] - first;
+        s[g] = (ego_segment){first, 1, n, first, 1, n, -1};
+    }
+    return (ego_segments){s, s ? segments.count : 0};
+}
+
+ego_tensor *ego_qfvs_logits(ego_ctx *cx, ego_head *head, const ego_tensor *features,
+                            ego_groups segments, const float *key_bias) {
+    const ego_qfvs_config *c = &head->config.qfvs;
+    ego_qfvs_params *p = &head->params.qfvs;
+    if (!features) return NULL;
+    ego_segments own = within(cx, segments);
+    ego_tensor *x = add_positions(cx, features, segments);
+    for (int64_t i = 0; i < c->layers; i++) {
+        ego_tensor *qkv = ego_dense(cx, x, &p->layer[i].qkv, EGO_ACT_NONE, NULL);
+        ego_tensor *a = ego_attention(cx, &(ego_attention_args){.q = qkv,
+                                                                .k = qkv,
+                                                                .v = qkv,
+                                                                .k_column = c->width,
+                                                                .v_column = 2 * c->width,
+                                                                .heads = c->heads,
+                                                                .width = c->width / c->heads,
+                                                                .segments = own.at,
+                                                                .count = own.count,
+                                                                .key_bias = key_bias});
+        x = ego_norm(cx, ego_dense(cx, a, &p->layer[i].out, EGO_ACT_NONE, x), &p->layer[i].norm1,
+                     1e-5f);
+        ego_tensor *h = ego_dense(cx, x, &p->layer[i].fc1, EGO_ACT_RELU, NULL);
+        x = ego_norm(cx, ego_dense(cx, h, &p->layer[i].fc2, EGO_ACT_NONE, x), &p->layer[i].norm2,
+                     1e-5f);
+    }
+    x = ego_dense(cx, x, &p->projector, EGO_ACT_RELU, NULL);
+    return ego_dense(cx, x, &p->score, EGO_ACT_NONE, NULL);
+}
+
+static const char *in_words(const char *tag) {
+    static const char *const words[][2] = {
+        {"Cupglass", "Glass"}, {"Musicalinstrument", "Instrument"}, {"Petsanimal", "Animal"}};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (strcmp(tag, words[i][0]) == 0) return words[i][1];
+    return tag;
+}
+
+void ego_qfvs_prompt(const char *a, const char *b, ego_buf *text) {
+    if (!a) a = b, b = NULL;
+    ego_buf_printf(text, "There is a %s", in_words(a));
+    if (b) ego_buf_printf(text, " and a %s", in_words(b));
+}
