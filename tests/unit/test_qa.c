@@ -155,6 +155,29 @@ static void check_head(ego_ctx *cx) {
     ego_arena_release(&arena);
 }
 
+/* A fine-tuned checkpoint as the official trainer writes it; logits computed by PyTorch in double. */
+static void check_official(ego_ctx *cx) {
+    static const double want[6] = {1.2000968672805998, 3.0728318367745597, -2.358393180270337,
+                                   -0.562571490929363, 1.5113154435024738, 1.9941764633828636};
+    static const char path[] = "tests/unit/data/qa-finetuned.tar";
+    float x[8];
+    ego_head *head = NULL;
+    ego_model *model = NULL;
+    for (int i = 0; i < 8; i++) x[i] = (float)i / 4 - 1;
+    ego_tensor in = {x, EGO_F32, 2, {1, 8}};
+    if (!CHECK_OK(ego_head_open(path, &ego_head_qa, &head))) return;
+    ego_ctx_mark mark = ego_ctx_save(cx);
+    ego_tensor *logits = ego_qa_logits(cx, head, &in, (ego_dropout){0});
+    CHECK_OK(ego_ctx_err(cx));
+    for (int i = 0; logits && i < 6; i++) CHECK_NEAR(ego_f32(logits)[i], want[i], 4e-6);
+    ego_ctx_rewind(cx, &mark);
+    ego_head_close(head, cx->backend);
+    ego_model_options options = {.needs = EGO_NEEDS_FUSED | EGO_NEEDS_VTM};
+    if (CHECK_OK(ego_model_open(path, &options, &model)))
+        CHECK(model->config.frames == 16 && ego_qa_head_inside(model->weights));
+    ego_model_close(model, cx->backend);
+}
+
 /* ---- the session ----------------------------------------------------------------------------------- */
 
 static const char *const words[] = {"what did i wash?", "which hand", "red", "", "did i open the blue box?"};
@@ -287,6 +310,7 @@ int main(void) {
     check_intervals();
     check_best();
     check_head(&cx);
+    check_official(&cx);
     check_session(&cx, pool);
     ego_ctx_release(&cx);
     ego_backend_free(backend);
