@@ -3,19 +3,22 @@
 
 #include "base/file.h"
 #include "data/source.h"
-#include "media/decode.h"
+#include "data/windows.h"
 #include "task/embed.h"
 #include "task/embed_output.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 static const char *text, *output;
 static double window, stride;
 static int layer, format;
-static bool fused, resume, normalize = true;
+static double follow_timeout = 30;
+static bool fused, resume, follow, normalize = true;
 static ego_option_list standard_media;
 
 enum { LAYER_PIXELS = 3 }; /* after the three of ego_layer */
@@ -31,6 +34,8 @@ static const ego_option options[] = {
     {.name = "output", .letter = 'o', .type = EGO_OPTION_FILE, .arg = "FILE", .value = &output, .help = "write here instead of stdout"},
     {.name = "resume", .type = EGO_OPTION_FLAG, .value = &resume, .help = "go on where an interrupted run to FILE stopped"},
     {.name = "media", .type = EGO_OPTION_LIST, .arg = "FILE", .value = &standard_media, .help = "a media file, or - for a media stream on stdin"},
+    {.name = "follow", .type = EGO_OPTION_FLAG, .value = &follow, .help = "media files are being written: go on as they grow"},
+    {.name = "follow-timeout", .type = EGO_OPTION_NUMBER, .arg = "S", .value = &follow_timeout, .min = 0.1, .max = 1e6, .help = "they end when they have not grown for S seconds (30)"},
     {0}};
 
 static const ego_cli_tool tool = {
@@ -46,92 +51,60 @@ static const ego_cli_tool tool = {
 
 typedef struct input {
     ego_cli *cli;
-    const char **media;
-    size_t n_media, at;     /* the file being cut into windows */
-    size_t windows, window; /* of that file; 0: not opened yet */
-    double duration;
+    ego_medium *media; /* those of this shard */
+    ego_windows windows;
     bool text_given, records;
+    bool ended; /* the live medium is over; its windows behind the end are still on their way back */
 } input;
 
-static input open_input(ego_cli *cli) {
-    input in = {.cli = cli};
-    in.n_media = cli->n_media + standard_media.n;
-    in.media = calloc(in.n_media + 1, sizeof *in.media);
-    for (size_t i = 0; in.media && i < standard_media.n; i++) in.media[i] = standard_media.items[i];
-    for (size_t i = 0; in.media && i < cli->n_media; i++)
-        in.media[standard_media.n + i] = cli->media[i];
-    in.records = cli->n_files > 0 || (!in.n_media && !text);
-    in.text_given = text != NULL && !in.n_media;
-    return in;
+static void add_medium(input *in, size_t *n, const char *path) {
+    if (!ego_cli_name_in_shard(in->cli, path)) return;
+    bool live = window > 0 && (follow || ego_medium_is_pipe(path));
+    in->media[(*n)++] = (ego_medium){.path = path, .live = live};
 }
 
-/* A record built here is read like any other: as the JSON line it would have been. */
-static ego_err make_record(const char *id, const char *video, double start, double end,
-                           ego_record *record) {
-    ego_buf line = {0};
-    ego_buf_text(&line, "{\"id\":");
-    ego_buf_json_string(&line, id, strlen(id));
-    if (video) {
-        ego_buf_json_key(&line, "video");
-        ego_buf_json_string(&line, video, strlen(video));
-        if (end > start) {
-            ego_buf_json_key(&line, "start");
-            ego_buf_json_double(&line, start);
-            ego_buf_json_key(&line, "end");
-            ego_buf_json_double(&line, end);
-        }
-    }
-    if (text) {
-        ego_buf_json_key(&line, "text");
-        ego_buf_json_string(&line, text, strlen(text));
-    }
-    ego_buf_char(&line, '}');
+static ego_err open_input(ego_cli *cli, input *in) {
+    size_t named = cli->n_media + standard_media.n, n = 0;
+    *in = (input){.cli = cli, .media = calloc(named + 1, sizeof *in->media)};
+    if (!in->media) return ego_fail(EGO_ENOMEM, "out of memory");
+    for (size_t i = 0; i < standard_media.n; i++) add_medium(in, &n, standard_media.items[i]);
+    for (size_t i = 0; i < cli->n_media; i++) add_medium(in, &n, cli->media[i]);
+    ego_windows_options o = {.window = window, .stride = stride, .text = text};
+    in->windows = ego_windows_of(&o, in->media, n);
+    in->records = cli->n_files > 0 || (!named && !text);
+    in->text_given = text != NULL && !named;
+    return EGO_OK;
+}
+
+static bool any_live(const input *in) {
+    for (size_t i = 0; i < in->windows.n; i++)
+        if (in->media[i].live) return true;
+    return false;
+}
+
+/* --text alone is one record without a clip. */
+static ego_err text_record(ego_record *record) {
     static const ego_record_rules none;
+    ego_buf line = {0};
+    ego_buf_text(&line, "{\"id\":\"text\",\"text\":");
+    ego_buf_json_string(&line, text, strlen(text));
+    ego_buf_char(&line, '}');
     ego_err err = ego_buf_err(&line);
-    if (err == EGO_OK)
-        err = ego_record_parse(line.data, line.len, video ? video : "--text", 1, 1, &none, record);
+    if (err == EGO_OK) err = ego_record_parse(line.data, line.len, "--text", 1, 1, &none, record);
     ego_buf_release(&line);
     return err;
 }
 
-static ego_err measure(const char *path, double *duration) {
-    ego_video *video;
-    ego_video_info info;
-    EGO_TRY(ego_video_open(path, NULL, &video));
-    ego_err err = ego_video_get_info(video, &info);
-    ego_video_close(video);
-    if (err != EGO_OK) return err;
-    *duration = info.duration;
-    return info.duration > 0 ? EGO_OK : ego_fail(EGO_EINPUT, "%s: holds no video that lasts", path);
-}
-
-/* The next whole file or window; a file that cannot be measured is one failed record. */
-static ego_err next_media(input *in, ego_record *record) {
-    for (; in->at < in->n_media; in->at++, in->windows = 0) {
-        const char *path = in->media[in->at];
-        if (!ego_cli_name_in_shard(in->cli, path)) continue;
-        if (in->windows && in->window == in->windows) continue;
-        if (window <= 0) return in->windows = in->window = 1, make_record(path, path, 0, 0, record);
-        if (!in->windows) {
-            ego_err err = measure(path, &in->duration);
-            in->windows = err == EGO_OK ? ego_window_count(in->duration, window, stride) : 1;
-            in->window = 0;
-            if (err != EGO_OK) {
-                in->window = 1;
-                ego_err made = make_record(path, path, 0, 0, record);
-                return made == EGO_OK ? err : made;
-            }
-        }
-        double start = (double)in->window++ * stride;
-        double end = start + window < in->duration ? start + window : in->duration;
-        ego_buf id = {0};
-        ego_media_id(&id, path, start, end);
-        ego_err err = ego_buf_err(&id);
-        if (err == EGO_OK) err = make_record(id.data, path, start, end, record);
-        ego_buf_release(&id);
-        return err;
+/* A file that is to be followed may not be there yet. */
+static void await_file(const input *in) {
+    const ego_windows *w = &in->windows;
+    if (!follow || w->window || !ego_windows_live(w)) return;
+    struct stat st;
+    const struct timespec nap = {0, 50 * 1000 * 1000};
+    for (double waited = 0; waited < follow_timeout && !ego_cli_stopped(in->cli); waited += 0.05) {
+        if (stat(in->media[w->at].path, &st) != 0 ? errno != ENOENT : st.st_size > 0) return;
+        nanosleep(&nap, NULL);
     }
-    return EGO_EEND;
 }
 
 static ego_err next_record(input *in, ego_record *record) {
@@ -139,8 +112,9 @@ static ego_err next_record(input *in, ego_record *record) {
                                          "scale", "vtm",  "row",   "embedding", NULL};
     static const ego_record_rules rules = {.writes = writes};
     *record = (ego_record){0};
-    if (in->text_given) return in->text_given = false, make_record("text", NULL, 0, 0, record);
-    ego_err err = next_media(in, record);
+    if (in->text_given) return in->text_given = false, text_record(record);
+    await_file(in);
+    ego_err err = ego_windows_next(&in->windows, record);
     if (err != EGO_EEND || !in->records) return err;
     return ego_cli_next_record(in->cli, &rules, record);
 }
@@ -169,6 +143,11 @@ static ego_err fill(run *r, bool idle) {
     while (r->more && ego_source_room(r->source)) {
         idle = idle && !ego_source_outstanding(r->source);
         if (!idle && ego_cli_input_paused(r->cli)) break;
+        if (r->input.ended) {
+            if (ego_source_outstanding(r->source)) break;
+            ego_windows_ended(&r->input.windows);
+            r->input.ended = false;
+        }
         ego_record record;
         ego_err err = next_record(&r->input, &record);
         if (err == EGO_EEND) {
@@ -224,17 +203,52 @@ static void check_sample(run *r, ego_sample *s) {
     s->message = strdup(ego_err_message());
 }
 
+/* Of a live medium what is there now is enough, and a signal ends the wait for more. */
+static bool wait_for_sample(run *r, bool idle) {
+    if (!ego_windows_live(&r->input.windows)) return true;
+    while (!ego_source_ready(r->source, idle ? 0.1 : 0))
+        if (!idle || ego_cli_stopped(r->cli)) return false;
+    return true;
+}
+
+/* Whether this is a window of the medium that is live now, not of a file before it. */
+static bool is_live(const run *r, const ego_sample *s) {
+    const ego_windows *w = &r->input.windows;
+    return ego_windows_live(w) && s->record.video && strcmp(s->record.video, w->media[w->at].path) == 0;
+}
+
+/* Cuts a live medium's last window to its end, of which its request knew nothing. *keep is false for windows
+ * behind it. One that cannot be read ends the medium, for so would be the next. */
+static ego_err end_of_live(run *r, ego_sample *s, bool *keep) {
+    *keep = !r->input.ended && s->err != EGO_EEND;
+    r->input.ended = r->input.ended || s->err != EGO_OK || s->last;
+    if (!*keep || s->err != EGO_OK || s->end >= s->record.end) return EGO_OK;
+    const ego_medium *m = &r->input.media[r->input.windows.at];
+    ego_record cut;
+    EGO_TRY(ego_window_record(m, s->record.start, s->end, text, &cut));
+    ego_record_release(&s->record);
+    s->record = cut;
+    return EGO_OK;
+}
+
 static ego_err take(run *r, size_t most, size_t *n) {
-    for (*n = 0; *n < most; ++*n) {
-        ego_err err = ego_source_next(r->source, &r->samples[*n]);
+    for (*n = 0; *n < most && wait_for_sample(r, *n == 0);) {
+        ego_sample *s = &r->samples[*n];
+        bool keep = true;
+        ego_err err = ego_source_next(r->source, s);
         if (err == EGO_EEND) return EGO_OK;
         EGO_TRY(err);
-        ego_sample *s = &r->samples[*n];
+        ++*n;
+        if (is_live(r, s)) EGO_TRY(end_of_live(r, s, &keep));
+        if (!keep) {
+            ego_sample_release(&r->samples[--*n]);
+            continue;
+        }
         check_sample(r, s);
         r->cut_texts += s->cut_text;
-        r->items[*n] = (ego_embed_item){0};
+        r->items[*n - 1] = (ego_embed_item){0};
         if (s->err == EGO_OK)
-            r->items[*n] = (ego_embed_item){
+            r->items[*n - 1] = (ego_embed_item){
                 .clip = s->clip, .tokens = s->tokens, .n_tokens = s->n_tokens};
     }
     return EGO_OK;
@@ -254,10 +268,15 @@ static ego_err compute_and_write(run *r, size_t n) {
     return err;
 }
 
+/* A live medium has no other end than being stopped: what was computed is whole. */
+static ego_err stopped(const run *r) {
+    return any_live(&r->input) ? EGO_OK : ego_fail(EGO_ECANCELLED, "stopped");
+}
+
 static ego_err loop(run *r, size_t batch) {
     while (r->more || ego_source_outstanding(r->source)) {
         size_t n;
-        if (ego_cli_stopped(r->cli)) return ego_fail(EGO_ECANCELLED, "stopped");
+        if (ego_cli_stopped(r->cli)) return stopped(r);
         EGO_TRY(fill(r, true));
         EGO_TRY(take(r, batch, &n));
         ego_err err = fill(r, n == 0); /* so that reading goes on while this batch is computed */
@@ -266,7 +285,7 @@ static ego_err loop(run *r, size_t batch) {
             return err;
         }
         EGO_TRY(compute_and_write(r, n));
-        if (!ego_source_outstanding(r->source) || ego_cli_input_paused(r->cli))
+        if (!ego_source_outstanding(r->source) || ego_cli_input_paused(r->cli) || ego_windows_live(&r->input.windows))
             EGO_TRY(ego_embed_output_flush(r->output));
     }
     return EGO_OK;
@@ -341,14 +360,18 @@ static ego_err open_output(run *r, ego_buf *description) {
     return EGO_OK;
 }
 
+/* Live windows overlap by less than a window: a pipe need not be kept for longer. */
 static ego_err open_source(run *r) {
     const ego_model *m = r->engine.model;
+    bool live = any_live(&r->input);
     ego_source_options o = {
         .clips = {.video_root = r->cli->video_root,
                   .sampling = (ego_sampling)r->cli->sampling,
                   .preparation = EGO_PREPARE_STANDARD,
                   .frames = (int)m->config.frames,
-                  .size = (int)m->config.image_size},
+                  .size = (int)m->config.image_size,
+                  .past = live ? window + 1 : 0,
+                  .follow = follow ? follow_timeout : 0},
         .bpe = m->bpe,
         .max_tokens = (size_t)(m->config.max_positions - 2),
         .ignore_text = layer == LAYER_PIXELS};
@@ -393,10 +416,22 @@ static ego_err plan(run *r) {
     return EGO_OK;
 }
 
+static bool check_options(ego_cli *cli) {
+    if (stride <= 0) stride = window;
+    if (follow && window <= 0)
+        return ego_cli_usage(cli, "--follow: give --window S, the length of a clip");
+    return true;
+}
+
+static bool check_live(ego_cli *cli, const input *in) {
+    if (!any_live(in) || (!cli->dry_run && !resume)) return true;
+    return ego_cli_usage(cli, "%s: a live stream has no length before it ends",
+                         cli->dry_run ? "--dry-run" : "--resume");
+}
+
 int main(int argc, char **argv) {
     ego_cli cli;
-    if (!ego_cli_begin(&cli, &tool, argc, argv)) return ego_cli_end(&cli);
-    if (stride <= 0) stride = window;
+    if (!ego_cli_begin(&cli, &tool, argc, argv) || !check_options(&cli)) return ego_cli_end(&cli);
     bool binary = format == EGO_EMBED_STREAM && !output && !cli.dry_run;
     if (binary && !ego_cli_binary_stdout(&cli)) return ego_cli_end(&cli);
 
@@ -405,11 +440,14 @@ int main(int argc, char **argv) {
     if (!r) return ego_cli_fatal(&cli, ego_fail(EGO_ENOMEM, "out of memory")), ego_cli_end(&cli);
     r->cli = &cli;
     r->more = true;
-    r->input = open_input(&cli);
+    ego_err opened = open_input(&cli, &r->input);
     r->options = (ego_embed_options){layer == LAYER_PIXELS ? EGO_LAYER_PROJECTED : (ego_layer)layer,
                                      normalize, fused};
     unsigned needs = layer == LAYER_PIXELS ? 0 : ego_embed_needs(&r->options);
-    if (cli.dry_run) {
+    if (opened != EGO_OK) {
+        ego_cli_fatal(&cli, opened);
+    } else if (!check_live(&cli, &r->input)) {
+    } else if (cli.dry_run) {
         ego_err err = plan(r);
         if (err != EGO_OK) ego_cli_fatal(&cli, err);
     } else if (ego_engine_open(&r->engine, &cli, needs)) {

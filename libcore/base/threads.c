@@ -1,12 +1,15 @@
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "base/threads.h"
 
+#include <errno.h>
+#include <math.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 /* ---- how many cores ---------------------------------------------------------------------------- */
 
@@ -207,8 +210,12 @@ ego_err ego_queue_new(size_t capacity, ego_queue **out) {
     ego_queue *queue = calloc(1, sizeof *queue + capacity * sizeof queue->items[0]);
     if (!queue) return ego_fail(EGO_ENOMEM, "out of memory for a queue of %zu", capacity);
     queue->capacity = capacity;
+    pthread_condattr_t steady; /* time that nobody sets back */
+    pthread_condattr_init(&steady);
+    pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
     pthread_mutex_init(&queue->lock, NULL);
-    pthread_cond_init(&queue->changed, NULL);
+    pthread_cond_init(&queue->changed, &steady);
+    pthread_condattr_destroy(&steady);
     *out = queue;
     return EGO_OK;
 }
@@ -233,10 +240,15 @@ bool ego_queue_push(ego_queue *queue, void *item) {
     return taken;
 }
 
-static bool pop(ego_queue *queue, void **item, bool wait) {
+/* until: NULL, for as long as it takes. */
+static bool pop(ego_queue *queue, void **item, bool wait, const struct timespec *until) {
     pthread_mutex_lock(&queue->lock);
-    while (wait && queue->count == 0 && !queue->closed)
-        pthread_cond_wait(&queue->changed, &queue->lock);
+    while (wait && queue->count == 0 && !queue->closed) {
+        if (!until)
+            pthread_cond_wait(&queue->changed, &queue->lock);
+        else if (pthread_cond_timedwait(&queue->changed, &queue->lock, until) == ETIMEDOUT)
+            break;
+    }
     bool found = queue->count > 0;
     if (found) {
         *item = queue->items[queue->head];
@@ -248,8 +260,17 @@ static bool pop(ego_queue *queue, void **item, bool wait) {
     return found;
 }
 
-bool ego_queue_pop(ego_queue *queue, void **item) { return pop(queue, item, true); }
-bool ego_queue_try_pop(ego_queue *queue, void **item) { return pop(queue, item, false); }
+bool ego_queue_pop(ego_queue *queue, void **item) { return pop(queue, item, true, NULL); }
+bool ego_queue_try_pop(ego_queue *queue, void **item) { return pop(queue, item, false, NULL); }
+
+bool ego_queue_pop_within(ego_queue *queue, double seconds, void **item) {
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    long nanoseconds = until.tv_nsec + (long)((seconds - floor(seconds)) * 1e9);
+    until.tv_sec += (time_t)floor(seconds) + nanoseconds / 1000000000;
+    until.tv_nsec = nanoseconds % 1000000000;
+    return pop(queue, item, true, &until);
+}
 
 void ego_queue_close(ego_queue *queue) {
     pthread_mutex_lock(&queue->lock);

@@ -39,6 +39,8 @@ bool ego_queue_push(ego_queue *queue, void *item);
 bool ego_queue_pop(ego_queue *queue, void **item);
 /* Does not wait: false when there is nothing now. */
 bool ego_queue_try_pop(ego_queue *queue, void **item);
+/* Waits no longer than so many seconds. */
+bool ego_queue_pop_within(ego_queue *queue, double seconds, void **item);
 /* No more pushes; everyone who waits wakes up. */
 void ego_queue_close(ego_queue *queue);
 

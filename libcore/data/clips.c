@@ -165,6 +165,15 @@ static bool filling_holds(const ego_clips *clips, const ego__clip_job *j) {
     return false;
 }
 
+bool ego_clips_ready(ego_clips *clips, double seconds) {
+    const ego__clip_job *first = clips->head;
+    void *item;
+    /* What comes out of turn is counted off; the wait begins anew for the rest. */
+    while (first && !first->done && ego_queue_pop_within(clips->finished, seconds, &item))
+        ((ego__clip_job *)item)->done = true;
+    return !first || first->done;
+}
+
 ego_err ego_clips_next(ego_clips *clips, ego_clip **clip) {
     ego__clip_job *first = clips->head;
     if (!first) return ego_fail(EGO_EEND, "no clip is outstanding");

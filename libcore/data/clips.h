@@ -53,6 +53,8 @@ typedef struct ego_clips_options {
     unsigned decoder_threads; /* 0: one */
     int window;               /* requests looked at together; 0: 32 */
     size_t memory; /* bytes of prepared clips held at a time; 0: 256 MiB. At least two clips. */
+    double past, follow; /* of live streams (media/decode.h): seconds a pipe can go back to; how long a
+                            file that is being written may rest */
 } ego_clips_options;
 
 typedef struct ego_clip_request {
@@ -73,6 +75,7 @@ typedef struct ego_clip {
     ego_err err;       /* EGO_OK, or why there are no pixels */
     char *message;     /* with err: what went wrong */
     double start, end; /* seconds, after cutting to the file */
+    bool last;         /* of a pipe: it ended where the clip does, or within it */
     float *pixels;     /* (F, 3, S, S); NULL with pictures */
     uint8_t *pictures; /* (F, height, width, 3), or NULL */
     int width, height; /* of the pictures: one size for all, or it is an error */
@@ -105,6 +108,8 @@ int ego_clips_outstanding(const ego_clips *clips);
 ego_err ego_clips_submit(ego_clips *clips, const ego_clip_request *request);
 /* Reading starts on what was submitted, though the window is not full. */
 ego_err ego_clips_flush(ego_clips *clips);
+/* Waits at most `seconds`; true when ego_clips_next would not wait (any more). Reading must have started. */
+bool ego_clips_ready(ego_clips *clips, double seconds);
 /* The next clip in the order of requests; waits for it. EGO_EEND when none is outstanding. The clip
  * is the caller's. A failure of the clip itself is in clip->err, not returned. */
 ego_err ego_clips_next(ego_clips *clips, ego_clip **clip);

@@ -12,6 +12,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+/* Seconds: less than this at the end of a video is rounding of its duration, not film. */
+#define EGO_CLIP_ROUNDING 1e-6
+
 /* A request on its way. The caller's thread owns it until it is handed over in a batch, then the
  * reading thread, until it comes back through `finished`. */
 typedef struct ego__clip_job {

@@ -108,6 +108,7 @@ static ego_err plan_times(const ego_clips *clips, ego__clip_plan *p, ego__clip_s
     } else if (j->whole || (s->open_end && j->clip.end > end)) {
         j->clip.end = end;
     }
+    j->clip.last = info->pipe && !unknown && j->clip.end + EGO_CLIP_ROUNDING >= end;
     if (!(j->clip.start < j->clip.end)) return ego__clips_too_late(j, end, info->pipe);
     ego__clips_times(clips, j, times);
     for (int f = 0; f < clips->options.frames; f++) {

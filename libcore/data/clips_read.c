@@ -51,6 +51,8 @@ static ego__clip_file *use_file(ego_clips *clips, const char *path) {
                                      clips->options.sampling == EGO_SAMPLING_REFERENCE ||
                                      clips->options.sampling == EGO_SAMPLING_TASKQA ||
                                      clips->options.sampling == EGO_SAMPLING_NUMBERS,
+                                 .past = clips->options.past,
+                                 .follow = clips->options.follow,
                                  .stop = &clips->stop};
     file->path = strdup(path);
     file->err = file->path ? ego_video_open(path, &options, &file->video)
@@ -167,6 +169,7 @@ static ego_err look_for_end(ego_clips *clips, ego__clip_file *file, ego__clip_se
     EGO_TRY(ego_video_seek(file->video, clip->end));
     if (!ego_video_at_last(file->video)) return EGO_OK;
     EGO_TRY(ego_video_get_info(file->video, &file->info));
+    clip->last = clip->end + EGO_CLIP_ROUNDING >= file->info.duration;
     if (clip->end <= file->info.duration) return EGO_OK;
     clip->end = file->info.duration;
     if (!(clip->start < clip->end)) return ego__clips_too_late(s->job, clip->end, true);

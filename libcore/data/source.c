@@ -180,12 +180,18 @@ static ego_err load_frames(ego_source *s, ego_sample *sample) {
     return err;
 }
 
+bool ego_source_ready(ego_source *s, double seconds) {
+    return s->count == 0 || !s->queue[s->head].from_video || ego_clips_ready(s->clips, seconds);
+}
+
 ego_err ego_source_next(ego_source *s, ego_sample *out) {
     if (s->count == 0) return EGO_EEND;
     ego_sample *sample = &s->queue[s->head];
     if (sample->from_video) {
         EGO_TRY(ego_clips_next(s->clips, &sample->read));
         sample->substituted = sample->read->substituted;
+        sample->end = sample->read->end;
+        sample->last = sample->read->last;
         if (sample->read->err == EGO_OK) {
             sample->clip = sample->read->pixels;
         } else if (sample->err == EGO_OK) {

@@ -33,6 +33,8 @@ typedef struct ego_sample {
     size_t n_tokens;
     bool cut_text;     /* the text was longer than max_tokens */
     int substituted;   /* frames of the clip that stand in for unreadable ones */
+    double end;        /* of the clip, seconds, after cutting to the file */
+    bool last;         /* its pipe ended with it */
 
     /* private */
     bool from_video;
@@ -54,6 +56,8 @@ ego_err ego_source_push(ego_source *source, ego_record *record);
 /* A record that was bad from the start takes its place in the order, with the error of this thread. */
 ego_err ego_source_push_failed(ego_source *source, ego_record *record, ego_err err);
 ego_err ego_source_flush(ego_source *source);
+/* Waits at most `seconds`; true when ego_source_next would not wait for a clip (any more). After a flush. */
+bool ego_source_ready(ego_source *source, double seconds);
 /* Waits for the next sample; EGO_EEND when none is outstanding. */
 ego_err ego_source_next(ego_source *source, ego_sample *sample);
 void ego_sample_release(ego_sample *sample);

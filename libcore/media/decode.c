@@ -18,6 +18,7 @@ enum {
     MAX_PIXELS = 1 << 26, /* 8K and some */
     KEY_GAIN = 12,        /* frames that a jump to a key frame must save */
     HISTORY_BYTES = 1 << 26,
+    PACKET_BYTES = 512, /* what keeping a packet takes besides its data: many are smaller than that */
 };
 static const double CLOCK = 1e-6; /* time stamps are compared to the microsecond */
 
@@ -64,12 +65,19 @@ static void note_damage(ego_video *v, int code, const char *what) {
 static void forget_history(history *h, size_t n) {
     if (n == 0) return;
     for (size_t i = 0; i < n; i++) {
-        h->bytes -= (size_t)h->packets[i]->size;
+        h->bytes -= (size_t)h->packets[i]->size + PACKET_BYTES;
         av_packet_free(&h->packets[i]);
     }
     memmove(h->packets, h->packets + n, (h->n - n) * sizeof *h->packets);
     h->n -= n;
     h->next = h->next > n ? h->next - n : 0;
+}
+
+/* Packets from the oldest key frame to the next, which is the first that could be kept alone. */
+static size_t oldest_group(const history *h) {
+    size_t group = 1;
+    while (group < h->n && !(h->packets[group]->flags & AV_PKT_FLAG_KEY)) group++;
+    return group;
 }
 
 /* Keeps a packet just read; whole groups from key frame to key frame go when there are too many. */
@@ -82,13 +90,9 @@ static int remember(history *h, const AVPacket *packet) {
         h->capacity = capacity;
     }
     if (!(h->packets[h->n] = av_packet_clone(packet))) return AVERROR(ENOMEM);
-    h->bytes += (size_t)packet->size;
+    h->bytes += (size_t)packet->size + PACKET_BYTES;
     h->next = ++h->n;
-    while (h->bytes > HISTORY_BYTES) {
-        size_t group = 1;
-        while (group < h->n && !(h->packets[group]->flags & AV_PKT_FLAG_KEY)) group++;
-        forget_history(h, group);
-    }
+    while (h->bytes > HISTORY_BYTES) forget_history(h, oldest_group(h));
     return 0;
 }
 
@@ -118,9 +122,23 @@ static double frame_duration(const ego_video *v, const AVFrame *frame) {
     return rate.num > 0 && rate.den > 0 ? (double)rate.den / rate.num : 1.0 / 25;
 }
 
+/* Groups that end before the past that is asked for. */
+static void forget_past(ego_video *v) {
+    history *h = &v->history;
+    double needed = v->now_time - v->options.past;
+    while (v->options.past > 0 && v->has_now && h->n) {
+        size_t next = oldest_group(h);
+        if (next >= h->next || h->packets[next]->pts == AV_NOPTS_VALUE ||
+            seconds(v, h->packets[next]->pts) > needed)
+            return;
+        forget_history(h, next);
+    }
+}
+
 /* Feeds the decoder one packet, or the end of the stream. */
 static ego_err feed(ego_video *v) {
     int rc = next_packet(v);
+    forget_past(v);
     if (rc == AVERROR(ENOMEM) || rc == AVERROR_EXIT) return ego__fail_av(v->path, rc, "reading");
     if (rc < 0 && rc != AVERROR_EOF) {
         note_damage(v, rc, "a packet cannot be read");
@@ -321,6 +339,10 @@ ego_err ego_video_seek(ego_video *v, double t) {
     return show_until(v, t);
 }
 
+double ego_video_origin(const ego_video *v) {
+    return (double)v->origin * v->in.stream->time_base.num / v->in.stream->time_base.den;
+}
+
 double ego_video_time(const ego_video *v) { return v->now_time; }
 bool ego_video_at_last(const ego_video *v) { return v->has_now && !v->has_next; }
 const ego_video_damage *ego_video_get_damage(const ego_video *v) { return &v->damage; }
@@ -407,7 +429,8 @@ static ego_err open_bytes(ego_video *v) {
         return ego_fail(EGO_EIO, "%s: %s", v->path, strerror(errno));
     if (S_ISDIR(st.st_mode))
         return ego_fail(EGO_EIO, "%s: expected a video file, found a directory", v->path);
-    v->bytes.size = S_ISREG(st.st_mode) ? st.st_size : -1;
+    if (!S_ISREG(st.st_mode)) v->bytes.follow = 0; /* a pipe tells its end */
+    v->bytes.size = S_ISREG(st.st_mode) && !v->bytes.follow ? st.st_size : -1;
     return EGO_OK;
 }
 
@@ -425,6 +448,8 @@ static ego_err open_video(const char *path, const void *memory, size_t n,
     v->next = av_frame_alloc();
     v->bytes = (ego__bytes){
         .path = v->path, .fd = -1, .data = memory, .size = (int64_t)n, .stop = v->options.stop};
+    v->bytes.follow = v->options.follow;
+    v->bytes.soon = v->options.past > 0;
     v->bytes.picture_rate = v->options.picture_rate > 0 ? v->options.picture_rate : 25;
     if (!v->path || !v->packet || !v->now || !v->next) {
         err = ego_fail(EGO_ENOMEM, "%s: out of memory", path);

@@ -38,7 +38,13 @@ typedef struct ego_video_options {
     bool reference_colour;   /* swscale's defaults, as OpenCV has them, not the file's matrix */
     double picture_rate;     /* frames a second of a numbered picture sequence; 0: 25 */
     const atomic_bool *stop; /* NULL, or set by another thread to give up waiting for a pipe */
-} ego_video_options;         /* {0}: the defaults */
+    /* A pipe that is answered as it comes: seconds before the frame on display that it can still go
+     * back to (0: all that fits into 64 MiB). It also begins sooner: less is read ahead to guess what
+     * the header does not say. */
+    double past;
+    double follow; /* seconds; not 0: a regular file is being written and read like a pipe, which ends when
+                      nothing was added for so long */
+} ego_video_options; /* {0}: the defaults */
 
 /* `path`: a file, "-" for stdin, or a printf pattern of numbered pictures ("dir/%05d.jpg") when no
  * file of that name exists. Names are never taken for network addresses, and playlists may not name
@@ -64,8 +70,10 @@ typedef struct ego_video_info {
 ego_err ego_video_get_info(ego_video *video, ego_video_info *info);
 
 /* Makes the frame on display at `t` the current one. A pipe can go back as far as its latest
- * 64 MiB reach; beyond that it is EGO_EUNSUPPORTED. */
+ * 64 MiB reach, or `past`; beyond that it is EGO_EUNSUPPORTED. */
 ego_err ego_video_seek(ego_video *video, double t);
+/* What the container's clock shows, in seconds, at time 0: sound is found by it (media/sound.h). */
+double ego_video_origin(const ego_video *video);
 /* The current frame's time stamp in seconds; and whether it is the last (known by decoding on). */
 double ego_video_time(const ego_video *video);
 bool ego_video_at_last(const ego_video *video);

@@ -6,10 +6,13 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
     IO_BYTES = 1 << 16,
+    GROWTH_MS = 50,       /* between two looks at a file that is being written */
+    SOON_US = 500 * 1000, /* of a live stream, read ahead to guess what its header does not say */
     MAX_READ_ERRORS = 64, /* packets in a row that cannot be read before measuring gives up */
 };
 
@@ -75,7 +78,28 @@ ego_err ego__fail_av(const char *path, int code, const char *doing) {
 
 /* ---- bytes ----------------------------------------------------------------------------------- */
 
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* A file that another process is writing ends when it has not grown for a while. */
+static int read_growing(ego__bytes *s, uint8_t *out, int n) {
+    double until = now() + s->follow;
+    while (!s->ended) {
+        if (s->stop && atomic_load(s->stop)) return AVERROR_EXIT;
+        ssize_t got = read(s->fd, out, (size_t)n);
+        if (got > 0) return (int)got;
+        if (got < 0 && errno != EINTR) return AVERROR(errno);
+        s->ended = got == 0 && now() >= until;
+        if (!s->ended) poll(NULL, 0, GROWTH_MS);
+    }
+    return AVERROR_EOF; /* demuxers ask again */
+}
+
 static int read_pipe(ego__bytes *s, uint8_t *out, int n) {
+    if (s->follow > 0) return read_growing(s, out, n);
     for (;;) {
         if (s->stop && atomic_load(s->stop)) return AVERROR_EXIT;
         struct pollfd wait = {.fd = s->fd, .events = POLLIN};
@@ -149,12 +173,19 @@ static int open_format(ego__demuxer *in) {
         }
         in->format->pb = in->io;
         in->format->io_open = refuse_open;
+        if (in->bytes.soon) in->format->max_analyze_duration = SOON_US;
     }
     /* FFmpeg 4 takes the format without const, and only reads it. */
     int rc = avformat_open_input(&in->format, in->bytes.path, (AVInputFormat *)(uintptr_t)format,
                                  &options);
     av_dict_free(&options);
     return rc;
+}
+
+static void take_stream(ego__demuxer *in, int number) {
+    for (unsigned i = 0; i < in->format->nb_streams; i++)
+        if ((int)i != number) in->format->streams[i]->discard = AVDISCARD_ALL;
+    in->stream = in->format->streams[number];
 }
 
 ego_err ego__demux_open(const ego__bytes *bytes, bool probe, ego__demuxer *in) {
@@ -170,11 +201,21 @@ ego_err ego__demux_open(const ego__bytes *bytes, bool probe, ego__demuxer *in) {
     int best = av_find_best_stream(in->format, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
     if (best < 0)
         return ego_fail(EGO_EFORMAT, "%s: expected a video stream, found none", bytes->path);
-    for (unsigned i = 0; i < in->format->nb_streams; i++)
-        if ((int)i != best) in->format->streams[i]->discard = AVDISCARD_ALL;
-    in->stream = in->format->streams[best];
+    take_stream(in, best);
     /* Matroska reads its index on the first seek; before that no key frame ahead is known. */
     if (in->indexed && matroska) av_seek_frame(in->format, best, 0, AVSEEK_FLAG_BACKWARD);
+    return EGO_OK;
+}
+
+ego_err ego__demux_open_sound(const ego__bytes *bytes, ego__demuxer *in, bool *found) {
+    *in = (ego__demuxer){.bytes = *bytes, .last = AV_NOPTS_VALUE};
+    int rc = open_format(in);
+    if (rc < 0) return ego__fail_av(bytes->path, rc, "cannot be read as media");
+    if ((rc = avformat_find_stream_info(in->format, NULL)) < 0)
+        return ego__fail_av(bytes->path, rc, "no stream can be read");
+    int best = av_find_best_stream(in->format, AVMEDIA_TYPE_AUDIO, -1, -1, NULL, 0);
+    *found = best >= 0;
+    if (*found) take_stream(in, best);
     return EGO_OK;
 }
 

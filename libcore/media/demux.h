@@ -20,7 +20,10 @@ typedef struct ego__bytes {
     double picture_rate; /* of those, in frames a second */
     int fd;              /* -1: memory */
     const uint8_t *data; /* when in memory */
-    int64_t size;        /* -1 for a pipe */
+    int64_t size;        /* -1 for a pipe, and for a file that is followed */
+    double follow;       /* seconds that a file being written may rest; 0: it is whole */
+    bool ended;          /* it rested that long */
+    bool soon;           /* open with little read ahead */
     int64_t at;
     const atomic_bool *stop;
 } ego__bytes;
@@ -37,6 +40,8 @@ typedef struct ego__demuxer {
 /* `probe`: look into the stream as well as the header, as decoding needs. The demuxer must be
  * closed; on failure close it all the same. */
 ego_err ego__demux_open(const ego__bytes *bytes, bool probe, ego__demuxer *in);
+/* The same for its sound: the best audio stream. *found is false when it has none. */
+ego_err ego__demux_open_sound(const ego__bytes *bytes, ego__demuxer *in, bool *found);
 void ego__demux_close(ego__demuxer *in);
 
 /* The stream's next packet; AVERROR_EOF at the end. */
