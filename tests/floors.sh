@@ -40,7 +40,7 @@ only() {
     done
 }
 only 'libav|libsw' libcore/media/decode.c libcore/media/demux.c libcore/media/demux.h libcore/media/convert.c \
-    libcore/media/convert.h libcore/media/encode.c
+    libcore/media/convert.h libcore/media/encode.c libcore/media/sound.c
 only 'cjson' libcore/base/json.c
 only 'openssl' libcore/base/hash.c
 only 'png' libcore/media/picture.c

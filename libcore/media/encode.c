@@ -5,25 +5,37 @@
 #include <errno.h>
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
+#include <libavutil/channel_layout.h>
 #include <libavutil/opt.h>
 #include <libswscale/swscale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { IO_BYTES = 1 << 16, DEFAULT_QUALITY = 23 };
+enum {
+    IO_BYTES = 1 << 16,
+    DEFAULT_QUALITY = 23,
+    SOUND_BITS = 96000, /* a second and channel: speech and what a camera hears, without audible loss */
+    ANY_FRAME = 1024    /* samples handed over at a time to an encoder that takes any number */
+};
+
+/* One stream of the file. */
+typedef struct track {
+    AVCodecContext *codec; /* NULL: there is none */
+    AVStream *stream;
+    AVFrame *frame;
+    int64_t count; /* frames, or samples, written so far: the next one's time stamp */
+} track;
 
 struct ego_encoder {
     ego_outfile file;
     AVFormatContext *format;
     AVIOContext *io;
-    AVCodecContext *codec;
-    AVStream *stream;
-    AVFrame *frame;
+    track video, sound;
+    int channels, filled; /* of the sound; samples in its frame */
     AVPacket *packet;
     struct SwsContext *convert;
     char *path;
-    int64_t count; /* frames written so far: the next one's time stamp */
 };
 
 static ego_err fail_av(const ego_encoder *e, const char *doing, int code) {
@@ -59,11 +71,13 @@ const char *ego_encode_name(void) {
 }
 
 static void encoder_free(ego_encoder *e) {
-    avcodec_free_context(&e->codec);
+    avcodec_free_context(&e->video.codec);
+    avcodec_free_context(&e->sound.codec);
     avformat_free_context(e->format);
     if (e->io) av_freep(&e->io->buffer);
     avio_context_free(&e->io);
-    av_frame_free(&e->frame);
+    av_frame_free(&e->video.frame);
+    av_frame_free(&e->sound.frame);
     av_packet_free(&e->packet);
     sws_freeContext(e->convert);
     ego_outfile_abort(&e->file);
@@ -80,7 +94,7 @@ static ego_err open_codec(ego_encoder *e, const ego_encode_options *o) {
     if (!codec)
         return ego_fail(EGO_EUNSUPPORTED,
                         "%s: this FFmpeg has neither libx264 nor an MPEG-4 encoder", e->path);
-    AVCodecContext *c = e->codec = avcodec_alloc_context3(codec);
+    AVCodecContext *c = e->video.codec = avcodec_alloc_context3(codec);
     if (!c) return fail_av(e, "opening the encoder", AVERROR(ENOMEM));
     c->width = o->width;
     c->height = o->height;
@@ -130,24 +144,30 @@ static ego_err open_output(ego_encoder *e) {
     return EGO_OK;
 }
 
-static ego_err open_stream(ego_encoder *e) {
-    e->stream = avformat_new_stream(e->format, NULL);
-    if (!e->stream) return fail_av(e, "opening the MP4 writer", AVERROR(ENOMEM));
-    e->stream->time_base = e->codec->time_base;
-    e->stream->avg_frame_rate = e->codec->framerate;
-    int code = avcodec_parameters_from_context(e->stream->codecpar, e->codec);
-    if (code >= 0) code = avformat_write_header(e->format, NULL);
+static ego_err add_stream(ego_encoder *e, track *t) {
+    t->stream = avformat_new_stream(e->format, NULL);
+    if (!t->stream) return fail_av(e, "opening the MP4 writer", AVERROR(ENOMEM));
+    t->stream->time_base = t->codec->time_base;
+    int code = avcodec_parameters_from_context(t->stream->codecpar, t->codec);
+    return code < 0 ? fail_av(e, "opening the MP4 writer", code) : EGO_OK;
+}
+
+static ego_err open_streams(ego_encoder *e) {
+    EGO_TRY(add_stream(e, &e->video));
+    e->video.stream->avg_frame_rate = e->video.codec->framerate;
+    if (e->sound.codec) EGO_TRY(add_stream(e, &e->sound));
+    int code = avformat_write_header(e->format, NULL);
     return code < 0 ? fail_av(e, "writing the MP4 header", code) : EGO_OK;
 }
 
 static ego_err open_frame(ego_encoder *e, const ego_encode_options *o) {
-    e->frame = av_frame_alloc();
+    AVFrame *frame = e->video.frame = av_frame_alloc();
     e->packet = av_packet_alloc();
-    if (!e->frame || !e->packet) return fail_av(e, "opening the encoder", AVERROR(ENOMEM));
-    e->frame->width = o->width;
-    e->frame->height = o->height;
-    e->frame->format = AV_PIX_FMT_YUV420P;
-    int code = av_frame_get_buffer(e->frame, 0);
+    if (!frame || !e->packet) return fail_av(e, "opening the encoder", AVERROR(ENOMEM));
+    frame->width = o->width;
+    frame->height = o->height;
+    frame->format = AV_PIX_FMT_YUV420P;
+    int code = av_frame_get_buffer(frame, 0);
     if (code < 0) return fail_av(e, "opening the encoder", code);
     e->convert = sws_getContext(o->width, o->height, AV_PIX_FMT_RGB24, o->width, o->height,
                                 AV_PIX_FMT_YUV420P, SWS_POINT, NULL, NULL, NULL);
@@ -156,6 +176,72 @@ static ego_err open_frame(ego_encoder *e, const ego_encode_options *o) {
     sws_setColorspaceDetails(e->convert, matrix, 1, matrix, 0, 0, 1 << 16, 1 << 16);
     return EGO_OK;
 }
+
+/* ---- sound --------------------------------------------------------------------------------------- */
+
+static const AVCodec *find_sound_codec(void) {
+    const AVCodec *codec = avcodec_find_encoder(AV_CODEC_ID_AAC);
+    return codec ? codec : avcodec_find_encoder(AV_CODEC_ID_MP2);
+}
+
+int ego_encode_rate(int rate) {
+    const AVCodec *codec = find_sound_codec();
+    if (!codec || rate < 1) return 0;
+    int above = 0, most = 0;
+    for (const int *r = codec->supported_samplerates; r && *r; r++) {
+        if (*r >= rate && (!above || *r < above)) above = *r;
+        if (*r > most) most = *r;
+    }
+    return above ? above : most ? most : rate;
+}
+
+/* Float planes where the encoder takes them, else what it likes best, if that is 16-bit. */
+static enum AVSampleFormat sound_format(const AVCodec *codec) {
+    enum AVSampleFormat first = codec->sample_fmts ? codec->sample_fmts[0] : AV_SAMPLE_FMT_FLTP;
+    for (const enum AVSampleFormat *f = codec->sample_fmts; f && *f != AV_SAMPLE_FMT_NONE; f++)
+        if (*f == AV_SAMPLE_FMT_FLTP) first = *f;
+    return first;
+}
+
+static void set_channels(AVCodecContext *c, AVFrame *frame, int channels) {
+#if LIBAVUTIL_VERSION_INT >= AV_VERSION_INT(57, 28, 100)
+    if (c) av_channel_layout_default(&c->ch_layout, channels);
+    if (frame) av_channel_layout_default(&frame->ch_layout, channels);
+#else
+    uint64_t layout = (uint64_t)av_get_default_channel_layout(channels);
+    if (c) c->channels = channels, c->channel_layout = layout;
+    if (frame) frame->channels = channels, frame->channel_layout = layout;
+#endif
+}
+
+static ego_err open_sound(ego_encoder *e, const ego_encode_options *o) {
+    const AVCodec *codec = find_sound_codec();
+    if (!codec || ego_encode_rate(o->rate) != o->rate || o->channels < 1 || o->channels > 2)
+        return ego_fail(EGO_EUNSUPPORTED, "%s: this FFmpeg cannot encode %d channels of sound at %d Hz",
+                        e->path, o->channels, o->rate);
+    AVCodecContext *c = e->sound.codec = avcodec_alloc_context3(codec);
+    AVFrame *frame = e->sound.frame = av_frame_alloc();
+    if (!c || !frame) return fail_av(e, "opening the sound's encoder", AVERROR(ENOMEM));
+    c->sample_fmt = sound_format(codec);
+    c->sample_rate = o->rate;
+    c->time_base = (AVRational){1, o->rate};
+    c->bit_rate = (int64_t)SOUND_BITS * o->channels;
+    e->channels = o->channels;
+    set_channels(c, frame, o->channels);
+    if (e->format->oformat->flags & AVFMT_GLOBALHEADER) c->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
+    c->flags |= AV_CODEC_FLAG_BITEXACT;
+    int code = avcodec_open2(c, codec, NULL);
+    if (code < 0) return fail_av(e, "opening the sound's encoder", code);
+    if (c->sample_fmt != AV_SAMPLE_FMT_FLTP && c->sample_fmt != AV_SAMPLE_FMT_S16)
+        return ego_fail(EGO_EUNSUPPORTED, "%s: the sound's encoder takes neither float nor 16 bits", e->path);
+    frame->format = c->sample_fmt;
+    frame->sample_rate = o->rate;
+    frame->nb_samples = c->frame_size > 0 ? c->frame_size : ANY_FRAME;
+    code = av_frame_get_buffer(frame, 0);
+    return code < 0 ? fail_av(e, "opening the sound's encoder", code) : EGO_OK;
+}
+
+/* ---- open ---------------------------------------------------------------------------------------- */
 
 ego_err ego_encode_open(const char *path, const ego_encode_options *options,
                         ego_encoder **encoder) {
@@ -178,7 +264,8 @@ ego_err ego_encode_open(const char *path, const ego_encode_options *options,
     }
     ego_err err = open_output(e);
     if (err == EGO_OK) err = open_codec(e, o);
-    if (err == EGO_OK) err = open_stream(e);
+    if (err == EGO_OK && o->rate) err = open_sound(e, o);
+    if (err == EGO_OK) err = open_streams(e);
     if (err == EGO_OK) err = open_frame(e, o);
     if (err == EGO_OK)
         *encoder = e;
@@ -187,15 +274,18 @@ ego_err ego_encode_open(const char *path, const ego_encode_options *options,
     return err;
 }
 
-/* Hands a frame (NULL: no more) to the encoder and writes every packet it has ready. */
-static ego_err encode_frame(ego_encoder *e, const AVFrame *frame) {
-    int code = avcodec_send_frame(e->codec, frame);
+/* ---- frames and samples -------------------------------------------------------------------------- */
+
+/* Hands a frame (NULL: no more) to a stream's encoder and writes every packet it has ready. */
+static ego_err encode_frame(ego_encoder *e, track *t, const AVFrame *frame) {
+    int code = avcodec_send_frame(t->codec, frame);
     if (code < 0) return fail_av(e, "encoding", code);
-    while ((code = avcodec_receive_packet(e->codec, e->packet)) >= 0) {
-        e->packet->stream_index = e->stream->index;
+    while ((code = avcodec_receive_packet(t->codec, e->packet)) >= 0) {
+        e->packet->stream_index = t->stream->index;
         if (!e->packet->duration) e->packet->duration = 1;
-        av_packet_rescale_ts(e->packet, e->codec->time_base, e->stream->time_base);
-        code = av_write_frame(e->format, e->packet);
+        av_packet_rescale_ts(e->packet, t->codec->time_base, t->stream->time_base);
+        code = e->sound.codec ? av_interleaved_write_frame(e->format, e->packet)
+                              : av_write_frame(e->format, e->packet);
         av_packet_unref(e->packet);
         if (code < 0) return fail_av(e, "writing", code);
     }
@@ -203,25 +293,61 @@ static ego_err encode_frame(ego_encoder *e, const AVFrame *frame) {
 }
 
 ego_err ego_encode_write(ego_encoder *e, const ego_image *image) {
-    if (image->width != e->frame->width || image->height != e->frame->height)
+    AVFrame *frame = e->video.frame;
+    if (image->width != frame->width || image->height != frame->height)
         return ego_fail(EGO_EINPUT, "%s: a picture of %dx%d in a video of %dx%d", e->path,
-                        image->width, image->height, e->frame->width, e->frame->height);
-    int code = av_frame_make_writable(e->frame);
+                        image->width, image->height, frame->width, frame->height);
+    int code = av_frame_make_writable(frame);
     if (code < 0) return fail_av(e, "encoding", code);
     const uint8_t *rows[4] = {image->rgb};
     int strides[4] = {image->width * 3};
-    sws_scale(e->convert, rows, strides, 0, image->height, e->frame->data, e->frame->linesize);
-    e->frame->pts = e->count++;
-    return encode_frame(e, e->frame);
+    sws_scale(e->convert, rows, strides, 0, image->height, frame->data, frame->linesize);
+    frame->pts = e->video.count++;
+    return encode_frame(e, &e->video, frame);
+}
+
+/* What the sound's frame holds goes to the encoder; `n` samples, fewer than all at the end alone. */
+static ego_err encode_samples(ego_encoder *e, int n) {
+    AVFrame *frame = e->sound.frame;
+    int whole = frame->nb_samples;
+    frame->nb_samples = n;
+    frame->pts = e->sound.count;
+    e->sound.count += n;
+    e->filled = 0;
+    ego_err err = encode_frame(e, &e->sound, frame);
+    frame->nb_samples = whole;
+    int code = err == EGO_OK ? av_frame_make_writable(frame) : 0;
+    return code < 0 ? fail_av(e, "encoding", code) : err;
+}
+
+ego_err ego_encode_sound(ego_encoder *e, const float *samples, int64_t n) {
+    AVFrame *frame = e->sound.frame;
+    if (!frame) return ego_fail(EGO_EINPUT, "%s: sound for a video that was opened without", e->path);
+    bool planar = e->sound.codec->sample_fmt == AV_SAMPLE_FMT_FLTP;
+    int channels = e->channels;
+    for (int64_t i = 0; i < n; i++) {
+        for (int c = 0; c < channels; c++) {
+            float x = samples[i * channels + c];
+            x = x > -1 ? x < 1 ? x : 1 : -1; /* NaN becomes -1: no encoder takes it */
+            if (planar)
+                ((float *)(void *)frame->extended_data[c])[e->filled] = x;
+            else
+                ((int16_t *)(void *)frame->data[0])[e->filled * channels + c] = (int16_t)(x * 32767);
+        }
+        if (++e->filled == frame->nb_samples) EGO_TRY(encode_samples(e, e->filled));
+    }
+    return EGO_OK;
 }
 
 ego_err ego_encode_close(ego_encoder *e) {
     ego_err err = EGO_OK;
-    if (e->count == 0) {
+    if (e->video.count == 0) {
         err = ego_fail(EGO_EINPUT, "%s: a video without frames", e->path);
         goto out;
     }
-    EGO_TRY_OUT(encode_frame(e, NULL));
+    EGO_TRY_OUT(encode_frame(e, &e->video, NULL));
+    if (e->filled) EGO_TRY_OUT(encode_samples(e, e->filled));
+    if (e->sound.codec) EGO_TRY_OUT(encode_frame(e, &e->sound, NULL));
     int code = av_write_trailer(e->format);
     avio_flush(e->io);
     if (code >= 0) code = e->io->error;

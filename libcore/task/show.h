@@ -15,7 +15,7 @@ ego_err ego_show_frames(const char *root, const ego_record *clip, int height, in
                         ego_image *frames);
 
 /* The record's video between its start and end, encoded anew as `path` (media/encode.h). Even sides; at
- * most 1280 pixels wide. */
+ * most 1280 pixels wide; with its sound. */
 ego_err ego_show_save(const char *root, const ego_record *clip, const char *path);
 
 #endif
