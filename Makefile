@@ -83,15 +83,20 @@ MPI_LIBS   := $(shell pkg-config --libs $(MPI))
 endif
 MPI_USERS := $(BUILD)/bin/ego-train $(BUILD)/tests/unit/test_dist $(BUILD)/tests/unit/test_step
 
+MODEL     := $(wildcard weights/ego-small.safetensors) # what tools open when no model is named
+
 LIB_OBJ   := $(LIB_SRC:%.c=$(BUILD)/%.o) $(KERNEL_OBJ)
 CLI_OBJ   := $(BUILD)/tools/cli.o $(BUILD)/tools/engine.o
 
 .PHONY: all lib tools units kernels
 kernels: $(KERNEL_OBJ)
-all: lib tools $(BUILD)/libego.so.$(VERSION)
+all: lib tools $(BUILD)/libego.so.$(VERSION) $(MODEL:%=$(BUILD)/share/ego/model.safetensors)
 lib: $(BUILD)/libego.a
 tools: $(TOOLS)
 units: $(UNITS)
+
+$(BUILD)/share/ego/model.safetensors: $(MODEL)
+	@mkdir -p $(@D); cp $< $@
 
 # Rebuild when the flags change, not only the sources.
 FLAGS_NOW := $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(PKG_CFLAGS) $(MPI_CFLAGS)
@@ -219,6 +224,7 @@ install: all completions
 	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
 	    $(MANDIR)/man1 $(MANDIR)/man5 $(MANDIR)/man7
 	@install -m 755 $(TOOLS) $(BINDIR)
+	@$(if $(MODEL),install -m 644 $(MODEL) $(DESTDIR)$(PREFIX)/share/ego/model.safetensors)
 	@install -m 644 $(BUILD)/libego.a $(LIBDIR)
 	@install -m 755 $(BUILD)/libego.so.$(VERSION) $(LIBDIR)
 	@ln -sf libego.so.$(VERSION) $(LIBDIR)/libego.so.$(SOVERSION); ln -sf libego.so.$(SOVERSION) $(LIBDIR)/libego.so
@@ -232,7 +238,7 @@ install: all completions
 	    install -m 644 $(BUILD)/completions/_$$t $(DESTDIR)$(PREFIX)/share/zsh/site-functions; done
 	@for m in man/*.[157]; do install -m 644 $$m $(MANDIR)/man$${m##*.}; done
 uninstall:
-	@rm -f $(TOOLS:$(BUILD)/bin/%=$(BINDIR)/%) $(LIBDIR)/libego.* $(LIBDIR)/pkgconfig/ego.pc \
+	@rm -f $(TOOLS:$(BUILD)/bin/%=$(BINDIR)/%) $(DESTDIR)$(PREFIX)/share/ego/model.safetensors $(LIBDIR)/libego.* $(LIBDIR)/pkgconfig/ego.pc \
 	    $(TOOLS:$(BUILD)/bin/%=$(DESTDIR)$(PREFIX)/share/bash-completion/completions/%) \
 	    $(TOOLS:$(BUILD)/bin/%=$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_%)
 	@rm -rf $(INCDIR); for m in man/*.[157]; do rm -f $(MANDIR)/man$${m##*.}/$${m##*/}; done

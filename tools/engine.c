@@ -7,9 +7,29 @@
 #define EGO_DATADIR "/usr/local/share/ego"
 #endif
 
+static const char relative[] = "/share/ego/model.safetensors";
+
+/* DIR/share/ego/model.safetensors of a tool in DIR/bin: a tree that was built or installed works
+ * wherever it stands. False where the system does not tell what file this program is. */
+static bool beside_the_tool(char *path, size_t size) {
+    ssize_t n = readlink("/proc/self/exe", path, size);
+    if (n < 0 || (size_t)n >= size) return false;
+    path[n] = '\0';
+    for (int i = 0; i < 2; i++) {
+        char *slash = strrchr(path, '/');
+        if (!slash) return false;
+        *slash = '\0';
+    }
+    if (strlen(path) + sizeof relative > size) return false;
+    strcat(path, relative);
+    return access(path, R_OK) == 0;
+}
+
 const char *ego_engine_model_path(ego_cli *cli) {
     static const char installed[] = EGO_DATADIR "/model.safetensors";
+    static char beside[4096];
     if (cli->model) return cli->model;
+    if (beside_the_tool(beside, sizeof beside)) return beside;
     if (access(installed, R_OK) == 0) return installed;
     ego_cli_usage(cli, "no model: give --model FILE or set EGO_MODEL (%s is not there; "
                        "`ego-model init -o FILE` makes one with random weights)", installed);
