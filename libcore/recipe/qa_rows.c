@@ -1,0 +1,232 @@
+#include "recipe/qa_rows.h"
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "format/safetensors.h"
+#include "task/qa.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PART = 2048, WINDOW = 64, TOLD = 5 };
+
+static const char tensor_name[] = "states", metadata_key[] = "ego.features";
+
+typedef struct reading {
+    const ego_qa_rows_options *options;
+    ego_model *model;
+    ego_qa all;
+    ego_qa_session *session;
+    float *states;      /* of every question of the file */
+    bool *failed;
+    size_t failed_count;
+    ego_buf key;        /* JSON: what the states depend on */
+    char hash[65];
+    ego_arena *arena;
+} reading;
+
+/* ---- the cache ------------------------------------------------------------------------------------ */
+
+static ego_err describe(reading *r) {
+    const ego_qa_rows_options *o = r->options;
+    char annotations[65];
+    const char *model;
+    ego_sha256 *hash;
+    EGO_TRY(ego_model_id(r->model, &model));
+    EGO_TRY(ego_sha256_file(o->annotations, annotations));
+    ego_buf_printf(&r->key, "{\"kind\":\"qa\",\"model\":\"%s\",\"config\":", model);
+    ego_config_write(&r->model->config, &r->key);
+    ego_buf_printf(&r->key, ",\"annotations\":\"%s\",\"max_tokens\":%d,\"interval_fps\":", annotations, EGO_QA_TOKENS);
+    ego_buf_json_double(&r->key, o->interval_fps);
+    if (o->drawn) ego_buf_printf(&r->key, ",\"sampling\":\"reference\",\"seed\":%" PRIu64, o->seed);
+    ego_buf_char(&r->key, '}');
+    EGO_TRY(ego_buf_err(&r->key));
+    EGO_TRY(ego_sha256_new(&hash));
+    ego_sha256_update(hash, r->key.data, r->key.len);
+    ego_sha256_finish(hash, r->hash);
+    return EGO_OK;
+}
+
+static ego_err part_path(const reading *r, size_t first, ego_buf *path) {
+    ego_buf_printf(path, "%s/qa/%.32s-%04zu.safetensors", r->options->cache, r->hash, first / PART);
+    return ego_buf_err(path);
+}
+
+/* Whether the part stood in the cache; a file that is damaged or of something else is made anew. */
+static bool load_part(reading *r, const char *path, size_t first, size_t n) {
+    int64_t D = r->model->config.dim;
+    ego_weights *file = NULL;
+    if (access(path, R_OK) != 0 || ego_weights_open(path, &file) != EGO_OK) return false;
+    const ego_tensor *t = ego_weights_find(file, tensor_name);
+    const char *key = ego_weights_metadata(file, metadata_key);
+    bool fits = t && key && strcmp(key, r->key.data) == 0 && t->dtype == EGO_F32 && t->ndim == 2 &&
+                t->shape[0] == (int64_t)n && t->shape[1] == D;
+    if (fits) memcpy(r->states + (int64_t)first * D, t->data, n * (size_t)D * sizeof(float));
+    ego_weights_close(file);
+    return fits;
+}
+
+static ego_err save_part(reading *r, const char *path, size_t first, size_t n) {
+    int64_t D = r->model->config.dim;
+    ego_named_tensor tensor = {tensor_name,
+                               {r->states + (int64_t)first * D, EGO_F32, 2, {(int64_t)n, D}}};
+    ego_metadata metadata = {metadata_key, r->key.data};
+    ego_buf folder = {0};
+    ego_buf_printf(&folder, "%s/qa", r->options->cache);
+    ego_err err = ego_buf_err(&folder);
+    if (err == EGO_OK) err = ego_make_directory(folder.data);
+    if (err == EGO_OK) err = ego_safetensors_write(path, &tensor, 1, &metadata, 1, NULL, NULL);
+    ego_buf_release(&folder);
+    return err;
+}
+
+/* ---- states --------------------------------------------------------------------------------------- */
+
+static void tell_failed(reading *r, size_t i, const char *message) {
+    const ego_notice *notice = r->options->notice;
+    char text[640];
+    r->failed[i] = true;
+    if (++r->failed_count > TOLD || !notice || !notice->say) return;
+    snprintf(text, sizeof text, "%s: question %zu is left out: %s", r->options->annotations, i, message);
+    notice->say(notice->context, text);
+}
+
+/* Questions [first, first + n), at most a window of them. */
+static ego_err ask_window(reading *r, size_t first, size_t n) {
+    ego_qa_item items[WINDOW];
+    const char *texts[WINDOW];
+    size_t of[WINDOW], asked = 0;
+    ego_buf text = {0};
+    ego_arena_mark mark = ego_arena_save(r->arena);
+    ego_err err = EGO_OK;
+    for (size_t i = first; i < first + n && err == EGO_OK; i++) {
+        const ego_qa_question *q = &r->all.questions[i];
+        ego_qa_clip clip;
+        err = ego_qa_find_interval(r->options->video_root, q->interval, r->options->interval_fps, r->arena, &clip);
+        if (err == EGO_EIO || err == EGO_EINPUT) {
+            tell_failed(r, i, ego_err_message());
+            err = EGO_OK;
+            continue;
+        }
+        ego_buf_clear(&text);
+        ego_qa_question_text(q->question, &text);
+        if (err == EGO_OK) err = ego_buf_err(&text);
+        texts[asked] = ego_arena_strdup(r->arena, text.data ? text.data : "");
+        if (!texts[asked]) err = ego_fail(EGO_ENOMEM, "out of memory");
+        items[asked] = (ego_qa_item){.clip = clip, .texts = &texts[asked], .count = 1,
+                                     .states = r->states + (int64_t)i * r->model->config.dim};
+        of[asked++] = i;
+    }
+    if (err == EGO_OK) err = ego_qa_ask(r->session, items, asked);
+    for (size_t k = 0; k < asked && err == EGO_OK; k++)
+        if (items[k].err != EGO_OK) tell_failed(r, of[k], items[k].message);
+    ego_buf_release(&text);
+    ego_arena_rewind(r->arena, mark);
+    return err;
+}
+
+static ego_err open_session(ego_ctx *cx, reading *r) {
+    const ego_qa_rows_options *o = r->options;
+    ego_qa_options session = {.max_tokens = EGO_QA_TOKENS,
+                              .seed = o->seed,
+                              .clips = {.video_root = o->video_root,
+                                        .sampling = o->drawn ? EGO_SAMPLING_TASKQA : EGO_SAMPLING_TIME,
+                                        .preparation = EGO_PREPARE_STANDARD,
+                                        .frames = (int)r->model->config.frames,
+                                        .size = (int)r->model->config.image_size}};
+    return r->session ? EGO_OK : ego_qa_open(cx, r->model, &session, &r->session);
+}
+
+static ego_err read_part(ego_ctx *cx, reading *r, size_t first) {
+    size_t n = r->all.count - first < PART ? r->all.count - first : PART, before = r->failed_count;
+    ego_buf path = {0};
+    ego_err err = r->options->cache ? part_path(r, first, &path) : EGO_OK;
+    if (err == EGO_OK && r->options->cache && load_part(r, path.data, first, n)) {
+        ego_buf_release(&path);
+        return EGO_OK;
+    }
+    if (err == EGO_OK) err = open_session(cx, r);
+    for (size_t i = 0; i < n && err == EGO_OK; i += WINDOW) {
+        err = ask_window(r, first + i, n - i < WINDOW ? n - i : WINDOW);
+        if (err == EGO_OK && !ego_progress_tell(r->options->progress, "features", first + i, r->all.count))
+            err = ego_fail(EGO_ECANCELLED, "stopped after the features of %zu of %zu questions", first + i, r->all.count);
+    }
+    if (err == EGO_OK && r->options->cache && r->failed_count == before) err = save_part(r, path.data, first, n);
+    ego_buf_release(&path);
+    return err;
+}
+
+/* ---- rows ----------------------------------------------------------------------------------------- */
+
+static ego_err check_classes(const reading *r) {
+    for (size_t i = 0; i < r->all.count; i++)
+        if (r->all.questions[i].answer_class >= r->options->classes)
+            return ego_fail(EGO_EINPUT, "%s: element %zu: expected an answer_encode below %" PRId64
+                                        ", the number of answers, found %" PRId64,
+                            r->options->annotations, i, r->options->classes, r->all.questions[i].answer_class);
+    return EGO_OK;
+}
+
+/* Those that did not fail, closed up. */
+static ego_err gather(reading *r, ego_qa_rows *rows) {
+    int64_t D = r->model->config.dim;
+    size_t n = r->all.count;
+    rows->states = r->states;
+    rows->width = D;
+    rows->failed = r->failed_count;
+    rows->labels = ego_arena_alloc(r->arena, (n + 1) * sizeof *rows->labels);
+    rows->questions = ego_arena_alloc(r->arena, (n + 1) * sizeof *rows->questions);
+    if (!rows->labels || !rows->questions) return ego_fail(EGO_ENOMEM, "out of memory");
+    for (size_t i = 0; i < n; i++) {
+        if (r->failed[i]) continue;
+        memmove(r->states + (int64_t)rows->count * D, r->states + (int64_t)i * D, (size_t)D * sizeof(float));
+        rows->labels[rows->count] = r->all.questions[i].answer_class;
+        rows->questions[rows->count++] = &r->all.questions[i];
+    }
+    if (rows->count) return EGO_OK;
+    return ego_fail(EGO_EINPUT, "%s: expected a question with a clip that can be read, found none of %zu",
+                    r->options->annotations, n);
+}
+
+static ego_err read_all(ego_ctx *cx, reading *r, ego_qa_rows *rows) {
+    const ego_qa_rows_options *o = r->options;
+    EGO_TRY(ego_qa_read(o->annotations, r->arena, &r->all));
+    EGO_TRY(check_classes(r));
+    EGO_TRY(describe(r));
+    size_t n = r->all.count + 1;
+    r->states = ego_arena_alloc(r->arena, n * (size_t)r->model->config.dim * sizeof(float));
+    r->failed = ego_arena_alloc(r->arena, n * sizeof *r->failed);
+    if (!r->states || !r->failed)
+        return ego_fail(EGO_ENOMEM, "%s: out of memory for the states of %zu questions", o->annotations, n - 1);
+    memset(r->failed, 0, n * sizeof *r->failed);
+    ego_progress_start(o->progress, 0);
+    for (size_t first = 0; first < r->all.count; first += PART) EGO_TRY(read_part(cx, r, first));
+    ego_progress_tell(o->progress, "features", r->all.count, r->all.count);
+    if (r->failed_count > TOLD && o->notice && o->notice->say) {
+        char text[512];
+        snprintf(text, sizeof text, "%s: %zu questions in all are left out", o->annotations, r->failed_count);
+        o->notice->say(o->notice->context, text);
+    }
+    return gather(r, rows);
+}
+
+ego_err ego_qa_rows_read(ego_ctx *cx, ego_model *model, const ego_qa_rows_options *options,
+                         ego_qa_rows *rows) {
+    reading r = {.options = options, .model = model};
+    *rows = (ego_qa_rows){0};
+    ego_arena_init(&rows->arena, 1 << 20);
+    r.arena = &rows->arena;
+    ego_err err = read_all(cx, &r, rows);
+    ego_qa_close(r.session);
+    ego_buf_release(&r.key);
+    if (err != EGO_OK) ego_qa_rows_release(rows);
+    return err;
+}
+
+void ego_qa_rows_release(ego_qa_rows *rows) {
+    ego_arena_release(&rows->arena);
+    *rows = (ego_qa_rows){0};
+}
