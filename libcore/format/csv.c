@@ -72,3 +72,9 @@ const char *ego__csv_field(const ego__csv *csv, size_t i) {
     if (i >= csv->count || i >= EGO__CSV_MAX_FIELDS) return "";
     return csv->fields.data + csv->starts[i];
 }
+
+bool ego__csv_find(const ego__csv *csv, const char *name, size_t *i) {
+    for (size_t k = 0; k < csv->count && k < EGO__CSV_MAX_FIELDS; k++)
+        if (strcmp(ego__csv_field(csv, k), name) == 0) return *i = k, true;
+    return false;
+}

@@ -35,4 +35,7 @@ ego_err ego__csv_next(ego__csv *csv);
 /* Field i of that row; "" when it has none. Valid until the next row. */
 const char *ego__csv_field(const ego__csv *csv, size_t i);
 
+/* Which field of that row, a header, is `name`; false when none is. */
+bool ego__csv_find(const ego__csv *csv, const char *name, size_t *i);
+
 #endif

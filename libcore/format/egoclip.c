@@ -27,17 +27,12 @@ static ego_err read_header(reader *r) {
     if (err != EGO_OK) return ego_fail_context(err, "%s", r->name);
     r->fields = r->csv.count;
     for (size_t k = 0; k < COLUMNS; k++) {
-        size_t i = 0;
-        while (i < r->fields && i < EGO__CSV_MAX_FIELDS &&
-               strcmp(ego__csv_field(&r->csv, i), column_names[k]) != 0)
-            i++;
-        if (i == r->fields || i == EGO__CSV_MAX_FIELDS)
+        if (!ego__csv_find(&r->csv, column_names[k], &r->columns[k]))
             return ego_fail(EGO_EFORMAT,
                             "%s line %zu: a tab-separated header with '%s' expected, found '%.60s' "
                             "and %zu more columns",
                             r->name, r->csv.line, column_names[k], ego__csv_field(&r->csv, 0),
                             r->fields - 1);
-        r->columns[k] = i;
     }
     return EGO_OK;
 }

@@ -327,6 +327,16 @@ static ego_err push_object(machine *m, slot callee, slot args) {
     return push(m, value);
 }
 
+static ego_err set_state(machine *m) {
+    slot state = NULL, object = NULL;
+    EGO_TRY(pop(m, &state));
+    EGO_TRY(top(m, &object));
+    /* Everything on the stack was made by new_value; only the views handed out are const. */
+    if (object->kind == EGO_PICKLE_OBJECT)
+        ((ego_pickle_value *)(uintptr_t)object)->state = state;
+    return EGO_OK;
+}
+
 /* A class known by name alone: sets, and what an extension code or outside buffer stands for. */
 static ego_err push_named_object(machine *m, const char *module, const char *name, slot args) {
     slot callee = NULL;
@@ -525,9 +535,7 @@ static ego_err step_object(machine *m, int op) {
     case NEWOBJ_EX: return call(m, true);
     case INST: return instantiate(m, true);
     case OBJ: return instantiate(m, false);
-    case BUILD: /* the state of an object: what we rebuild is not kept there */
-        EGO_TRY(pop(m, &value));
-        return top(m, &value);
+    case BUILD: return set_state(m);
     case PERSID:
         EGO_TRY(push_string_line(m, false));
         EGO_TRY(pop(m, &value));

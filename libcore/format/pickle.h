@@ -1,8 +1,8 @@
 /* Python's pickle format, protocols 0 to 5, read as data.
  *
  * The stack machine runs, but nothing it names does: a class or function is only its name, calling one
- * gives an EGO_PICKLE_OBJECT that remembers the callee and its arguments, and state set on an object
- * stays an item list or is dropped. What an object means (a tensor, say) is for the caller to decide.
+ * gives an EGO_PICKLE_OBJECT that remembers the callee, its arguments, the items it was filled with and
+ * the state that was set on it. What an object means (a tensor, say) is for the caller to decide.
  *
  * Bounds: every opcode takes at least a byte of input, nothing copies a container, and memory for the
  * values is limited to EGO_PICKLE_MAX_MEMORY. Values may share parts and may even contain themselves;
@@ -61,6 +61,7 @@ struct ego_pickle_value {
         struct {
             const ego_pickle_value *callee; /* OBJECT: what was called or instantiated */
             const ego_pickle_value *args;   /* its arguments; PERSISTENT: the id */
+            const ego_pickle_value *state;  /* OBJECT: the last that was set; NULL: none */
         };
     };
     ego_pickle_item *first, *last; /* TUPLE, LIST, DICT, and what an OBJECT was filled with */
