@@ -234,9 +234,27 @@ static float heat_value(const float *map, int columns, int rows, int column, int
     return v > 0 ? fminf(v, 1) : 0;
 }
 
-/* Black-red-yellow-white, as hot iron: ordered by lightness, so it survives a grey printer. */
-static void heat_colour(float v, float rgb[3]) {
-    for (int c = 0; c < 3; c++) rgb[c] = 255 * fmaxf(0, fminf(1, 3 * v - (float)c));
+static uint8_t mix(float a, float b, float part) { return (uint8_t)(a * (1 - part) + b * part + 0.5f); }
+
+void ego_draw_pale(ego_image *image, float strength) {
+    for (int y = 0; y < image->height; y++)
+        for (int x = 0; x < image->width; x++) {
+            uint8_t *p = pixel_at(image, x, y);
+            float grey = 0.299f * p[0] + 0.587f * p[1] + 0.114f * p[2]; /* BT.601's luma */
+            float pale = 0.75f * grey + 64;
+            for (int c = 0; c < 3; c++) p[c] = mix(p[c], pale, strength);
+        }
+}
+
+ego_colour ego_heat_colour(float v) {
+    static const float scale[][3] = {
+        {24, 24, 110}, {104, 32, 144}, {192, 60, 110}, {240, 128, 48}, {252, 236, 140}};
+    enum { LAST = sizeof scale / sizeof scale[0] - 1 };
+    float at = (v > 0 ? fminf(v, 1) : 0) * LAST, rgb[3];
+    int low = at < LAST ? (int)at : LAST - 1;
+    for (int c = 0; c < 3; c++)
+        rgb[c] = scale[low][c] + (at - (float)low) * (scale[low + 1][c] - scale[low][c]) + 0.5f;
+    return (ego_colour){(uint8_t)rgb[0], (uint8_t)rgb[1], (uint8_t)rgb[2]};
 }
 
 void ego_draw_heat(ego_image *image, const float *map, int columns, int rows, float strength) {
@@ -252,10 +270,12 @@ void ego_draw_heat(ego_image *image, const float *map, int columns, int rows, fl
                                   fx * heat_value(map, columns, rows, column + 1, row)) +
                       fy * ((1 - fx) * heat_value(map, columns, rows, column, row + 1) +
                             fx * heat_value(map, columns, rows, column + 1, row + 1));
-            float rgb[3], hide = strength * v;
-            heat_colour(v, rgb);
+            float hide = strength * v;
+            ego_colour heat = ego_heat_colour(v);
             uint8_t *p = pixel_at(image, x, y);
-            for (int c = 0; c < 3; c++) p[c] = (uint8_t)(p[c] * (1 - hide) + rgb[c] * hide + 0.5f);
+            p[0] = mix(p[0], heat.r, hide);
+            p[1] = mix(p[1], heat.g, hide);
+            p[2] = mix(p[2], heat.b, hide);
         }
     }
 }

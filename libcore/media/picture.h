@@ -36,9 +36,17 @@ int ego_draw_paragraph(ego_image *image, int x, int y, int width, int height, in
 /* Scales `from` into the box: area average where it shrinks, bilinear where it grows. */
 void ego_draw_image(ego_image *image, int x, int y, int width, int height, const ego_image *from);
 
-/* Lays a map of `columns` by `rows` values in [0, 1] over the whole picture: warm colours where it is
- * high, interpolated between the cells' centres; `strength` in [0, 1] is how much of the picture the
- * highest value may hide. Values outside [0, 1] are clamped, NaN counts as 0. */
+/* Takes colour out of the whole picture and lifts it towards white, both by `strength` in [0, 1]: what is laid
+ * over it stands out. */
+void ego_draw_pale(ego_image *image, float strength);
+
+/* The scale of heat maps: from dark blue over violet and orange to pale yellow. Ever lighter, and blue against
+ * yellow, so that it reads in grey and for eyes that do not tell red from green. v in [0, 1]. */
+ego_colour ego_heat_colour(float v);
+
+/* Lays a map of `columns` by `rows` values in [0, 1] over the whole picture in that scale, interpolated between the
+ * cells' centres; `strength` in [0, 1] is how much of the picture the highest value may hide. Values
+ * outside [0, 1] are clamped, NaN counts as 0. */
 void ego_draw_heat(ego_image *image, const float *map, int columns, int rows, float strength);
 
 /* A contact sheet: one row per item, its label at the left, its frames left to right. */

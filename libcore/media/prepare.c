@@ -218,3 +218,14 @@ void ego_prepare_black(const ego_preparer *p, float *out) {
     for (size_t c = 0; c < 3; c++)
         for (size_t i = 0; i < plane; i++) out[c * plane + i] = p->shift[c];
 }
+
+ego_err ego_unprepare(const ego_preparer *p, const float *prepared, ego_image *image) {
+    size_t area = (size_t)p->size * (size_t)p->size;
+    EGO_TRY(ego_image_new(p->size, p->size, image));
+    for (size_t i = 0; i < area; i++)
+        for (size_t c = 0; c < 3; c++) {
+            float value = (prepared[c * area + i] - p->shift[c]) / p->scale[c];
+            image->rgb[3 * i + c] = (uint8_t)(fminf(fmaxf(value, 0), 255) + 0.5f); /* NaN: 0 */
+        }
+    return EGO_OK;
+}

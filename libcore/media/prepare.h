@@ -50,6 +50,9 @@ typedef struct ego_box {
 ego_err ego_prepare_box(ego_preparer *preparer, const ego_image *image, ego_box box, bool flip,
                         float *out);
 
+/* A prepared frame as a picture again, to show what the network sees. */
+ego_err ego_unprepare(const ego_preparer *preparer, const float *prepared, ego_image *image);
+
 /* A black picture, prepared. */
 void ego_prepare_black(const ego_preparer *preparer, float *out);
 

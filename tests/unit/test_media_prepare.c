@@ -155,6 +155,16 @@ static void test_boxes(void) {
     CHECK_OK(ego_prepare(preparer, &other, mirrored));
     CHECK_OK(ego_prepare(preparer, &image, mirrored));
     CHECK(memcmp(again, mirrored, sizeof again) == 0);
+    ego_image small = {0}; /* S pixels a side stay as they are, there and back */
+    CHECK_OK(ego_prepare_box(preparer, &image, (ego_box){7, 5, S, S}, false, out));
+    CHECK_OK(ego_unprepare(preparer, out, &small));
+    CHECK(small.width == S && small.height == S);
+    for (int y = 0; y < S; y++)
+        CHECK(memcmp(small.rgb + 3 * y * S, image.rgb + 3 * ((5 + y) * 200 + 7), 3 * S) == 0);
+    out[0] = NAN, out[1] = -1e9f, out[2] = 1e9f;
+    CHECK_OK(ego_unprepare(preparer, out, &small));
+    CHECK(small.rgb[0] == 0 && small.rgb[3] == 0 && small.rgb[6] == 255);
+    ego_image_free(&small);
     ego_box bad[] = {
         {-1, 0, 10, 10}, {0, 0, 201, 10}, {0, 0, 0, 10}, {199, 0, 2, 2}, {0, 2147483647, 1, 1}};
     for (int i = 0; i < 5; i++)

@@ -116,7 +116,21 @@ static void test_heat(void) {
     ego_draw_fill(&image, black);
     float map[2] = {0, 1};
     ego_draw_heat(&image, map, 2, 1, 1);
-    CHECK(pixel(&image, 0, 10)[0] == 0 && pixel(&image, 39, 10)[0] == 255);
+    CHECK(pixel(&image, 0, 10)[0] == 0 && pixel(&image, 39, 10)[0] > 240);
+    float lightness = -1;
+    for (int i = -1; i <= 21; i++) { /* ever lighter */
+        ego_colour c = ego_heat_colour((float)i / 20);
+        float now = 0.299f * c.r + 0.587f * c.g + 0.114f * c.b;
+        CHECK(i < 1 || i > 20 ? now >= lightness : now > lightness);
+        lightness = now;
+    }
+    ego_colour nothing = ego_heat_colour(NAN), least = ego_heat_colour(0);
+    CHECK(memcmp(&nothing, &least, sizeof least) == 0);
+    ego_draw_fill(&image, (ego_colour){200, 10, 10});
+    ego_draw_pale(&image, 0);
+    CHECK(pixel(&image, 5, 5)[0] == 200 && pixel(&image, 5, 5)[1] == 10);
+    ego_draw_pale(&image, 1);
+    CHECK(pixel(&image, 5, 5)[0] == pixel(&image, 5, 5)[1] && pixel(&image, 5, 5)[0] > 64);
     float odd[2] = {NAN, -3};
     ego_draw_fill(&image, white);
     ego_draw_heat(&image, odd, 2, 1, 1);
