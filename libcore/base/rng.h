@@ -36,4 +36,7 @@ static inline uint32_t ego_rng_below(uint64_t stream, uint64_t index, uint32_t n
 /* Standard normal (Box-Muller), accurate to double rounding. */
 double ego_rng_normal(uint64_t stream, uint64_t index);
 
+/* A permutation of 0 … n − 1, from the stream's draws 1 … n − 1 (Fisher and Yates). */
+void ego_rng_permute(uint64_t stream, uint32_t n, uint32_t *order);
+
 #endif

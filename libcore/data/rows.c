@@ -136,14 +136,7 @@ const ego_narrated_clip *ego_rows_get(const ego_rows *rows, size_t row) {
 
 /* Fisher and Yates, from the back. */
 static void shuffle(ego_rows *rows, uint64_t epoch) {
-    uint32_t n = (uint32_t)rows->table.count;
-    uint64_t stream = ego__rows_draw(rows, epoch, EGO__ROW_ORDER);
-    for (uint32_t i = 0; i < n; i++) rows->order[i] = i;
-    for (uint32_t i = n; i-- > 1;) {
-        uint32_t j = ego_rng_below(stream, i, i + 1), other = rows->order[j];
-        rows->order[j] = rows->order[i];
-        rows->order[i] = other;
-    }
+    ego_rng_permute(ego__rows_draw(rows, epoch, EGO__ROW_ORDER), (uint32_t)rows->table.count, rows->order);
     rows->epoch = epoch;
     rows->ordered = true;
 }

@@ -23,7 +23,7 @@
 typedef struct ego_checkpoint {
     int64_t step;      /* updates made */
     int64_t epoch;     /* whole epochs done */
-    int64_t validated; /* epochs whose validation is behind us */
+    int64_t validated; /* validations behind us: epochs, and those between */
     uint64_t seed;
     double best;       /* best validation score so far, higher is better; NaN: none yet */
     int64_t best_step; /* the step it was found at; -1: none */

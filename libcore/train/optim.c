@@ -164,6 +164,24 @@ ego_err ego_optim_check_grads(const ego_optim *optim) {
     return EGO_OK;
 }
 
+typedef struct scaling {
+    const ego_optim *optim;
+    float factor;
+} scaling;
+
+static void scale_block(void *context, size_t i, unsigned worker) {
+    (void)worker;
+    const scaling *s = context;
+    const block *b = &s->optim->blocks[i];
+    float *g = b->param->grad + b->from;
+    for (int64_t k = 0; k < b->count; k++) g[k] *= s->factor;
+}
+
+void ego_optim_scale_grads(ego_optim *optim, double factor) {
+    scaling s = {optim, (float)factor};
+    ego_parallel(optim->pool, optim->block_count, scale_block, &s);
+}
+
 /* ---- the update ------------------------------------------------------------------------------------- */
 
 typedef struct factors {
@@ -172,16 +190,21 @@ typedef struct factors {
     double lr, size;                       /* size: lr with the bias corrections */
 } factors;
 
+/* How much of a parameter the update moves, and how much of it decays before or after. */
+typedef struct moves {
+    float size, before, after;
+} moves;
+
 /* LANES elements; returns whether any is not finite. An infinite v would freeze its parameter for good, so it
  * counts. Exponent bits all ones: NaN or infinite. */
-static uint32_t update_lanes(const factors *f, float size, float decay, float *restrict p,
-                             const float *restrict g, float *restrict m, float *restrict v) {
+static uint32_t update_lanes(const factors *f, moves by, float *restrict p, const float *restrict g,
+                             float *restrict m, float *restrict v) {
     uint32_t bits[2 * LANES], bad = 0;
     for (int l = 0; l < LANES; l++) {
         m[l] = f->beta1 * m[l] + f->rest1 * g[l];
         v[l] = f->beta2 * v[l] + f->rest2 * (g[l] * g[l]);
-        float moved = p[l] - size * (m[l] / (sqrtf(v[l]) + f->eps));
-        p[l] = moved - decay * moved;
+        float moved = p[l] - by.before * p[l] - by.size * (m[l] / (sqrtf(v[l]) + f->eps));
+        p[l] = moved - by.after * moved;
     }
     memcpy(bits, p, LANES * sizeof *bits);
     memcpy(bits + LANES, v, LANES * sizeof *bits);
@@ -196,12 +219,13 @@ static void update_block(void *context, size_t i, unsigned worker) {
     const ego_trained *t = b->param;
     float *p = t->value + b->from, *m = t->m + b->from, *v = t->v + b->from;
     const float *g = t->grad + b->from;
-    float size = (float)(f->size * t->lr_scale);
     float decay = t->decay ? (float)(f->lr * t->lr_scale * f->optim->adamw.weight_decay) : 0;
+    bool first = f->optim->adamw.torch;
+    moves by = {(float)(f->size * t->lr_scale), first ? decay : 0, first ? 0 : decay};
     uint32_t bad = 0;
     int64_t at = 0;
     for (; at + LANES <= b->count; at += LANES)
-        bad |= update_lanes(f, size, decay, p + at, g + at, m + at, v + at);
+        bad |= update_lanes(f, by, p + at, g + at, m + at, v + at);
     if (at < b->count) {
         float rest[4][LANES] = {{0}}; /* p, g, m, v */
         size_t bytes = (size_t)(b->count - at) * sizeof(float);
@@ -209,7 +233,7 @@ static void update_block(void *context, size_t i, unsigned worker) {
         memcpy(rest[1], g + at, bytes);
         memcpy(rest[2], m + at, bytes);
         memcpy(rest[3], v + at, bytes);
-        bad |= update_lanes(f, size, decay, rest[0], rest[1], rest[2], rest[3]);
+        bad |= update_lanes(f, by, rest[0], rest[1], rest[2], rest[3]);
         memcpy(p + at, rest[0], bytes);
         memcpy(m + at, rest[2], bytes);
         memcpy(v + at, rest[3], bytes);
@@ -219,15 +243,15 @@ static void update_block(void *context, size_t i, unsigned worker) {
 
 ego_err ego_optim_update(ego_optim *optim, double lr) {
     const ego_adamw *a = &optim->adamw;
-    double t = (double)++optim->updates;
+    double t = (double)++optim->updates, second = sqrt(1 - pow(a->beta2, t));
     factors f = {.optim = optim,
                  .beta1 = (float)a->beta1,
                  .beta2 = (float)a->beta2,
                  .rest1 = (float)(1 - a->beta1),
                  .rest2 = (float)(1 - a->beta2),
-                 .eps = (float)a->eps,
+                 .eps = (float)(a->torch ? a->eps * second : a->eps), /* with the correction divided out */
                  .lr = lr,
-                 .size = lr * sqrt(1 - pow(a->beta2, t)) / (1 - pow(a->beta1, t))};
+                 .size = lr * second / (1 - pow(a->beta1, t))};
     ego_parallel(optim->pool, optim->block_count, update_block, &f);
     for (size_t i = 0; i < optim->block_count; i++) {
         const ego_trained *p = optim->blocks[i].param;

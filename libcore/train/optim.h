@@ -33,6 +33,7 @@ ego_trained ego_trained_of(const char *name, const ego_tensor *value, float *gra
 
 typedef struct ego_adamw {
     double beta1, beta2, eps, weight_decay;
+    bool torch; /* as torch.optim.AdamW: see ego_optim_update; false: as transformers.AdamW */
 } ego_adamw;
 
 /* The paper's: 0.9, 0.98, 1e-8, 0.01. */
@@ -66,10 +67,14 @@ double ego_optim_square_norm(ego_optim *optim);
  * infinity, and where. */
 ego_err ego_optim_check_grads(const ego_optim *optim);
 
+/* Multiplies every gradient. */
+void ego_optim_scale_grads(ego_optim *optim, double factor);
+
 /* One update with learning rate lr · lr_scale:
  *     m = β1·m + (1−β1)·g        v = β2·v + (1−β2)·g²
  *     p = p − lr·√(1−β2^t)/(1−β1^t) · m/(√v + eps)
  *     p = p − lr·weight_decay·p               (of the p just updated, where it decays)
+ * With `torch` eps is added after the correction of v, √(v/(1−β2^t)) + eps, and p decays before it is updated.
  * EGO_EDIVERGED naming the first parameter that has a value or second moment which is not finite
  * afterwards; the update is made all the same. */
 ego_err ego_optim_update(ego_optim *optim, double lr);

@@ -129,6 +129,9 @@ static ego_err check_options(const ego_run_options *o) {
                         o->steps, o->steps_per_epoch, o->keep);
     if (!(o->lr >= 0 && o->lr < INFINITY))
         return ego_fail(EGO_EINPUT, "a learning rate of %g", o->lr);
+    if (o->validate_steps < 0 || !(o->clip_norm >= 0))
+        return ego_fail(EGO_EINPUT, "a run validating every %" PRId64 " steps, its gradients clipped to %g",
+                        o->validate_steps, o->clip_norm);
     if (!(o->schedule.warmup >= 0 && o->schedule.warmup <= 1))
         return ego_fail(EGO_EINPUT, "warm-up: expected a share from 0 to 1, found %g",
                         o->schedule.warmup);
@@ -289,12 +292,19 @@ static ego_err check_trend(running *r, double total) {
                     r->at.recent_loss, r->at.first_loss, FIRST);
 }
 
+/* As torch's clip_grad_norm_, its 1e-6 included. */
+static void clip(running *r, double norm) {
+    double limit = r->options->clip_norm, factor = limit / (norm + 1e-6);
+    if (limit > 0 && factor < 1) ego_optim_scale_grads(r->optim, factor);
+}
+
 /* Losses, gradients and the update; what one rank finds wrong stops all. */
 static ego_err update(running *r, const ego_run_step *s, const ego_run_losses *l, double *square) {
     ego_err err = check_losses(l);
     *square = ego_optim_square_norm(r->optim);
     if (err == EGO_OK && !isfinite(*square)) err = ego_optim_check_grads(r->optim);
     if (err == EGO_OK) err = check_trend(r, l->total);
+    if (err == EGO_OK) clip(r, sqrt(*square));
     if (err == EGO_OK) err = ego_optim_update(r->optim, s->lr);
     bool any = false;
     EGO_TRY(ego_dist_any(r->options->dist, err != EGO_OK, &any));
@@ -379,6 +389,15 @@ static bool at_epoch_end(const running *r) {
     return r->at.step > 0 && (r->at.step % r->epoch_steps == 0 || r->at.step == r->options->steps);
 }
 
+/* How many validations a run has behind it that is where this one is. With those of epochs alone it is
+ * the number of epochs done. */
+static int64_t validations_due(const running *r) {
+    int64_t every = r->options->validate_steps, due = epochs_done(r);
+    for (int64_t step = every; every > 0 && step <= r->at.step; step += every)
+        due += step % r->epoch_steps != 0 && step != r->options->steps;
+    return due;
+}
+
 static ego_err validate(running *r) {
     double began = seconds_now(), score = NAN;
     ego_run_numbers numbers = {0};
@@ -409,10 +428,10 @@ static ego_err validate(running *r) {
 static ego_err between(running *r) {
     const ego_run_options *o = r->options;
     r->at.epoch = epochs_done(r);
-    bool end = at_epoch_end(r),
-         validates = end && r->task->validate && r->at.validated < r->at.epoch;
+    int64_t due = validations_due(r);
+    bool end = at_epoch_end(r), validates = r->task->validate && r->at.validated < due;
     if (validates) EGO_TRY(validate(r));
-    r->at.validated = r->at.epoch;
+    r->at.validated = due;
     if (validates) return save(r); /* again, where a stop before the validation has saved */
     if (r->saved == r->at.step || r->at.step == 0) return EGO_OK;
     if (end || (o->checkpoint_steps > 0 && r->at.step % o->checkpoint_steps == 0) ||

@@ -72,7 +72,7 @@ typedef struct ego_run_task {
     ego_err (*step)(void *context, const ego_run_step *step, ego_run_losses *out);
     /* Makes them those of the global batch; NULL: nothing to do. */
     ego_err (*reduce)(void *context);
-    /* After `epochs` whole epochs (`last`: the run is over). *score decides the best, higher is better; left
+    /* After `epochs` whole epochs, or between (validate_steps; `last`: the run is over). *score decides the best, higher is better; left
      * alone (NaN): none. It may tell progress of its own after an ego_progress_start. May be NULL.
      * EGO_ECANCELLED, after a stop, leaves the validation to the resumed run. */
     ego_err (*validate)(void *context, int64_t epochs, bool last, ego_run_numbers *out,
@@ -95,6 +95,9 @@ typedef struct ego_run_options {
     int64_t checkpoint_steps;
     int keep;       /* checkpoints; 0: 3 */
     bool keep_best; /* and that of the best validation */
+    double clip_norm;       /* the gradient as a whole is scaled down to this norm where it is larger; 0: never.
+                               The log tells the norm before */
+    int64_t validate_steps; /* validation also every so many steps, not only at the end of epochs; 0: no */
     double
         diverged; /* stop when the recent total loss is so many times that of the first ten steps; 0: no */
     uint64_t seed;      /* kept in checkpoints, for the record */

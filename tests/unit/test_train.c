@@ -80,6 +80,26 @@ static void test_one_number(void) {
     ego_optim_release(&optim);
 }
 
+/* The other AdamW, with an eps and a decay that tell them apart: what torch 2's own makes of it in double. */
+static void test_torch(void) {
+    float value[] = {1, -2, 0.5f}, grad[3];
+    static const double want[] = {0.9466530025477354, -1.9650699300349936, 0.46971107827462255};
+    ego_tensor t = {.data = value, .dtype = EGO_F32, .ndim = 1, .shape = {3}};
+    ego_trained p = ego_trained_of("x", &t, grad);
+    ego_adamw adamw = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-3, .weight_decay = 0.1, .torch = true};
+    ego_optim optim;
+    if (!CHECK_OK(ego_optim_init(&optim, &adamw, &p, 1, NULL))) return;
+    for (int step = 0; step < 5; step++) {
+        grad[0] = 2 * 0.5f * (float)(step + 1); /* and halved */
+        grad[1] = -2e-3f;
+        grad[2] = 2 * (0.2f - 0.1f * (float)step);
+        ego_optim_scale_grads(&optim, 0.5);
+        CHECK_OK(ego_optim_update(&optim, 1e-2));
+    }
+    for (int i = 0; i < 3; i++) CHECK_NEAR((double)value[i], want[i], 1e-6);
+    ego_optim_release(&optim);
+}
+
 /* 50 updates of a few elements of each parameter, in double. */
 static void test_formula(void) {
     const int steps = 50;
@@ -191,6 +211,9 @@ static void test_schedule(void) {
     CHECK(ego_schedule_at(&s, 10) == 1);
     CHECK_NEAR(ego_schedule_at(&s, 43), 2.0 / 3, 1e-15);
     CHECK(ego_schedule_at(&s, 109) == 0);
+    s.floor = 0.25;
+    CHECK_NEAR(ego_schedule_at(&s, 43), 0.25 + 0.75 * 2 / 3, 1e-15);
+    CHECK(ego_schedule_at(&s, 5) == 0.5 && ego_schedule_at(&s, 109) == 0.25);
     s.kind = EGO_SCHEDULE_CONSTANT;
     CHECK_NEAR(ego_schedule_at(&s, 5), 0.5, 1e-15);
     CHECK(ego_schedule_at(&s, 60) == 1 && ego_schedule_at(&s, 109) == 1);
@@ -404,6 +427,7 @@ int main(void) {
     if (!CHECK(mkdtemp(directory) != NULL)) return check_done();
     snprintf(path, sizeof path, "%s/one.safetensors", directory);
     test_one_number();
+    test_torch();
     test_formula();
     test_threads();
     test_faults();

@@ -311,6 +311,34 @@ static void test_listener(const toy *whole, const char *where) {
     ego_optim_release(&y.optim);
 }
 
+/* Validation between the ends of epochs, stopped in one of them; gradients clipped. */
+static void test_between(const toy *whole, const char *where) {
+    toy a, b;
+    if (!toy_init(&a, where, "between") || !toy_init(&b, where, "between2")) return;
+    a.options.validate_steps = b.options.validate_steps = EPOCH / 2;
+    a.options.clip_norm = b.options.clip_norm = 0.5;
+    CHECK_OK(toy_run(&a, false));
+    CHECK(a.validations == 5 + 4 && read_log(&a).validations == 9);
+    CHECK(!same(whole, &a)); /* clipped */
+    b.cancel_validation = 1; /* at the end of the first epoch, the second of them */
+    CHECK_ERR(EGO_ECANCELLED, toy_run(&b, false));
+    CHECK(b.validations == 2 && b.optim.updates == EPOCH);
+    b.cancel_validation = -1;
+    b.stop_at = 90;
+    CHECK_ERR(EGO_ECANCELLED, toy_run(&b, true));
+    b.stop_at = -1;
+    b.cancel_validation = 1; /* at step 105, an epoch and a half */
+    CHECK_ERR(EGO_ECANCELLED, toy_run(&b, true));
+    CHECK(b.optim.updates == 105);
+    b.cancel_validation = -1;
+    CHECK_OK(toy_run(&b, true));
+    CHECK(same(&a, &b) && read_log(&b).validations == 9);
+    b.options.clip_norm = -1;
+    CHECK_ERR(EGO_EINPUT, toy_run(&b, true));
+    ego_optim_release(&a.optim);
+    ego_optim_release(&b.optim);
+}
+
 static void sleep_for(double seconds) {
     struct timespec t = {(time_t)seconds, (long)(fmod(seconds, 1) * 1e9)};
     nanosleep(&t, NULL);
@@ -449,6 +477,7 @@ int main(void) {
     test_stops(&whole, where);
     test_kills(&whole, where); /* it forks: before there are threads */
     test_listener(&whole, where);
+    test_between(&whole, where);
     test_not_finite(&whole, where);
     test_refusals(&whole, where);
     test_threads(&whole, where);
