@@ -7,6 +7,7 @@
 #include "task/match.h"
 #include "task/rerank.h"
 #include "task/show.h"
+#include "task/unrelated.h"
 #include "task/vectors.h"
 
 #include <errno.h>
@@ -21,56 +22,23 @@
 
 static int64_t top = 10, rerank;
 static double min_score = -2; /* below every cosine */
-static const char *query_text, *sheet_path, *clips_path, *part;
-static bool force;
+static const char *query_text, *sheet_path, *clips_path, *part, *calibrate;
+static bool force, follow, no_follow, likely_only;
 
-static const ego_option options[] = {{.name = "top",
-                                      .letter = 'k',
-                                      .type = EGO_OPTION_INT,
-                                      .arg = "N",
-                                      .value = &top,
-                                      .min = 1,
-                                      .max = 1000000,
-                                      .help = "matches for each query (10)"},
-                                     {.name = "min-score",
-                                      .type = EGO_OPTION_NUMBER,
-                                      .arg = "X",
-                                      .value = &min_score,
-                                      .min = -2,
-                                      .max = 2,
-                                      .help = "leave out matches whose cosine is below X"},
-                                     {.name = "query",
-                                      .type = EGO_OPTION_STRING,
-                                      .arg = "STR",
-                                      .value = &query_text,
-                                      .help = "search for these words instead of QUERIES"},
-                                     {.name = "rerank",
-                                      .type = EGO_OPTION_INT,
-                                      .arg = "N",
-                                      .value = &rerank,
-                                      .min = 1,
-                                      .max = 10000,
-                                      .help = "order the N best again by the fused encoder"},
-                                     {.name = "part",
-                                      .type = EGO_OPTION_STRING,
-                                      .arg = "PART",
-                                      .value = &part,
-                                      .help = "only targets of this part: video, text or fused"},
-                                     {.name = "sheet",
-                                      .type = EGO_OPTION_FILE,
-                                      .arg = "FILE.png",
-                                      .value = &sheet_path,
-                                      .help = "a picture of the matches, a row of frames each"},
-                                     {.name = "clips",
-                                      .type = EGO_OPTION_FILE,
-                                      .arg = "DIR",
-                                      .value = &clips_path,
-                                      .help = "write the matches as files that play"},
-                                     {.name = "force",
-                                      .type = EGO_OPTION_FLAG,
-                                      .value = &force,
-                                      .help = "compare even different models or layers"},
-                                     {0}};
+static const ego_option options[] = {
+    {.name = "top", .letter = 'k', .type = EGO_OPTION_INT, .arg = "N", .value = &top, .min = 1, .max = 1000000, .help = "matches for each query (10)"},
+    {.name = "min-score", .type = EGO_OPTION_NUMBER, .arg = "X", .value = &min_score, .min = -2, .max = 2, .help = "leave out matches whose cosine is below X"},
+    {.name = "query", .type = EGO_OPTION_STRING, .arg = "STR", .value = &query_text, .help = "search for these words instead of QUERIES"},
+    {.name = "rerank", .type = EGO_OPTION_INT, .arg = "N", .value = &rerank, .min = 1, .max = 10000, .help = "order the N best again by the fused encoder"},
+    {.name = "part", .type = EGO_OPTION_STRING, .arg = "PART", .value = &part, .help = "only targets of this part: video, text or fused"},
+    {.name = "calibrate", .type = EGO_OPTION_STRING, .arg = "FILE|builtin", .value = &calibrate, .help = "tell likely matches by these unrelated narrations"},
+    {.name = "likely", .type = EGO_OPTION_FLAG, .value = &likely_only, .help = "leave out matches that are not likely"},
+    {.name = "sheet", .type = EGO_OPTION_FILE, .arg = "FILE.png", .value = &sheet_path, .help = "a picture of the matches, a row of frames each"},
+    {.name = "clips", .type = EGO_OPTION_FILE, .arg = "DIR", .value = &clips_path, .help = "write the matches as files that play"},
+    {.name = "follow", .type = EGO_OPTION_FLAG, .value = &follow, .help = "answer for each target as it comes (as for a live stream)"},
+    {.name = "no-follow", .type = EGO_OPTION_FLAG, .value = &no_follow, .help = "wait for the end even of a live stream"},
+    {.name = "force", .type = EGO_OPTION_FLAG, .value = &force, .help = "compare even different models or layers"},
+    {0}};
 
 static const ego_cli_tool tool = {
     .name = "ego-match",
@@ -91,7 +59,8 @@ typedef struct matcher {
     ego_reranker *reranker;
     ego_vectors targets;
     ego_buf line;
-    uint64_t queries; /* answered so far */
+    ego_unrelated *unrelated; /* --calibrate */
+    uint64_t queries;         /* answered so far */
     bool told_bad_targets;
     ego_sheet_row rows[SHEET_ROWS]; /* of --sheet; labels and frames are ours */
     size_t n_rows;
@@ -177,10 +146,33 @@ typedef struct candidate { /* one hit of a query */
     ego_record target;
 } candidate;
 
+static bool has_part(const ego_record *record, const char *wanted) {
+    const char *found;
+    return ego_json_string(ego_json_get(record->json, "part"), &found) && strcmp(found, wanted) == 0;
+}
+
+/* What tells a likely match of words with a clip; NULL: nothing does. */
+static const ego_calibration *calibration_for(const matcher *m, const ego_record *query,
+                                              const ego_record *target) {
+    const ego_calibration *c = &m->targets.calibration;
+    if (m->unrelated) c = ego_unrelated_calibration(m->unrelated);
+    bool fits = has_part(query, "text") && has_part(target, "video");
+    if (!fits || (!m->unrelated && m->targets.many_lists)) return NULL;
+    return ego_calibration_holds(c) ? c : NULL;
+}
+
+static bool is_likely(const ego_calibration *c, double score) {
+    return ego_calibration_p(c, score) <= EGO_CALIBRATION_LEVEL;
+}
+
+/* rank 0: of a target that was answered as it came. */
 static ego_err write_hit(matcher *m, const ego_record *query, const candidate *c, size_t rank) {
+    const ego_calibration *calibration = calibration_for(m, query, &c->target);
     ego_buf *line = &m->line;
-    ego_buf_printf(line, "{\"query\":%s,\"rank\":%zu,\"id\":%s,\"score\":", query->id, rank,
-                   c->target.id);
+    if (likely_only && !(calibration && is_likely(calibration, c->hit.score))) return EGO_OK;
+    ego_buf_printf(line, "{\"query\":%s", query->id);
+    if (rank) ego_buf_printf(line, ",\"rank\":%zu", rank);
+    ego_buf_printf(line, ",\"id\":%s,\"score\":", c->target.id);
     if (isnan(c->vtm)) {
         ego_buf_json_float(line, c->hit.score);
     } else {
@@ -190,10 +182,24 @@ static ego_err write_hit(matcher *m, const ego_record *query, const candidate *c
         ego_buf_json_key(line, "vtm");
         ego_buf_json_float(line, (float)c->vtm);
     }
+    if (calibration) {
+        ego_buf_json_key(line, "p");
+        ego_buf_json_float(line, (float)ego_calibration_p(calibration, c->hit.score));
+        ego_buf_json_key(line, "likely");
+        ego_buf_text(line, is_likely(calibration, c->hit.score) ? "true" : "false");
+    }
     ego_cli_add_provenance(m->cli, m->targets.model, NULL, line);
     ego_record_carry(&c->target, EGO_RECORD_CLIP | EGO_RECORD_TEXT, line);
     ego_buf_char(line, '}');
     return ego_cli_write_line(m->cli, line);
+}
+
+/* The hits are ordered by cosine: the first stands for all. */
+static void tell_unlikely(matcher *m, const ego_record *query, const candidate *best) {
+    const ego_calibration *c = calibration_for(m, query, &best->target);
+    if (!c || is_likely(c, best->hit.score)) return;
+    ego_cli_note(m->cli, "%s: nothing like this here (best %.3f, threshold %.3f)", query->id,
+                 best->hit.score, ego_calibration_threshold(c));
 }
 
 /* The first of them, up to --rerank, in the order of the fused encoder; those it could not read last. */
@@ -226,6 +232,7 @@ static ego_err answer_query(matcher *m, const ego_record *query, const ego_match
         /* A header that is no record of ours still has an id to show. */
         if (ego_vectors_record(&m->targets, hits[i].target, &c[i].target) == EGO_ENOMEM) n = i;
     }
+    if (n) tell_unlikely(m, query, &c[0]);
     size_t again = (size_t)rerank < n ? (size_t)rerank : n,
            shown = (size_t)top < n ? (size_t)top : n;
     ego_err err = rerank_candidates(m, query, c, again);
@@ -393,8 +400,7 @@ static ego_layer targets_layer(const matcher *m) {
                                                                          : EGO_LAYER_PROJECTED;
 }
 
-static bool answer_words(matcher *m) {
-    ego_vectors query = {0};
+static ego_err words_as_query(matcher *m, ego_vectors *query) {
     ego_embed_item item = {0};
     ego_tokens tokens = {0};
     ego_buf header = {0};
@@ -402,19 +408,104 @@ static bool answer_words(matcher *m) {
     ego_buf_json_string(&header, query_text, strlen(query_text));
     ego_buf_json_key(&header, "text");
     ego_buf_json_string(&header, query_text, strlen(query_text));
-    ego_buf_char(&header, '}');
+    ego_buf_text(&header, ",\"part\":\"text\"}");
     ego_err err = ego_buf_err(&header);
     if (err == EGO_OK) err = embed_words(m, targets_layer(m), &item, &tokens);
     if (err == EGO_OK)
         err = ego_vectors_one("--query", header.data, ego_f32(&item.text),
                               (size_t)ego_tensor_count(&item.text), m->engine.model_id,
-                              m->targets.layer, &query);
-    bool go_on = err == EGO_OK ? answer_all(m, &query) : ego_cli_fatal(m->cli, err);
-    ego_vectors_close(&query);
+                              m->targets.layer, query);
     ego_embed_item_release(&item);
     ego_tokens_release(&tokens);
     ego_buf_release(&header);
+    return err;
+}
+
+static bool answer_words(matcher *m) {
+    ego_vectors query = {0};
+    ego_err err = words_as_query(m, &query);
+    bool go_on = err == EGO_OK ? answer_all(m, &query) : ego_cli_fatal(m->cli, err);
+    ego_vectors_close(&query);
     return go_on;
+}
+
+/* ---- live targets -------------------------------------------------------------------------------- */
+
+static ego_err open_unrelated(matcher *m) {
+    return ego_unrelated_open(&m->engine.cx, m->engine.model, targets_layer(m), calibrate,
+                              &m->unrelated);
+}
+
+/* The first targets tell which model and layer the queries must be of. */
+static ego_err open_live_queries(matcher *m, ego_vectors *queries) {
+    EGO_TRY(query_text ? words_as_query(m, queries)
+                       : ego_vectors_open(m->cli->args[0], NULL, force, queries));
+    report_damage(m, queries);
+    if (calibrate) EGO_TRY(open_unrelated(m));
+    return ego_vectors_comparable(queries, &m->targets, force);
+}
+
+/* One target for every query: a line for each that it fits. */
+static ego_err answer_target(matcher *m, const ego_vectors *queries, size_t i) {
+    const ego_vector *target = &m->targets.items[i];
+    ego_match_options o = {.k = 1, .min_score = min_score};
+    ego_match_result found;
+    candidate c = {.vtm = NAN};
+    if (!target->data) return EGO_OK;
+    if (m->unrelated) EGO_TRY(ego_unrelated_meet(m->unrelated, target, 1, m->targets.dim, NULL));
+    EGO_TRY(ego_match(queries->items, queries->n, target, 1, m->targets.dim, &o, &found));
+    ego_err err = ego_vectors_record(&m->targets, i, &c.target);
+    for (size_t q = 0; err == EGO_OK && q < queries->n; q++) {
+        ego_record query = {0};
+        if (found.n_hits[q] == 0) continue;
+        c.hit = found.hits[q * found.k];
+        err = ego_vectors_record(queries, q, &query);
+        if (err == EGO_OK) err = write_hit(m, &query, &c, 0);
+        ego_record_release(&query);
+    }
+    ego_record_release(&c.target);
+    ego_match_release(&found);
+    return err;
+}
+
+/* `bytes` hold the stream's beginning. What was answered is forgotten. */
+static ego_err answer_live(matcher *m, int fd, const char *name, ego_buf *bytes, ego_vectors *queries) {
+    bool ended = false, opened = false;
+    size_t used;
+    EGO_TRY(ego_vectors_open_feed(name, part, force, &m->targets));
+    for (;;) {
+        EGO_TRY(ego_vectors_feed(&m->targets, (const uint8_t *)bytes->data, bytes->len, ended, &used));
+        if (m->targets.n && !opened) EGO_TRY(open_live_queries(m, queries));
+        opened = opened || m->targets.n;
+        for (size_t i = 0; i < m->targets.n && !ego_cli_stopped(m->cli); i++)
+            EGO_TRY(answer_target(m, queries, i));
+        if (m->targets.n_failed)
+            ego_cli_note(m->cli, "%s: %zu records are errors and were left out", name, m->targets.n_failed);
+        if (used) memmove(bytes->data, bytes->data + used, bytes->len - used);
+        bytes->len -= used;
+        if (ended || m->targets.damage || !ego_cli_wait(m->cli, fd)) break;
+        EGO_TRY(read_some(fd, bytes, &ended));
+    }
+    report_damage(m, &m->targets);
+    return EGO_OK;
+}
+
+/* Whether the stream's first record says that it is live; the bytes read for it stay in `bytes`. */
+static ego_err is_live(matcher *m, int fd, ego_buf *bytes, bool *live) {
+    bool ended = false;
+    const char *end = NULL;
+    *live = false;
+    while (!end && !ended && bytes->len < EGO_STREAM_MAX_HEADER && ego_cli_wait(m->cli, fd)) {
+        EGO_TRY(read_some(fd, bytes, &ended));
+        if (!bytes->len || bytes->data[0] != '{') return EGO_OK;
+        end = memchr(bytes->data, '\n', bytes->len);
+    }
+    ego_json *header;
+    if (!end || ego_json_parse(bytes->data, (size_t)(end - bytes->data), &header) != EGO_OK) return EGO_OK;
+    bool says = false;
+    *live = ego_json_bool(ego_json_get(header, "live"), &says) && says;
+    ego_json_free(header);
+    return EGO_OK;
 }
 
 /* ---- opening ------------------------------------------------------------------------------------- */
@@ -427,24 +518,21 @@ static bool check_arguments(ego_cli *cli) {
                              cli->n_args);
     if (wanted == 2 && strcmp(cli->args[0], "-") == 0 && strcmp(cli->args[1], "-") == 0)
         return ego_cli_usage(cli, "QUERIES and TARGETS cannot both be - (stdin)");
+    if (follow && (rerank || sheet_path || clips_path || no_follow || cli->dry_run))
+        return ego_cli_usage(cli, "--follow: %s needs all targets first",
+                             rerank       ? "--rerank"
+                             : sheet_path ? "--sheet"
+                             : clips_path ? "--clips"
+                             : no_follow  ? "--no-follow"
+                                          : "--dry-run");
     return true;
-}
-
-static bool open_targets(matcher *m, const char *path) {
-    ego_err err = ego_vectors_open(path, part, force, &m->targets);
-    if (err != EGO_OK) return ego_cli_fatal(m->cli, err);
-    report_damage(m, &m->targets);
-    if (m->targets.n > m->targets.n_failed) return true;
-    return ego_cli_fatal(m->cli,
-                         ego_fail(EGO_EFORMAT, "%s: holds no embeddings%s%s to search",
-                                  m->targets.name, part ? " of part " : "", part ? part : ""));
 }
 
 static bool open_model(matcher *m) {
     ego_embed_options words = {.layer = targets_layer(m)}, pairs = {.fused = true};
-    unsigned needs =
-        (query_text ? ego_embed_needs(&words) : 0) | (rerank ? ego_embed_needs(&pairs) : 0);
-    if (!query_text && !rerank) return true;
+    bool encodes = query_text || calibrate;
+    unsigned needs = (encodes ? ego_embed_needs(&words) : 0) | (rerank ? ego_embed_needs(&pairs) : 0);
+    if (!encodes && !rerank) return true;
     if (!ego_engine_open(&m->engine, m->cli, needs)) return false;
     if (!rerank) return true;
     ego_rerank_options o = {.video_root = m->cli->video_root,
@@ -453,12 +541,23 @@ static bool open_model(matcher *m) {
     return err == EGO_OK || ego_cli_fatal(m->cli, err);
 }
 
-static bool open_all(matcher *m, const char *targets) {
-    if (!check_arguments(m->cli) || !open_targets(m, targets)) return false;
-    if (clips_path && ego_make_directory(clips_path) != EGO_OK)
-        return ego_cli_fatal(m->cli, EGO_EIO);
-    ego_err err = ego_pool_new((unsigned)m->cli->threads, &m->pool);
-    return err == EGO_OK ? open_model(m) : ego_cli_fatal(m->cli, err);
+static bool check_targets(matcher *m, ego_err err) {
+    if (err != EGO_OK) return ego_cli_fatal(m->cli, err);
+    report_damage(m, &m->targets);
+    if (m->targets.many_lists)
+        ego_cli_note(m->cli, "%s: calibrated on several lists: nothing is called likely", m->targets.name);
+    if (m->targets.n > m->targets.n_failed) return true;
+    return ego_cli_fatal(m->cli,
+                         ego_fail(EGO_EFORMAT, "%s: holds no embeddings%s%s to search",
+                                  m->targets.name, part ? " of part " : "", part ? part : ""));
+}
+
+static bool calibrate_all(matcher *m) {
+    if (!calibrate) return true;
+    ego_err err = open_unrelated(m);
+    if (err == EGO_OK)
+        err = ego_unrelated_meet(m->unrelated, m->targets.items, m->targets.n, m->targets.dim, m->pool);
+    return err == EGO_OK || ego_cli_fatal(m->cli, err);
 }
 
 static void plan(matcher *m) {
@@ -466,22 +565,71 @@ static void plan(matcher *m) {
            m->targets.n * m->targets.dim * sizeof(float));
 }
 
+/* All targets are here. */
+static void answer(matcher *m) {
+    if (m->cli->dry_run) return plan(m);
+    if (!open_model(m) || !calibrate_all(m)) return;
+    bool done = query_text ? answer_words(m) : answer_file(m, m->cli->args[0]);
+    if (done && sheet_path && m->n_rows && write_sheet(m) != EGO_OK) ego_cli_fatal(m->cli, EGO_EIO);
+}
+
+static ego_err read_rest(int fd, ego_buf *bytes) {
+    bool ended = false;
+    while (!ended) EGO_TRY(read_some(fd, bytes, &ended));
+    return EGO_OK;
+}
+
+/* Targets from a pipe: as they come if the stream is live or --follow says so, else when it has ended. */
+static void answer_from(matcher *m, int fd, const char *name) {
+    ego_vectors queries = {0};
+    ego_buf bytes = {0};
+    bool live = false, possible = !no_follow && !rerank && !sheet_path && !clips_path && !m->cli->dry_run;
+    ego_err err = possible ? is_live(m, fd, &bytes, &live) : EGO_OK;
+    if (err == EGO_OK && (live || follow)) {
+        if (open_model(m)) err = answer_live(m, fd, name, &bytes, &queries);
+    } else if (err == EGO_OK) {
+        err = read_rest(fd, &bytes);
+        if (err == EGO_OK) err = ego_vectors_of_bytes(name, &bytes, part, force, &m->targets);
+        if (err == EGO_OK && check_targets(m, err)) answer(m);
+    }
+    if (err != EGO_OK) ego_cli_fatal(m->cli, err);
+    ego_vectors_close(&queries);
+    ego_vectors_close(&m->targets); /* before the bytes that it may point into */
+    ego_buf_release(&bytes);
+}
+
+static void match(matcher *m, const char *targets) {
+    struct stat st;
+    if (clips_path && ego_make_directory(clips_path) != EGO_OK) {
+        ego_cli_fatal(m->cli, EGO_EIO);
+        return;
+    }
+    ego_err err = ego_pool_new((unsigned)m->cli->threads, &m->pool);
+    bool standard = strcmp(targets, "-") == 0;
+    if (err != EGO_OK) {
+        ego_cli_fatal(m->cli, err);
+    } else if (standard || (stat(targets, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))) {
+        int fd = standard ? STDIN_FILENO : open(targets, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            ego_cli_fatal(m->cli, ego_fail(EGO_EIO, "%s: %s", targets, strerror(errno)));
+        else
+            answer_from(m, fd, standard ? "stdin" : targets);
+        if (fd > 0) close(fd);
+    } else if (check_targets(m, ego_vectors_open(targets, part, force, &m->targets))) {
+        if (follow)
+            ego_cli_note(m->cli, "%s: a file is there at once: --follow is for pipes", targets);
+        answer(m);
+    }
+}
+
 int main(int argc, char **argv) {
     ego_cli cli;
     static matcher m;
     if (!ego_cli_begin(&cli, &tool, argc, argv)) return ego_cli_end(&cli);
     m.cli = &cli;
-    const char *targets = cli.n_args ? cli.args[cli.n_args - 1] : "";
-    if (open_all(&m, targets)) {
-        bool done = true;
-        if (cli.dry_run)
-            plan(&m);
-        else
-            done = query_text ? answer_words(&m) : answer_file(&m, cli.args[0]);
-        if (done && sheet_path && m.n_rows && write_sheet(&m) != EGO_OK)
-            ego_cli_fatal(&cli, EGO_EIO);
-    }
+    if (check_arguments(&cli)) match(&m, cli.args[cli.n_args - 1]);
     release_rows(&m);
+    ego_unrelated_close(m.unrelated);
     ego_rerank_close(m.reranker);
     ego_engine_close(&m.engine);
     ego_pool_free(m.pool);

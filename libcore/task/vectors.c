@@ -25,6 +25,7 @@ void ego_vectors_close(ego_vectors *v) {
     free(v->model);
     free(v->layer);
     free(v->damage);
+    ego_calibration_release(&v->calibration);
     ego_stream_close(v->stream);
     ego_map_close(&v->map);
     ego_map_close(&v->lines);
@@ -86,7 +87,24 @@ ego_err ego_vectors_comparable(const ego_vectors *a, const ego_vectors *b, bool 
 
 /* ---- streams ------------------------------------------------------------------------------------- */
 
+static bool is_note(const ego_stream_record *r) {
+    return r->part && strcmp(r->part, "video") != 0 && strcmp(r->part, "text") != 0 &&
+           strcmp(r->part, "fused") != 0;
+}
+
+static ego_err read_note(ego_vectors *v, const ego_stream_record *r) {
+    ego_calibration read;
+    if (r->error || strcmp(r->part, EGO_CALIBRATION_PART) != 0) return EGO_OK;
+    ego_err err = ego_calibration_read(r->json, &r->tensor, &read);
+    if (err != EGO_OK) return ego_fail_context(err, "%s: record %" PRIu64, v->name, r->number);
+    err = ego_calibration_join(&v->calibration, &read);
+    ego_calibration_release(&read);
+    v->many_lists |= err == EGO_EINPUT;
+    return err == EGO_EINPUT ? EGO_OK : err;
+}
+
 static ego_err add_record(ego_vectors *v, const ego_stream_record *r, const char *header) {
+    if (is_note(r)) return read_note(v, r);
     if (r->part && v->part && strcmp(r->part, v->part) != 0) return EGO_OK;
     EGO_TRY(reserve(v, v->n + 1));
     if (!r->error) {
@@ -252,25 +270,18 @@ static ego_err read_fvecs(ego_vectors *v, const uint8_t *data, size_t size) {
 
 /* ---- files --------------------------------------------------------------------------------------- */
 
-static ego_err read_bytes(ego_vectors *v, const char *path, const uint8_t **data, size_t *size) {
+static ego_err read_bytes(ego_vectors *v, const char *path) {
     struct stat st;
-    if (strcmp(path, "-") != 0 && stat(path, &st) == 0 && S_ISREG(st.st_mode)) {
-        EGO_TRY(ego_map_open(path, &v->map));
-        *data = v->map.data;
-        *size = v->map.size;
-        return EGO_OK;
-    }
-    EGO_TRY(ego_read_file(path, SIZE_MAX / 4, &v->bytes));
-    *data = (const uint8_t *)(v->bytes.data ? v->bytes.data : "");
-    *size = v->bytes.len;
-    return EGO_OK;
+    if (strcmp(path, "-") != 0 && stat(path, &st) == 0 && S_ISREG(st.st_mode))
+        return ego_map_open(path, &v->map);
+    return ego_read_file(path, SIZE_MAX / 4, &v->bytes);
 }
 
-ego_err ego_vectors_open(const char *path, const char *part, bool any_model, ego_vectors *v) {
-    const uint8_t *data;
-    size_t size, used;
-    EGO_TRY(new_vectors(strcmp(path, "-") == 0 ? "stdin" : path, part, any_model, v));
-    EGO_TRY(read_bytes(v, path, &data, &size));
+/* What read_bytes brought. */
+static ego_err understand(ego_vectors *v, const char *path) {
+    size_t used, size = v->map.data ? v->map.size : v->bytes.len;
+    const uint8_t *data = v->map.data;
+    if (!data) data = (const uint8_t *)(v->bytes.data ? v->bytes.data : "");
     bool npy = size >= 6 && memcmp(data, "\x93NUMPY", 6) == 0;
     if (npy || ego_has_suffix(path, ".fvecs")) {
         EGO_TRY(npy ? read_npy(v, data, size) : read_fvecs(v, data, size));
@@ -278,6 +289,20 @@ ego_err ego_vectors_open(const char *path, const char *part, bool any_model, ego
     }
     EGO_TRY(ego_stream_open_feed(v->name, &v->stream));
     return ego_vectors_feed(v, data, size, true, &used);
+}
+
+ego_err ego_vectors_open(const char *path, const char *part, bool any_model, ego_vectors *v) {
+    EGO_TRY(new_vectors(strcmp(path, "-") == 0 ? "stdin" : path, part, any_model, v));
+    EGO_TRY(read_bytes(v, path));
+    return understand(v, path);
+}
+
+ego_err ego_vectors_of_bytes(const char *name, ego_buf *bytes, const char *part, bool any_model,
+                             ego_vectors *v) {
+    EGO_TRY(new_vectors(name, part, any_model, v));
+    v->bytes = *bytes;
+    *bytes = (ego_buf){0};
+    return understand(v, name);
 }
 
 /* ---- records ------------------------------------------------------------------------------------- */

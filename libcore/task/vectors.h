@@ -3,7 +3,10 @@
  * Told apart by content: an embedding stream; .npy (rows of a matrix, or one vector); .fvecs by its name.
  * Beside FILE.npy or FILE.fvecs a FILE.jsonl may stand, one line for each vector. Regular files are
  * mapped: a million vectors are not read before they are looked at. Pipes are read to their end, or, for
- * queries that are to be answered as they come, fed piece by piece.
+ * queries or targets that are to be answered as they come, fed piece by piece.
+ *
+ * Records of a stream whose part is none of video, text and fused are notes about it, not vectors: passed
+ * over, but for "calibration", which is kept.
  */
 #ifndef EGO_TASK_VECTORS_H
 #define EGO_TASK_VECTORS_H
@@ -13,6 +16,7 @@
 #include "base/file.h"
 #include "data/record.h"
 #include "format/stream.h"
+#include "task/calibration.h"
 #include "task/match.h"
 
 #include <stdbool.h>
@@ -34,6 +38,8 @@ typedef struct ego_vectors {
     char *model, *layer;        /* what the headers say; NULL: nothing */
     char *
         damage; /* why the stream could not be read to its end; NULL: it could. Items are what came before */
+    ego_calibration calibration; /* the stream's own; of several lists the first */
+    bool many_lists;             /* there were several: it says nothing about all of it */
 
     /* private */
     size_t cap;
@@ -50,6 +56,9 @@ typedef struct ego_vectors {
  * `damage`. Close in any case. */
 ego_err ego_vectors_open(const char *path, const char *part, bool any_model, ego_vectors *vectors);
 void ego_vectors_close(ego_vectors *vectors);
+/* The same from all of a pipe's bytes, which are taken over: *bytes is {0} afterwards. */
+ego_err ego_vectors_of_bytes(const char *name, ego_buf *bytes, const char *part, bool any_model,
+                             ego_vectors *vectors);
 
 /* A stream fed piece by piece: `data` begins where the last whole record ended (see *used) and stays the
  * caller's while the items are used. The items of the feed before are dropped. When `ended`, a record cut
