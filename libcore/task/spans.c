@@ -11,33 +11,37 @@ double ego_span_iou(const ego_span *a, const ego_span *b) {
     return inter > 0 ? inter / fmax(hull, 1e-12) : 0;
 }
 
-/* Windows of one length; how many there are in all comes back. */
-static size_t add_length(double start, double end, double length, double step, ego_span *windows,
-                         size_t room, size_t n) {
-    const double nothing = 1e-6; /* decode.h's smallest step of time */
-    double last = start;
-    for (size_t k = 0; n < EGO_MAX_WINDOWS; k++) {
-        double from = start + (double)k * length * step;
-        if (from + length > end + nothing) break;
-        last = from;
-        if (n < room) windows[n] = (ego_span){from, fmin(from + length, end), 0};
-        n++;
-    }
-    if (last + length < end - nothing && n < EGO_MAX_WINDOWS) {
-        if (n < room) windows[n] = (ego_span){end - length, end, 0};
-        n++;
-    }
-    return n;
+static int64_t clips_of(double length, double step) {
+    double clips = rint(length / step);
+    return clips < 1 ? 1 : clips < 1e9 ? (int64_t)clips : 1000000000;
 }
 
-size_t ego_windows(double start, double end, const double *lengths, size_t n, double step,
-                   ego_span *windows, size_t room) {
-    size_t count = 0;
-    for (size_t i = 0; i < n; i++)
-        if (lengths[i] <= end - start)
-            count = add_length(start, end, lengths[i], step, windows, room, count);
-    if (count == 0 && room > 0) windows[0] = (ego_span){start, end, 0};
-    return count ? count : 1;
+/* Whether an earlier length rounds to as many clips. */
+static bool seen(const double *lengths, size_t i, double step) {
+    for (size_t j = 0; j < i; j++)
+        if (clips_of(lengths[j], step) == clips_of(lengths[i], step)) return true;
+    return false;
+}
+
+/* The last window ends where the clips do. */
+static int64_t next_first(int64_t first, int64_t stride, int64_t last) {
+    return first == last ? last + 1 : first + stride < last ? first + stride : last;
+}
+
+size_t ego_windows(int64_t clips, double step, const double *lengths, size_t n, ego_window *windows,
+                   size_t room) {
+    size_t found = 0;
+    for (size_t i = 0; i < n; i++) {
+        int64_t count = clips_of(lengths[i], step), stride = count < 8 ? 1 : count / 4;
+        if (count > clips || seen(lengths, i, step)) continue;
+        for (int64_t first = 0; first <= clips - count;
+             first = next_first(first, stride, clips - count)) {
+            if (found < room) windows[found] = (ego_window){first, count};
+            found++;
+        }
+    }
+    if (found == 0 && room > 0) windows[0] = (ego_window){0, clips};
+    return found ? found : 1;
 }
 
 /* Whether a comes before b. */

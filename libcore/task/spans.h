@@ -5,6 +5,7 @@
 #include "base/err.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct ego_span {
     double start, end; /* seconds */
@@ -15,14 +16,17 @@ typedef struct ego_span {
  * spans of no length. */
 double ego_span_iou(const ego_span *a, const ego_span *b);
 
-enum { EGO_MAX_WINDOWS = 1 << 20 };
+/* Clips first … first + count - 1 of a sequence, looked at together. */
+typedef struct ego_window {
+    int64_t first, count;
+} ego_window;
 
-/* Windows of each of n lengths over [start, end): the k-th of a length begins k * length * step behind the start,
- * as far as it ends in time; one more ends at the very end where they leave something over. Lengths beyond
- * the whole are left out, but when all are, the whole is the one window. Writes the first `room`
- * (start and end alone) into windows[room]; returns how many there are, at most EGO_MAX_WINDOWS. */
-size_t ego_windows(double start, double end, const double *lengths, size_t n, double step,
-                   ego_span *windows, size_t room);
+/* Windows over `clips` clips of `step` seconds each: for each of n lengths (seconds, rounded to clips; those that round
+ * alike count once) one every quarter of its length, and one at the very end. Lengths beyond the whole are left
+ * out, but when all are, the whole is the one window. Writes the first `room` into windows[room]; returns
+ * how many there are. */
+size_t ego_windows(int64_t clips, double step, const double *lengths, size_t n, ego_window *windows,
+                   size_t room);
 
 /* Non-maximum suppression: the best span, then the best of those whose IoU with all that were taken is at most
  * `overlap`, and so on, k of them if there are as many; best[k]. Returns how many. Equal scores: the earlier
