@@ -56,7 +56,7 @@ ego_err ego_model_make_trainable(ego_model *m, ego_backend *backend) {
 
 static ego_err changed(void *context, const ego_param_spec *spec) {
     ego_backend *backend = context;
-    if (spec->param->packed) backend->forget(backend, spec->param);
+    backend->changed(backend, spec->param);
     return EGO_OK;
 }
 

@@ -106,8 +106,11 @@ typedef struct ego_call {
 
 struct ego_backend {
     const char *name;
+    ego_pool *pool; /* borrowed; NULL: one thread */
     ego_err (*forward[EGO_OP_COUNT])(ego_backend *backend, const ego_call *call);
     ego_err (*backward[EGO_OP_COUNT])(ego_backend *backend, const ego_call *call);
+    /* The value changed: what is kept in param->packed is made again, in the same memory, at its next use. */
+    void (*changed)(ego_backend *backend, ego_param *param);
     /* Frees what the backend keeps in param->packed. */
     void (*forget)(ego_backend *backend, ego_param *param);
     void (*free)(ego_backend *backend);

@@ -53,7 +53,7 @@ void *ego__ctx_fail(ego_ctx *cx, ego_err err) {
 static ego_tensor *run(ego_ctx *cx, ego_call call) {
     if (cx->err != EGO_OK || !call.out) return NULL;
     ego_err err = cx->backend->forward[call.op](cx->backend, &call);
-    if (err == EGO_OK && cx->tape) err = ego__tape_record(cx->tape, &call);
+    if (err == EGO_OK && cx->tape) err = ego__tape_record(cx, &call);
     return err == EGO_OK ? call.out : ego__ctx_fail(cx, err);
 }
 

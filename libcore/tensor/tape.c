@@ -62,6 +62,33 @@ size_t ego_tape_peak(const ego_tape *tape) { return tape->records.peak + tape->k
 
 ego_arena *ego__tape_records(ego_tape *tape) { return &tape->records; }
 
+/* ---- long stretches of memory, on all threads ------------------------------------------------------------ */
+
+enum { STRETCH = 1 << 16 }; /* floats */
+
+typedef struct filling {
+    const float *from; /* NULL: zeros */
+    float *to;
+    size_t count;
+} filling;
+
+static void fill_stretch(void *context, size_t i, unsigned worker) {
+    (void)worker;
+    const filling *f = context;
+    size_t at = i * STRETCH, n = f->count - at < STRETCH ? f->count - at : STRETCH;
+    if (f->from)
+        memcpy(f->to + at, f->from + at, n * sizeof *f->to);
+    else
+        memset(f->to + at, 0, n * sizeof *f->to);
+}
+
+/* `count` floats from `from`, or zeros. */
+static float *fill(const ego_ctx *cx, float *to, const float *from, int64_t count) {
+    filling f = {from, to, (size_t)count};
+    ego_parallel(cx->backend->pool, (f.count + STRETCH - 1) / STRETCH, fill_stretch, &f);
+    return to;
+}
+
 static ego_err no_memory(void) { return ego_fail(EGO_ENOMEM, "out of memory for the tape"); }
 
 /* ---- recording --------------------------------------------------------------------------------------- */
@@ -102,14 +129,15 @@ static bool crosses(const ego_tape *tape, const ego_tensor *x) {
 }
 
 /* What one step hands to another must outlive it. */
-static ego_err keep(ego_tape *tape, ego_node *node) {
+static ego_err keep(ego_ctx *cx, ego_node *node) {
+    ego_tape *tape = cx->tape;
     if (tape->spans[node->span].forgotten)
         return ego_fail(EGO_EUNSUPPORTED,
                         "a step of a chain reads what came before the step before it");
-    size_t bytes = (size_t)ego_tensor_count(node->tensor) * sizeof(float);
-    void *data = ego_arena_alloc(&tape->kept, bytes);
+    int64_t n = ego_tensor_count(node->tensor);
+    float *data = ego_arena_alloc(&tape->kept, (size_t)n * sizeof *data);
     if (!data) return no_memory();
-    node->tensor->data = memcpy(data, node->tensor->data, bytes);
+    node->tensor->data = fill(cx, data, node->tensor->data, n);
     node->kept = true;
     return EGO_OK;
 }
@@ -120,7 +148,8 @@ static bool needs_gradient(const ego_call *call) {
     return false;
 }
 
-ego_err ego__tape_record(ego_tape *tape, const ego_call *call) {
+ego_err ego__tape_record(ego_ctx *cx, const ego_call *call) {
+    ego_tape *tape = cx->tape;
     if (tape->n_spans == 0) EGO_TRY(begin_span(tape, false));
     if (tape->n_calls == tape->calls_cap) {
         size_t cap = tape->calls_cap ? 2 * tape->calls_cap : 1024;
@@ -130,24 +159,25 @@ ego_err ego__tape_record(ego_tape *tape, const ego_call *call) {
         tape->calls_cap = cap;
     }
     for (int i = 0; i < 3; i++)
-        if (crosses(tape, call->in[i])) EGO_TRY(keep(tape, call->in[i]->node));
+        if (crosses(tape, call->in[i])) EGO_TRY(keep(cx, call->in[i]->node));
     EGO_TRY(new_node(tape, call->out, needs_gradient(call)));
     tape->calls[tape->n_calls++] = *call;
     return EGO_OK;
 }
 
 /* A leaf is kept from the start: its gradient is read after its span has passed. */
-static ego_err new_leaf(ego_tape *tape, ego_tensor *x) {
+static ego_err new_leaf(ego_ctx *cx, ego_tensor *x) {
+    ego_tape *tape = cx->tape;
     if (tape->n_spans == 0) EGO_TRY(begin_span(tape, false));
     EGO_TRY(new_node(tape, x, true));
-    if (tape->spans[x->node->span].step) return keep(tape, x->node);
+    if (tape->spans[x->node->span].step) return keep(cx, x->node);
     x->node->kept = true;
     return EGO_OK;
 }
 
 ego_tensor *ego_tape_leaf(ego_ctx *cx, ego_tensor *x) {
     if (cx->err != EGO_OK || !x) return NULL;
-    ego_err err = cx->tape ? new_leaf(cx->tape, x) : EGO_OK;
+    ego_err err = cx->tape ? new_leaf(cx, x) : EGO_OK;
     return err == EGO_OK ? x : ego__ctx_fail(cx, err);
 }
 
@@ -165,7 +195,7 @@ static void want(ego_ctx *cx, const ego_tensor *x, int64_t span_in_hand) {
         ego__ctx_fail(cx, no_memory());
         return;
     }
-    x->node->grad = memset(grad, 0, (size_t)n * sizeof *grad);
+    x->node->grad = fill(cx, grad, NULL, n);
 }
 
 void ego_grad_add(ego_ctx *cx, const ego_tensor *x, float weight, const float *grad) {

@@ -64,7 +64,7 @@ void ego_grad_add(ego_ctx *cx, const ego_tensor *x, float weight, const float *g
 void ego_tape_backward(ego_ctx *cx);
 
 /* For ops.c alone. */
-ego_err ego__tape_record(ego_tape *tape, const struct ego_call *call);
+ego_err ego__tape_record(ego_ctx *cx, const struct ego_call *call);
 ego_arena *ego__tape_records(ego_tape *tape);
 /* Step number `step` of a chain begins. True: memory of the step before the last is to be given back. */
 bool ego__tape_step(ego_ctx *cx, int64_t step);

@@ -81,6 +81,7 @@ typedef struct ego_param {
     bool panelled;     /* value.data is already in the layout of tensor/panel.h */
     bool mapped;       /* value.data lies in a mapped file: its pages may be forgotten once packed */
     void *packed;      /* the backend's own form, made at first use, freed by the backend */
+    bool stale;        /* `packed` is of a value that is gone */
     float *grad;       /* value's shape: where gradients are added; NULL: it is not trained */
     float constant[1]; /* room for one-element parameters set by configuration (a fixed gate) */
 } ego_param;

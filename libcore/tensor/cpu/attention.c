@@ -67,6 +67,6 @@ ego_err ego__cpu_attention(ego_backend *backend, const ego_call *call) {
         int64_t tiles = (queries + cpu->kernels->tile_rows - 1) / cpu->kernels->tile_rows;
         if (t.pieces > tiles) t.pieces = tiles;
     }
-    ego_parallel(cpu->pool, (size_t)(groups * t.pieces), run_group, &t);
+    ego_parallel(cpu->base.pool, (size_t)(groups * t.pieces), run_group, &t);
     return EGO_OK;
 }

@@ -119,6 +119,6 @@ ego_err ego__cpu_attention_back(ego_backend *backend, const ego_call *call) {
     int64_t wanted = cpu->threads > 1 ? 4 * (int64_t)cpu->threads : 1;
     t.slices = (wanted + t.chunks - 1) / t.chunks;
     if (t.slices > a->heads) t.slices = a->heads;
-    ego_parallel(cpu->pool, (size_t)(t.chunks * t.slices), run_task, &t);
+    ego_parallel(cpu->base.pool, (size_t)(t.chunks * t.slices), run_task, &t);
     return EGO_OK;
 }

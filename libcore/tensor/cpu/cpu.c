@@ -62,9 +62,13 @@ ego_err ego_cpu_backend_new(ego_pool *pool, ego_backend **backend) {
 #define ENTRIES(name)                                                                              \
     .forward[EGO_OP_##name] = ego__cpu_##name, .backward[EGO_OP_##name] = ego__cpu_##name##_back,
     *cpu = (ego__cpu){
-        .base = {.name = "cpu", .forget = ego__cpu_forget, .free = cpu_free, EGO_OPS(ENTRIES)},
+        .base = {.name = "cpu",
+                 .pool = pool,
+                 .changed = ego__cpu_changed,
+                 .forget = ego__cpu_forget,
+                 .free = cpu_free,
+                 EGO_OPS(ENTRIES)},
         .kernels = kernels,
-        .pool = pool,
         .threads = ego_pool_threads(pool)};
 #undef ENTRIES
     *backend = &cpu->base;

@@ -8,7 +8,6 @@
 typedef struct ego__cpu {
     ego_backend base;
     const ego__kernels *kernels;
-    ego_pool *pool;
     size_t threads;
     float *scratch; /* one piece per worker, grown when an operation needs more */
     size_t scratch_floats;
@@ -30,6 +29,7 @@ ego_err ego__cpu_run_product(ego__cpu *cpu, const ego__product *p);
  * at first use; a parameter is used in one of the two ways only. */
 ego_err ego__cpu_panels(ego__cpu *cpu, ego_param *w, const float **panels);
 ego_err ego__cpu_floats(ego__cpu *cpu, ego_param *p, const float **floats);
+void ego__cpu_changed(ego_backend *backend, ego_param *p);
 void ego__cpu_forget(ego_backend *backend, ego_param *p);
 
 /* The table's entries: of each operation its forward and its backward. */

@@ -51,7 +51,7 @@ ego_err ego__cpu_product(ego_backend *backend, const ego_call *call) {
             panels = ego_panel_count(columns);
     float *packed;
     EGO_TRY(ego__cpu_reserve_shared(cpu, panels * EGO_PANEL * k, &packed));
-    ego_parallel(cpu->pool, (size_t)((panels + PANELS_AT_ONCE - 1) / PANELS_AT_ONCE), pack_some,
+    ego_parallel(cpu->base.pool, (size_t)((panels + PANELS_AT_ONCE - 1) / PANELS_AT_ONCE), pack_some,
                  &(packing){y, packed});
     return ego__cpu_run_product(cpu, &(ego__product){.rows = ego_tensor_rows(x),
                                                   .k = k,

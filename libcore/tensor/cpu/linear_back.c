@@ -55,7 +55,7 @@ ego_err ego__cpu_linear_back(ego_backend *backend, const ego_call *call) {
                 .dresidual = ego_grad(call->in[1]),
                 .db = b && b->grad ? b->grad + first : NULL}};
     if (o.whole.act != EGO_ACT_NONE || o.whole.dresidual || o.whole.db)
-        ego_parallel(cpu->pool, (size_t)((outputs + OUTER_COLUMNS - 1) / OUTER_COLUMNS), outer_some,
+        ego_parallel(cpu->base.pool, (size_t)((outputs + OUTER_COLUMNS - 1) / OUTER_COLUMNS), outer_some,
                      &o);
     const float *dz = o.whole.dz;
     EGO_TRY(add_product(cpu, rows, outputs, inputs, dz, false, ego_f32(&w->value) + first * inputs,

@@ -66,7 +66,7 @@ static void cut(cuts *l) {
 }
 
 static void run(cuts *l) {
-    ego_parallel(l->cpu->pool, (size_t)(l->row_blocks * l->column_blocks), run_block, l);
+    ego_parallel(l->cpu->base.pool, (size_t)(l->row_blocks * l->column_blocks), run_block, l);
 }
 
 /* Some panels of a plain matrix, k rows of it. */
@@ -106,7 +106,7 @@ static ego_err run_copied(cuts *l) {
     if (whole.a_across) l->strips = memory + block * panels * EGO_PANEL;
     for (int64_t k = 0; k < whole.k; k += block) {
         int64_t steps = whole.k - k < block ? whole.k - k : block;
-        ego_parallel(cpu->pool, (size_t)ceil_div(panels, PANELS_AT_ONCE), copy_panels,
+        ego_parallel(cpu->base.pool, (size_t)ceil_div(panels, PANELS_AT_ONCE), copy_panels,
                      &(copying){&whole, k, steps, memory});
         l->whole.k = steps;
         l->whole.a = whole.a + k * (whole.a_across ? whole.a_stride : 1);

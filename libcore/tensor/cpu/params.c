@@ -47,18 +47,19 @@ ego_err ego__cpu_panels(ego__cpu *cpu, ego_param *w, const float **panels) {
         *panels = w->value.data;
         return EGO_OK;
     }
-    if (!w->packed) {
+    if (!w->packed || w->stale) {
         int64_t outputs = w->value.shape[0], count = ego_panel_count(outputs);
         int64_t inputs = outputs ? ego_tensor_count(&w->value) / outputs : 0;
         size_t bytes = ego_panel_bytes(outputs, inputs);
-        float *memory = allocate(bytes);
+        float *memory = w->packed ? w->packed : allocate(bytes);
         if (!memory) return no_memory(w, bytes);
         if (w->panelled)
             ego_to_f32(w->value.data, w->value.dtype, memory, bytes / sizeof *memory);
         else
-            ego_parallel(cpu->pool, (size_t)((count + PANELS_AT_ONCE - 1) / PANELS_AT_ONCE),
+            ego_parallel(cpu->base.pool, (size_t)((count + PANELS_AT_ONCE - 1) / PANELS_AT_ONCE),
                          pack_some, &(packing){&w->value, outputs, inputs, memory});
         w->packed = memory;
+        w->stale = false;
         if (w->mapped)
             ego_map_forget(w->value.data,
                            (size_t)ego_tensor_count(&w->value) * ego_dtype_bytes(w->value.dtype));
@@ -73,19 +74,26 @@ ego_err ego__cpu_floats(ego__cpu *cpu, ego_param *p, const float **floats) {
         *floats = p->value.data;
         return EGO_OK;
     }
-    if (!p->packed) {
+    if (!p->packed || p->stale) {
         size_t n = (size_t)ego_tensor_count(&p->value);
-        float *memory = allocate(n * sizeof *memory);
+        float *memory = p->packed ? p->packed : allocate(n * sizeof *memory);
         if (!memory) return no_memory(p, n * sizeof *memory);
         ego_to_f32(p->value.data, p->value.dtype, memory, n);
         p->packed = memory;
+        p->stale = false;
     }
     *floats = p->packed;
     return EGO_OK;
+}
+
+void ego__cpu_changed(ego_backend *backend, ego_param *p) {
+    (void)backend;
+    p->stale = p->packed != NULL;
 }
 
 void ego__cpu_forget(ego_backend *backend, ego_param *p) {
     (void)backend;
     free(p->packed);
     p->packed = NULL;
+    p->stale = false;
 }

@@ -20,7 +20,7 @@ ego_err ego__cpu_rows(ego__cpu *cpu, ego__ranges job, int64_t rows, int64_t colu
     job.rows = rows;
     job.columns = columns;
     if (job.step == 0) job.step = columns < EGO__RANGE ? EGO__RANGE / columns : 1;
-    ego_parallel(cpu->pool, (size_t)((rows + job.step - 1) / job.step), run_range, &job);
+    ego_parallel(cpu->base.pool, (size_t)((rows + job.step - 1) / job.step), run_range, &job);
     return EGO_OK;
 }
 
