@@ -23,8 +23,12 @@ static ego_box centre(int width, int height) {
 }
 
 ego_box ego_augment_box(int width, int height, uint64_t stream) {
+    return ego_augment_box_from(LEAST_AREA, width, height, stream);
+}
+
+ego_box ego_augment_box_from(double least, int width, int height, uint64_t stream) {
     for (uint64_t draw = 0; draw < (uint64_t)TRIES * DRAWS; draw += DRAWS) {
-        double area = (double)width * height * between(LEAST_AREA, 1, stream, draw);
+        double area = (double)width * height * between(least, 1, stream, draw);
         double aspect = exp(between(log(LEAST_ASPECT), log(MOST_ASPECT), stream, draw + 1));
         int w = (int)rint(sqrt(area * aspect)), h = (int)rint(sqrt(area / aspect));
         if (w < 1 || h < 1 || w > width || h > height) continue;

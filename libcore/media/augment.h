@@ -1,6 +1,6 @@
 /* Training's crop: where a random box lies, as torchvision's RandomResizedCrop draws it.
  *
- * Ten times an area of 0.5 to 1 of the picture's and an aspect of 3/4 to 4/3, uniform in its
+ * Ten times an area of 0.5 (or `least`) to 1 of the picture's and an aspect of 3/4 to 4/3, uniform in its
  * logarithm, are drawn, rounded to a whole box; the first that fits in the picture is put at a
  * uniform place. If none fits, the centre: all of the picture, with its longer side cut where the
  * aspect is outside the limits. */
@@ -14,6 +14,7 @@
 
 /* A function of its arguments alone (base/rng.h). The sides are 1 or more. */
 ego_box ego_augment_box(int width, int height, uint64_t stream);
+ego_box ego_augment_box_from(double least, int width, int height, uint64_t stream);
 /* True for half of the streams. */
 bool ego_augment_flip(uint64_t stream);
 

@@ -1,0 +1,412 @@
+#include "task/summary.h"
+
+#include "model/heads.h"
+#include "model/layers.h"
+#include "task/embed.h"
+#include "task/qfvs.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_BATCH = 16, MAX_PROMPTS = 4096 };
+
+unsigned ego_summary_needs(ego_summary_by by) {
+    switch (by) {
+    case EGO_SUMMARY_WHOLE: return EGO_NEEDS_FUSED;
+    case EGO_SUMMARY_DUAL:
+        return EGO_NEEDS_VIDEO | EGO_NEEDS_TEXT | EGO_NEEDS_VIDEO_PROJECTION | EGO_NEEDS_TEXT_PROJECTION;
+    default: return EGO_NEEDS_FUSED | EGO_NEEDS_VTM;
+    }
+}
+
+/* ---- the table ----------------------------------------------------------------------------------- */
+
+void ego_summary_release(ego_summary_table *t) {
+    free(t->states);
+    free(t->scores);
+    free(t->features);
+    free(t->empty);
+    free(t->times);
+    *t = (ego_summary_table){0};
+}
+
+static ego_err allocate(const ego_summary_options *o, ego_summary_table *t) {
+    size_t row = (size_t)t->D * sizeof(float), cells, bytes;
+    bool head = o->by == EGO_SUMMARY_HEAD, scored = t->prompts && !head, ok;
+    ok = !__builtin_mul_overflow(t->n, t->prompts, &cells) && !__builtin_mul_overflow(cells, row, &bytes);
+    t->times = malloc((t->n + 1) * sizeof *t->times);
+    t->states = ok ? malloc(t->n * row) : NULL;
+    if (ok && scored) t->scores = malloc(cells * sizeof *t->scores);
+    if (ok && head) t->features = malloc(bytes);
+    if (ok && head && o->reference) t->empty = malloc(t->prompts * row);
+    if (t->times && t->states && (t->scores || !scored) && (t->features || !head) &&
+        (t->empty || !head || !o->reference))
+        return EGO_OK;
+    return ego_fail(EGO_ENOMEM, "out of memory for %zu shots with %zu prompts", t->n, t->prompts);
+}
+
+/* ---- prompts ------------------------------------------------------------------------------------- */
+
+/* What is computed once for a prompt: its tokens and, below the first fused layer, their states; or its embedding. */
+typedef struct half {
+    int64_t rows;
+    float *values; /* (rows, D), or (1, P) */
+} half;
+
+typedef struct look {
+    ego_ctx *cx;
+    ego_model *model;
+    const ego_summary_options *options;
+    ego_summary_table *table;
+    ego_shots *shots;
+    half *prompts;
+    int64_t batch;
+} look;
+
+static const ego_tensor *encode_text(look *l, ego_texts texts) {
+    ego_model *m = l->model;
+    if (l->options->by != EGO_SUMMARY_DUAL) return ego_fused_begin_text(l->cx, m, texts);
+    ego_input in = {.texts = texts, .text = EGO_WANT_CLASS};
+    const ego_tensor *x = ego_encode(l->cx, m, &in, EGO_DUAL).text;
+    return ego_l2_normalize(l->cx, ego_project_text(l->cx, &m->config, m->params, x));
+}
+
+static ego_err keep(const ego_tensor *x, half *p) {
+    size_t bytes = (size_t)ego_tensor_count(x) * sizeof *p->values;
+    p->rows = ego_tensor_rows(x);
+    if (!(p->values = malloc(bytes))) return ego_fail(EGO_ENOMEM, "out of memory");
+    memcpy(p->values, ego_f32(x), bytes);
+    return EGO_OK;
+}
+
+static ego_err encode_prompt(look *l, const char *text, half *p) {
+    ego_model *m = l->model;
+    ego_tokens tokens = {0};
+    if (!m->bpe) return ego_fail(EGO_EUNSUPPORTED, "%s: has no vocabulary for a prompt", m->path);
+    size_t most = l->options->max_tokens ? l->options->max_tokens : (size_t)m->config.max_positions - 2;
+    EGO_TRY(ego_bpe_encode(m->bpe, text, strlen(text), most, &tokens));
+    ego_err err = ego_embed_check_tokens(m, tokens.ids, tokens.count);
+    ego_ctx_mark mark = ego_ctx_save(l->cx);
+    if (err == EGO_OK) {
+        int64_t offsets[2] = {0, (int64_t)tokens.count};
+        const ego_tensor *x = encode_text(l, (ego_texts){tokens.ids, {.n = 1, .offsets = offsets}});
+        err = ego_ctx_err(l->cx);
+        if (err == EGO_OK) err = keep(x, p);
+    }
+    ego_ctx_rewind(l->cx, &mark);
+    ego_tokens_release(&tokens);
+    return err;
+}
+
+/* A prompt's states, n times over, as activations. */
+static ego_tensor *repeat(look *l, const half *p, int64_t n, ego_text_shape *shape) {
+    int64_t D = l->table->D;
+    ego_tensor *x = EGO_TENSOR(l->cx, n * p->rows, D);
+    int64_t *offsets = ego_ctx_alloc(l->cx, (size_t)(n + 1) * sizeof *offsets);
+    if (!x || !offsets) return NULL;
+    for (int64_t i = 0; i < n; i++) {
+        offsets[i] = i * p->rows;
+        memcpy(ego_f32(x) + offsets[i] * D, p->values, (size_t)(p->rows * D) * sizeof(float));
+    }
+    offsets[n] = n * p->rows;
+    *shape = (ego_text_shape){.n = n, .offsets = offsets};
+    return x;
+}
+
+/* ---- shots --------------------------------------------------------------------------------------- */
+
+/* Upper halves of shots `at` … `at` + n with one prompt; at NULL: of nothing, into table->empty. */
+static ego_err meet(look *l, const ego_tensor *lower, int64_t n, size_t k, const size_t *at) {
+    ego_summary_table *t = l->table;
+    ego_params *params = l->model->params;
+    bool head = l->options->by == EGO_SUMMARY_HEAD;
+    ego_text_shape shape = {0};
+    ego_ctx_mark mark = ego_ctx_save(l->cx);
+    ego_tensor *text = repeat(l, &l->prompts[k], n, &shape), *out = NULL;
+    if (text) {
+        ego_want want = head ? EGO_WANT_NOTHING : EGO_WANT_CLASS;
+        ego_states s = ego_fused_finish(l->cx, l->model, lower, text, shape, EGO_WANT_CLASS, want);
+        out = head ? ego_dense(l->cx, s.video, &params->video_transform, EGO_ACT_NONE, NULL)
+                   : ego_softmax(l->cx, ego_match_logits(l->cx, params, s.text, s.video));
+    }
+    ego_err err = ego_ctx_err(l->cx);
+    size_t D = (size_t)t->D, count = (size_t)n;
+    if (err != EGO_OK)
+        ;
+    else if (!at)
+        memcpy(t->empty + k * D, ego_f32(out), D * sizeof(float));
+    else if (head)
+        memcpy(t->features + (k * t->n + *at) * D, ego_f32(out), count * D * sizeof(float));
+    else
+        for (size_t i = 0; i < count; i++) t->scores[k * t->n + *at + i] = ego_f32(out)[2 * i + 1];
+    ego_ctx_rewind(l->cx, &mark);
+    return err;
+}
+
+static ego_err fused_batch(look *l, const ego_tensor *clips, size_t at) {
+    const ego_config *c = &l->model->config;
+    int64_t n = clips->shape[0];
+    ego_clip_shape shape = {n, c->frames, ego_config_patches(c)};
+    ego_tensor *lower = ego_fused_begin_video(l->cx, l->model, clips);
+    ego_tensor *states = ego_class_tokens(l->cx, lower, shape);
+    EGO_TRY(ego_ctx_err(l->cx));
+    memcpy(l->table->states + at * (size_t)l->table->D, ego_f32(states),
+           (size_t)(n * l->table->D) * sizeof(float));
+    for (size_t k = 0; k < l->table->prompts; k++) EGO_TRY(meet(l, lower, n, k, &at));
+    return EGO_OK;
+}
+
+static ego_err dual_batch(look *l, const ego_tensor *clips, size_t at) {
+    ego_summary_table *t = l->table;
+    ego_model *m = l->model;
+    int64_t n = clips->shape[0];
+    ego_input in = {.clips = clips, .video = EGO_WANT_CLASS};
+    const ego_tensor *x = ego_encode(l->cx, m, &in, EGO_DUAL).video;
+    const ego_tensor *y = ego_l2_normalize(l->cx, ego_project_video(l->cx, &m->config, m->params, x));
+    EGO_TRY(ego_ctx_err(l->cx));
+    memcpy(t->states + at * (size_t)t->D, ego_f32(x), (size_t)(n * t->D) * sizeof(float));
+    int64_t P = ego_tensor_columns(y);
+    for (size_t k = 0; k < t->prompts; k++)
+        for (int64_t i = 0; i < n; i++) {
+            double sum = 0;
+            for (int64_t d = 0; d < P; d++)
+                sum += (double)ego_f32(y)[i * P + d] * (double)l->prompts[k].values[d];
+            t->scores[k * t->n + at + (size_t)i] = (float)sum;
+        }
+    return EGO_OK;
+}
+
+static ego_err run_batch(look *l, size_t at, int64_t n) {
+    const ego_config *c = &l->model->config;
+    int64_t each = c->frames * 3 * c->image_size * c->image_size;
+    ego_ctx_mark mark = ego_ctx_save(l->cx);
+    ego_tensor *clips = EGO_TENSOR(l->cx, n, c->frames, 3, c->image_size, c->image_size);
+    ego_err err = EGO_OK;
+    for (int64_t i = 0; clips && err == EGO_OK && i < n; i++)
+        err = ego_shots_next(l->shots, ego_f32(clips) + i * each);
+    if (err == EGO_OK && clips)
+        err = l->options->by == EGO_SUMMARY_DUAL ? dual_batch(l, clips, at) : fused_batch(l, clips, at);
+    ego_err failed = ego_ctx_err(l->cx);
+    ego_ctx_rewind(l->cx, &mark);
+    return err != EGO_OK ? err : failed;
+}
+
+static ego_err look_at_nothing(look *l) {
+    const ego_config *c = &l->model->config;
+    int64_t T = ego_config_tokens(c, c->frames);
+    ego_ctx_mark mark = ego_ctx_save(l->cx);
+    ego_tensor *zero = EGO_TENSOR(l->cx, T, l->table->D);
+    ego_err err = ego_ctx_err(l->cx);
+    if (err == EGO_OK) memset(zero->data, 0, (size_t)(T * l->table->D) * sizeof(float));
+    for (size_t k = 0; err == EGO_OK && k < l->table->prompts; k++) err = meet(l, zero, 1, k, NULL);
+    ego_ctx_rewind(l->cx, &mark);
+    return err;
+}
+
+static ego_err look_at_all(look *l, const char *const *prompts) {
+    ego_summary_table *t = l->table;
+    if (!(l->prompts = calloc(t->prompts + 1, sizeof *l->prompts)))
+        return ego_fail(EGO_ENOMEM, "out of memory");
+    for (size_t k = 0; k < t->prompts; k++) EGO_TRY(encode_prompt(l, prompts[k], &l->prompts[k]));
+    if (t->empty) EGO_TRY(look_at_nothing(l));
+    for (size_t at = 0; at < t->n; at += (size_t)l->batch) {
+        if (!ego_progress_tell(l->options->progress, "shots", at, t->n))
+            return ego_fail(EGO_ECANCELLED, "stopped");
+        size_t left = t->n - at;
+        EGO_TRY(run_batch(l, at, left < (size_t)l->batch ? (int64_t)left : l->batch));
+    }
+    ego_progress_tell(l->options->progress, "shots", t->n, t->n);
+    return EGO_OK;
+}
+
+ego_err ego_summary_look(ego_ctx *cx, ego_model *model, const ego_summary_options *options,
+                         const char *video, const char *const *prompts, size_t n,
+                         ego_summary_table *table) {
+    ego_summary_table t = {.prompts = n, .D = model->config.dim};
+    look l = {.cx = cx, .model = model, .options = options, .table = &t};
+    ego_shots_options shots = options->shots;
+    shots.frames = (int)model->config.frames;
+    shots.size = (int)model->config.image_size;
+    l.batch = ego_good_batch(model) < MAX_BATCH ? ego_good_batch(model) : MAX_BATCH;
+    ego_err err;
+    bool none = options->by == EGO_SUMMARY_WHOLE, some = !none && options->by != EGO_SUMMARY_DUAL;
+    if (n > MAX_PROMPTS || (none && n) || (some && !n))
+        return ego_fail(EGO_EINPUT, "expected %s, found %zu", n ? "fewer prompts" : "a prompt", n);
+    EGO_TRY_OUT(ego_shots_open(video, &shots, &l.shots));
+    t.n = ego_shots_count(l.shots);
+    EGO_TRY_OUT(allocate(options, &t));
+    for (size_t k = 0; k < t.n; k++) ego_shots_time(l.shots, k, &t.times[k], &t.times[k + 1]);
+    EGO_TRY_OUT(look_at_all(&l, prompts));
+    *table = t;
+    t = (ego_summary_table){0};
+out:
+    for (size_t k = 0; l.prompts && k < n; k++) free(l.prompts[k].values);
+    free(l.prompts);
+    ego_shots_close(l.shots);
+    ego_summary_release(&t);
+    return err;
+}
+
+/* ---- scores -------------------------------------------------------------------------------------- */
+
+/* The published grid: every segment 200 places long, what is empty filled with the features of nothing. */
+static ego_tensor *fill_places(ego_ctx *cx, const ego_summary_table *t, const ego_kts *segments,
+                               size_t prompt, int64_t *first, float *bias) {
+    size_t D = (size_t)t->D;
+    ego_tensor *x = EGO_TENSOR(cx, (int64_t)segments->count * EGO_QFVS_PLACES, t->D);
+    for (size_t s = 0; x && s < segments->count; s++) {
+        size_t length = segments->starts[s + 1] - segments->starts[s];
+        first[s + 1] = first[s] + EGO_QFVS_PLACES;
+        for (size_t p = 0; p < EGO_QFVS_PLACES; p++) {
+            size_t row = s * EGO_QFVS_PLACES + p;
+            bias[row] = p < length ? 0 : 1;
+            const float *from = p < length ? t->features + (prompt * t->n + segments->starts[s] + p) * D
+                                           : t->empty + prompt * D;
+            memcpy(ego_f32(x) + row * D, from, D * sizeof(float));
+        }
+    }
+    return x;
+}
+
+static ego_err score_head(ego_ctx *cx, ego_head *head, bool reference, const ego_summary_table *t,
+                          const ego_kts *segments, size_t prompt, float *scores) {
+    size_t count = segments->count, D = (size_t)t->D;
+    for (size_t s = 0; reference && s < count; s++)
+        if (segments->starts[s + 1] - segments->starts[s] > EGO_QFVS_PLACES)
+            return ego_fail(EGO_EINPUT, "the published padding takes segments of at most %d shots", EGO_QFVS_PLACES);
+    ego_ctx_mark mark = ego_ctx_save(cx);
+    int64_t *first = ego_ctx_alloc(cx, (count + 1) * sizeof *first);
+    float *bias = reference ? ego_ctx_alloc(cx, count * EGO_QFVS_PLACES * sizeof *bias) : NULL;
+    ego_tensor *x = NULL;
+    if (first && reference && bias) {
+        first[0] = 0;
+        x = fill_places(cx, t, segments, prompt, first, bias);
+    } else if (first && !reference) {
+        for (size_t s = 0; s <= count; s++) first[s] = (int64_t)segments->starts[s];
+        if ((x = EGO_TENSOR(cx, (int64_t)t->n, t->D)))
+            memcpy(x->data, t->features + prompt * t->n * D, t->n * D * sizeof(float));
+    }
+    const ego_tensor *y = x ? ego_qfvs_logits(cx, head, x, (ego_groups){first, (int64_t)count}, bias) : NULL;
+    ego_err err = ego_ctx_err(cx);
+    for (size_t s = 0; err == EGO_OK && s < count; s++)
+        memcpy(scores + segments->starts[s], ego_f32(y) + first[s],
+               (segments->starts[s + 1] - segments->starts[s]) * sizeof *scores);
+    ego_ctx_rewind(cx, &mark);
+    return err;
+}
+
+static double cosine(const float *x, const double *mean, size_t D) {
+    double dot = 0, xx = 0, mm = 0;
+    for (size_t d = 0; d < D; d++) {
+        dot += (double)x[d] * mean[d];
+        xx += (double)x[d] * (double)x[d];
+        mm += mean[d] * mean[d];
+    }
+    return dot / (fmax(sqrt(xx), 1e-8) * fmax(sqrt(mm), 1e-8));
+}
+
+static ego_err score_whole(const ego_summary_table *t, const ego_kts *segments, float *scores) {
+    size_t D = (size_t)t->D;
+    double *mean = malloc(D * sizeof *mean);
+    if (!mean) return ego_fail(EGO_ENOMEM, "out of memory");
+    for (size_t s = 0; s < segments->count; s++) {
+        size_t from = segments->starts[s], to = segments->starts[s + 1];
+        memset(mean, 0, D * sizeof *mean);
+        for (size_t i = from; i < to; i++)
+            for (size_t d = 0; d < D; d++) mean[d] += (double)t->states[i * D + d];
+        for (size_t i = from; i < to; i++) scores[i] = (float)cosine(t->states + i * D, mean, D);
+    }
+    free(mean);
+    return EGO_OK;
+}
+
+ego_err ego_summary_score(ego_ctx *cx, ego_head *head, const ego_summary_options *o,
+                          const ego_summary_table *t, const ego_kts *segments, size_t prompt,
+                          float *scores) {
+    if (o->by == EGO_SUMMARY_WHOLE) return score_whole(t, segments, scores);
+    if (prompt >= t->prompts) return ego_fail(EGO_EINPUT, "no prompt number %zu", prompt);
+    if (o->by != EGO_SUMMARY_HEAD) {
+        memcpy(scores, t->scores + prompt * t->n, t->n * sizeof *scores);
+        return EGO_OK;
+    }
+    if (head->kind != &ego_head_qfvs || head->config.qfvs.width != t->D)
+        return ego_fail(EGO_EMODEL, "%s: expected a summary head for features of width %lld", head->path,
+                        (long long)t->D);
+    return score_head(cx, head, o->reference, t, segments, prompt, scores);
+}
+
+/* ---- choosing ------------------------------------------------------------------------------------ */
+
+size_t ego_summary_length(size_t n, double ratio, double seconds, double shot_seconds) {
+    double count = seconds > 0 ? floor(seconds / shot_seconds + 1e-9) : floor(ratio * (double)n + 1e-9);
+    if (!(count >= 1)) return n < 1 ? n : 1;
+    return count < (double)n ? (size_t)count : n;
+}
+
+typedef struct scored {
+    float score;
+    size_t shot;
+} scored;
+
+/* Higher first, of equal ones the earlier; what is no number last. */
+static int by_score(const void *a, const void *b) {
+    const scored *x = a, *y = b;
+    if (isnan(x->score) != isnan(y->score)) return isnan(x->score) ? 1 : -1;
+    if (x->score > y->score) return -1;
+    if (x->score < y->score) return 1;
+    return x->shot < y->shot ? -1 : x->shot > y->shot;
+}
+
+static int by_shot(const void *a, const void *b) {
+    size_t x = *(const size_t *)a, y = *(const size_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+ego_err ego_summary_choose(const float *scores, size_t n, size_t count, size_t *chosen) {
+    scored *all = malloc((n ? n : 1) * sizeof *all);
+    if (!all) return ego_fail(EGO_ENOMEM, "out of memory");
+    for (size_t i = 0; i < n; i++) all[i] = (scored){scores[i], i};
+    qsort(all, n, sizeof *all, by_score);
+    for (size_t i = 0; i < count; i++) chosen[i] = all[i].shot;
+    qsort(chosen, count, sizeof *chosen, by_shot);
+    free(all);
+    return EGO_OK;
+}
+
+static size_t length_of(const ego_kts *segments, size_t s) {
+    return segments->starts[s + 1] - segments->starts[s];
+}
+
+/* The segment that the next shot is given to: see the header. */
+static size_t next_share(const ego_kts *segments, const size_t *given) {
+    size_t best = segments->count;
+    for (size_t s = 0; s < segments->count; s++) {
+        if (given[s] == length_of(segments, s)) continue;
+        if (best == segments->count) {
+            best = s;
+            continue;
+        }
+        size_t mine = length_of(segments, s), other = length_of(segments, best);
+        bool more = !given[s] == !given[best] ? given[s] ? mine * given[best] > other * given[s] : mine > other
+                                              : !given[s];
+        if (more) best = s;
+    }
+    return best;
+}
+
+ego_err ego_summary_spread(const float *scores, const ego_kts *segments, size_t count, size_t *chosen) {
+    size_t *given = calloc(segments->count, sizeof *given), n = 0;
+    if (!given) return ego_fail(EGO_ENOMEM, "out of memory");
+    for (size_t i = 0; i < count; i++) given[next_share(segments, given)]++;
+    for (size_t s = 0; s < segments->count; s++)
+        for (size_t k = 0; k < given[s]; k++) {
+            size_t length = length_of(segments, s), from = segments->starts[s] + k * length / given[s];
+            size_t to = segments->starts[s] + (k + 1) * length / given[s], best = from;
+            for (size_t i = from + 1; i < to; i++)
+                if (scores[i] > scores[best]) best = i;
+            chosen[n++] = best;
+        }
+    free(given);
+    return EGO_OK;
+}
