@@ -2,8 +2,6 @@
 
 #include "base/file.h"
 #include "base/hash.h"
-#include "base/rng.h"
-#include "format/safetensors.h"
 #include "model/identity.h"
 #include "model/model.h"
 
@@ -152,10 +150,10 @@ static ego_head_config config_from_shapes(const ego_head_kind *kind, const ego_w
 
 bool ego_weights_are_head(const ego_weights *weights) {
     bool whole;
-    if (ego_weights_metadata(weights, EGO_META_HEAD)) return true;
-    return !ego_weights_metadata(weights, EGO_META_CONFIG) && kind_from_names(weights, &whole) && whole &&
-           !ego_weights_find(weights, "video_model.pos_embed") &&
-           !ego_weights_find(weights, "text_model.embeddings.word_embeddings.weight");
+    if (ego_weights_find(weights, "video_model.pos_embed") ||
+        ego_weights_find(weights, "text_model.embeddings.word_embeddings.weight"))
+        return false;
+    return ego_weights_metadata(weights, EGO_META_HEAD) || (kind_from_names(weights, &whole) && whole);
 }
 
 /* ---- what a file says of itself --------------------------------------------------------------------------- */
@@ -524,22 +522,38 @@ static ego_err identify(const saving *s, char id[65]) {
     return EGO_OK;
 }
 
+ego_err ego_head_metadata(const ego_head *head, ego_buf *described, ego_metadata **list, size_t *count) {
+    size_t n = 1;
+    for (const note *x = head->notes; x; x = x->next) n++;
+    ego_metadata *all = calloc(n, sizeof *all);
+    if (!all) return ego_fail(EGO_ENOMEM, "out of memory");
+    ego_head_describe(head, described);
+    n = 0;
+    all[n++] = (ego_metadata){EGO_META_HEAD, described->data};
+    for (const note *x = head->notes; x; x = x->next)
+        if (x->text) all[n++] = (ego_metadata){x->key, x->text};
+    qsort(all, n, sizeof *all, by_key);
+    ego_err err = ego_buf_err(described);
+    if (err != EGO_OK) return free(all), err;
+    *list = all;
+    *count = n;
+    return EGO_OK;
+}
+
 static ego_err write_file(const ego_head *head, const saving *s, const char *path) {
     ego_buf described = {0};
-    size_t notes = 0, n = 0;
-    for (const note *x = head->notes; x; x = x->next) notes++;
-    ego_metadata *metadata = calloc(notes + 2, sizeof *metadata);
-    ego_head_describe(head, &described);
-    ego_err err = metadata ? ego_buf_err(&described) : ego_fail(EGO_ENOMEM, "out of memory");
-    if (err == EGO_OK) {
-        metadata[n++] = (ego_metadata){EGO_META_HEAD, described.data};
-        metadata[n++] = (ego_metadata){EGO_META_ID, head->id};
-        for (const note *x = head->notes; x; x = x->next)
-            if (x->text) metadata[n++] = (ego_metadata){x->key, x->text};
-        qsort(metadata, n, sizeof *metadata, by_key);
-        err = ego_safetensors_write(path, s->list, s->count, metadata, n, NULL, NULL);
-    }
-    free(metadata);
+    ego_metadata *told = NULL, *all = NULL;
+    size_t n = 0;
+    ego_err err;
+    EGO_TRY_OUT(ego_head_metadata(head, &described, &told, &n));
+    all = realloc(told, (n + 1) * sizeof *all);
+    if (!all) EGO_TRY_OUT(ego_fail(EGO_ENOMEM, "out of memory"));
+    told = NULL;
+    all[n] = (ego_metadata){EGO_META_ID, head->id};
+    err = ego_safetensors_write(path, s->list, s->count, all, n + 1, NULL, NULL);
+out:
+    free(told);
+    free(all);
     ego_buf_release(&described);
     return err;
 }

@@ -22,7 +22,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/json.h"
-#include "format/weights.h"
+#include "format/safetensors.h"
 #include "model/params.h"
 #include "tensor/backend.h"
 
@@ -201,11 +201,13 @@ bool ego_head_foreign(const ego_head *head, const char *model_id, ego_buf *warni
 const char *ego_head_note(const ego_head *head, const char *name);
 ego_err ego_head_set_note(ego_head *head, const char *name, const char *text);
 
-/* The value of "ego.head", appended: for a checkpoint's metadata. */
+/* The value of "ego.head", appended. */
 void ego_head_describe(const ego_head *head, ego_buf *out);
+/* What a file of these weights says of itself but their id, for a checkpoint too: "ego.head", whose text
+ * goes to `described`, and the notes, by key. *list is the caller's to free; keys and texts are not. */
+ego_err ego_head_metadata(const ego_head *head, ego_buf *described, ego_metadata **list, size_t *count);
 
-/* Whether an opened file is a head rather than a model: it says so, or has all of a kind's tensors and no
- * encoder. */
+/* Whether an opened file is a head and no model: it says so, or has all of a kind's tensors, and no encoder. */
 bool ego_weights_are_head(const ego_weights *weights);
 
 #endif
