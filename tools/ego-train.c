@@ -1,7 +1,8 @@
-/* ego-train: pre-training from a configuration. */
+/* ego-train: pre-training, and the training of the tasks' heads, each from a configuration. */
 #include "cli.h"
 
 #include "recipe/pretrain.h"
+#include "recipe/qa_head.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -16,12 +17,14 @@ static const ego_option options[] = {
 
 static const ego_cli_tool tool = {
     .name = "ego-train",
-    .usage = "pretrain CONFIG.json [--set KEY=VALUE]... [--resume]\n"
-             "pretrain CONFIG.json --dry-run",
-    .summary = "Trains EgoVLPv2 with EgoNCE, masked language modelling and video-text matching.\n"
+    .usage = "RECIPE CONFIG.json [--set KEY=VALUE]... [--resume]\n"
+             "RECIPE CONFIG.json --dry-run",
+    .summary = "Trains what RECIPE names: pretrain (EgoVLPv2 with EgoNCE, masked language modelling and\n"
+               "video-text matching) or qa (an answer head).\n"
                "Writes log.jsonl and checkpoints to the configuration's run.out.",
     .example = "ego-train pretrain weights/ego-small.json --resume\n"
-               "mpirun -n 4 ego-train pretrain big.json --set run.batch=8",
+               "mpirun -n 4 ego-train pretrain big.json --set run.batch=8\n"
+               "ego-train qa qa.json --set run.epochs=10",
     .options = options,
     .uses = EGO_CLI_USES_WORK | EGO_CLI_USES_CONFIG | EGO_CLI_USES_PLAN};
 
@@ -64,26 +67,115 @@ static ego_err show_plan(ego_cli *cli, const ego_pretrain_options *o) {
     return err;
 }
 
-static ego_err pretrain(ego_cli *cli, const char *path, ego_dist *dist) {
+/* What every recipe gets. */
+typedef struct job {
+    ego_cli *cli;
+    const char *path; /* of the configuration */
+    ego_dist *dist;
+    ego_pool *pool;
+    const ego_progress *progress;
+    const ego_notice *notice;
+} job;
+
+static ego_err pretrain(const job *j) {
     ego_train_config config = {0};
-    ego_pool *pool = NULL;
+    ego_err err = read_config(j->cli, j->path, &config);
+    if (err == EGO_OK) {
+        ego_pretrain_options o = {.config = &config,
+                                  .pool = j->pool,
+                                  .dist = j->dist,
+                                  .resume = resume,
+                                  .progress = j->progress,
+                                  .notice = j->notice};
+        err = j->cli->dry_run ? show_plan(j->cli, &o) : ego_pretrain(&o);
+    }
+    ego_train_config_release(&config);
+    return err;
+}
+
+/* ---- heads --------------------------------------------------------------------------------------- */
+
+/* As read_config, of a recipe whose keys are a table. */
+static ego_err read_settings(const ego_cli *cli, const char *path, const ego_settings *settings) {
+    EGO_TRY(ego_settings_read_file(settings, path));
+    if (cli->config) EGO_TRY(ego_settings_read_file(settings, cli->config));
+    for (size_t i = 0; i < cli->set.n; i++) EGO_TRY(ego_settings_override(settings, cli->set.items[i]));
+    return EGO_OK;
+}
+
+static ego_err show_qa_plan(ego_cli *cli, const ego_qa_train_options *o) {
+    ego_qa_train_plan p;
+    ego_buf line = {0};
+    EGO_TRY(ego_qa_train_measure(o, &p));
+    ego_buf_printf(&line, "{\"parameters\":%" PRId64 ",\"answers\":%" PRId64 ",\"questions\":%" PRId64
+                          ",\"validate\":%" PRId64, p.parameters, p.answers, p.questions, p.held_out);
+    ego_buf_printf(&line, ",\"steps\":%" PRId64 ",\"steps_per_epoch\":%" PRId64 ",\"samples_per_step\":%" PRId64 "}",
+                   p.steps, p.steps_per_epoch, p.batch);
+    ego_err err = ego_cli_write_line(cli, &line);
+    ego_buf_release(&line);
+    return err;
+}
+
+static ego_err train_qa(const job *j) {
+    ego_qa_train_config config;
+    ego_qa_train_config_init(&config);
+    ego_settings settings = ego_qa_train_settings(&config);
+    ego_err err = read_settings(j->cli, j->path, &settings);
+    if (err == EGO_OK) err = ego_qa_train_config_check(&config);
+    if (err == EGO_OK) {
+        ego_qa_train_options o = {.config = &config,
+                                  .pool = j->pool,
+                                  .dist = j->dist,
+                                  .resume = resume,
+                                  .progress = j->progress,
+                                  .notice = j->notice};
+        err = j->cli->dry_run ? show_qa_plan(j->cli, &o) : ego_qa_train(&o);
+    }
+    ego_qa_train_config_release(&config);
+    return err;
+}
+
+/* ---- the recipes --------------------------------------------------------------------------------- */
+
+static const struct recipe {
+    const char *name;
+    ego_err (*train)(const job *job);
+} recipes[] = {
+    {"pretrain", pretrain},
+    {"qa", train_qa},
+};
+
+static const struct recipe *find_recipe(const char *name) {
+    for (size_t i = 0; i < sizeof recipes / sizeof *recipes; i++)
+        if (strcmp(recipes[i].name, name) == 0) return &recipes[i];
+    return NULL;
+}
+
+/* "pretrain, qa", for messages. */
+static void list_recipes(ego_buf *list) {
+    for (size_t i = 0; i < sizeof recipes / sizeof *recipes; i++)
+        ego_buf_printf(list, "%s%s", i ? ", " : "", recipes[i].name);
+}
+
+static bool usage_is_good(ego_cli *cli) {
+    ego_buf names = {0};
+    bool good = cli->n_args == 2 && find_recipe(cli->args[0]);
+    list_recipes(&names);
+    if (!good)
+        ego_cli_usage(cli, "expected: RECIPE CONFIG.json, RECIPE one of %s", names.data ? names.data : "");
+    ego_buf_release(&names);
+    return good;
+}
+
+static ego_err train(ego_cli *cli, const struct recipe *recipe, ego_dist *dist) {
     bool first = ego_dist_rank(dist) == 0;
     ego_progress progress = first ? ego_cli_progress(cli) : (ego_progress){.report = go_on, .context = cli};
     ego_notice notice = {say, cli};
-    ego_err err = read_config(cli, path, &config);
-    if (err == EGO_OK) err = ego_pool_new((unsigned)cli->threads, &pool);
-    if (err == EGO_OK) {
-        ego_pretrain_options o = {.config = &config,
-                                  .pool = pool,
-                                  .dist = dist,
-                                  .resume = resume,
-                                  .progress = &progress,
-                                  .notice = &notice};
-        err = cli->dry_run ? show_plan(cli, &o) : ego_pretrain(&o);
-    }
+    job j = {.cli = cli, .path = cli->args[1], .dist = dist, .progress = &progress, .notice = &notice};
+    ego_err err = ego_pool_new((unsigned)cli->threads, &j.pool);
+    if (err == EGO_OK) err = recipe->train(&j);
     if (err == EGO_ECANCELLED && first) ego_cli_note(cli, "%s", ego_err_message());
-    ego_pool_free(pool);
-    ego_train_config_release(&config);
+    ego_pool_free(j.pool);
     return err;
 }
 
@@ -108,9 +200,7 @@ int main(int argc, char **argv) {
     }
     if (err != EGO_OK)
         ego_cli_fatal(&cli, err);
-    else if (cli.n_args != 2 || strcmp(cli.args[0], "pretrain") != 0)
-        ego_cli_usage(&cli, "expected: pretrain CONFIG.json");
-    else if ((err = pretrain(&cli, cli.args[1], dist)) != EGO_OK) {
+    else if (usage_is_good(&cli) && (err = train(&cli, find_recipe(cli.args[0]), dist)) != EGO_OK) {
         if (err == EGO_ECANCELLED) agree_on_signal(&cli, dist);
         ego_cli_fatal(&cli, err);
         if (err != EGO_ECANCELLED) ego_dist_abort(dist, cli.status); /* the others would wait for ever */

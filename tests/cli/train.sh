@@ -150,8 +150,8 @@ refused() { # MESSAGE ARGUMENTS...
     run 2 ego-train "$@"
     holds "$err" "$message"
 }
-refused 'expected: pretrain CONFIG.json'
-refused 'expected: pretrain CONFIG.json' finetune c.json
+refused 'expected: RECIPE CONFIG.json, RECIPE one of pretrain'
+refused 'expected: RECIPE CONFIG.json, RECIPE one of pretrain' finetune c.json
 refused 'optim.rate' pretrain c.json --set optim.rate=1
 refused 'model.deep' pretrain c.json --set model.deep=1
 refused 'run.batch' pretrain c.json --set run.batch=0

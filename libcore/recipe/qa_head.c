@@ -1,0 +1,273 @@
+#include "recipe/qa_head.h"
+
+#include "base/rng.h"
+#include "recipe/head_run.h"
+#include "recipe/qa_rows.h"
+#include "task/qa_head.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- configuration --------------------------------------------------------------------------------- */
+
+#define AT(field) offsetof(ego_qa_train_config, field)
+static const char *const sampling_words[] = {"time", "reference", NULL};
+
+static const ego_setting keys[] = {
+    {"model", EGO_SETTING_TEXT, EGO_SETTING_BINDS, AT(model), 0, 0, NULL},
+    {"tokenizer", EGO_SETTING_TEXT, EGO_SETTING_BINDS, AT(tokenizer), 0, 0, NULL},
+    {"frames", EGO_SETTING_COUNT, EGO_SETTING_BINDS, AT(frames), 1, 1024, NULL},
+    {"data.train", EGO_SETTING_TEXT, EGO_SETTING_BINDS, AT(data.train), 0, 0, NULL},
+    {"data.validate", EGO_SETTING_TEXT, EGO_SETTING_BINDS, AT(data.validate), 0, 0, NULL},
+    {"data.answers", EGO_SETTING_TEXT, EGO_SETTING_BINDS, AT(data.answers), 0, 0, NULL},
+    {"data.video_root", EGO_SETTING_TEXT, EGO_SETTING_FREE, AT(data.video_root), 0, 0, NULL},
+    {"data.validate_root", EGO_SETTING_TEXT, EGO_SETTING_FREE, AT(data.validate_root), 0, 0, NULL},
+    {"data.cache", EGO_SETTING_TEXT, EGO_SETTING_FREE, AT(data.cache), 0, 0, NULL},
+    {"data.interval_fps", EGO_SETTING_NUMBER, EGO_SETTING_BINDS, AT(data.interval_fps), 0.01, 1000, NULL},
+    {"data.sampling", EGO_SETTING_WORD, EGO_SETTING_BINDS, AT(data.sampling), 0, 0, sampling_words},
+    {"dropout", EGO_SETTING_NUMBER, EGO_SETTING_BINDS, AT(dropout), 0, 0.9, NULL},
+    EGO_HEAD_SETTINGS(ego_qa_train_config)};
+
+void ego_qa_train_config_init(ego_qa_train_config *config) {
+    *config = (ego_qa_train_config){
+        .data = {.interval_fps = 30},
+        .dropout = (double)EGO_QA_DROPOUT,
+        .optim = {.lr = 2e-4,
+                  .adamw = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.01, .torch = true},
+                  .schedule = EGO_SCHEDULE_COSINE,
+                  .warmup = 0.1},
+        .run = {.epochs = 36, .batch = 8, .keep = 2, .seed = 1}};
+    ego_arena_init(&config->texts, 1 << 12);
+}
+
+void ego_qa_train_config_release(ego_qa_train_config *config) {
+    ego_arena_release(&config->texts);
+    *config = (ego_qa_train_config){0};
+}
+
+ego_settings ego_qa_train_settings(ego_qa_train_config *config) {
+    return (ego_settings){keys, sizeof keys / sizeof *keys, config, &config->texts};
+}
+
+ego_err ego_qa_train_config_check(ego_qa_train_config *config) {
+    static const char *const needed[] = {"model", "data.train", "data.answers", "run.out"};
+    ego_settings s = ego_qa_train_settings(config);
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
+        EGO_TRY(ego_settings_require(&s, needed[i]));
+    return EGO_OK;
+}
+
+/* ---- a training ------------------------------------------------------------------------------------ */
+
+/* Names of what is drawn from the run's seed beside what recipe/head_run.h draws. */
+enum { DRAW_HEAD = 100, DRAW_FRAMES };
+enum { VALIDATION_BATCH = 256 };
+
+typedef struct training {
+    const ego_qa_train_options *options;
+    const ego_qa_train_config *config;
+    ego_backend *backend;
+    ego_arena arena;
+    ego_names answers;
+    ego_head *head;
+    ego_qa_rows rows, held_out; /* to train and to validate on */
+    ego_buf binding;
+} training;
+
+static uint64_t draws(const training *t, int what) {
+    return ego_rng_stream((uint64_t)t->config->run.seed, (uint64_t)what);
+}
+
+/* Cross-entropy of samples from … from + n of the batch: their share of its mean. */
+static ego_err losses(void *context, ego_ctx *cx, const ego_head_batch *batch, int64_t from, int64_t n,
+                      ego_head_losses *out) {
+    training *t = context;
+    int64_t D = t->rows.width;
+    ego_tensor *x = EGO_TENSOR(cx, n, D);
+    int64_t *labels = ego_ctx_alloc(cx, (size_t)n * sizeof *labels);
+    if (!x || !labels) return ego_ctx_err(cx);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t row = batch->samples[from + i];
+        memcpy(ego_f32(x) + i * D, t->rows.states + row * D, (size_t)D * sizeof(float));
+        labels[i] = t->rows.labels[row];
+    }
+    ego_dropout drop = {.p = (float)t->config->dropout, .streams = batch->streams + from};
+    ego_tensor *logits = ego_qa_logits(cx, t->head, x, drop);
+    ego_head_losses_add(out, "answer", ego_cross_entropy(cx, logits, labels, 1 / (float)batch->count), 1);
+    return EGO_OK;
+}
+
+/* ---- validation ------------------------------------------------------------------------------------ */
+
+typedef struct share {
+    const char *name; /* of the number, and of the questions' part of reasoning_type; NULL part: all */
+    const char *part;
+    int64_t asked, right;
+} share;
+
+static bool has_part(const ego_qa_question *q, const char *part) {
+    for (size_t i = 0; part && i < q->reasoning_count; i++)
+        if (strcmp(q->reasoning[i], part) == 0) return true;
+    return part == NULL;
+}
+
+static double log_sum_exp(const float *x, int64_t n) {
+    double most = x[0], sum = 0;
+    for (int64_t i = 1; i < n; i++) most = x[i] > most ? x[i] : most;
+    for (int64_t i = 0; i < n; i++) sum += exp(x[i] - most);
+    return most + log(sum);
+}
+
+static ego_err validate(void *context, ego_ctx *cx, int64_t epochs, bool last, ego_run_numbers *out,
+                        double *score) {
+    training *t = context;
+    ego_qa_rows *rows = &t->held_out;
+    share shares[] = {{"all", NULL, 0, 0}, {"open", "query", 0, 0}, {"binary", "verify", 0, 0}};
+    int64_t D = rows->width, A = t->head->config.qa.answers;
+    double loss = 0;
+    (void)epochs, (void)last;
+    for (size_t from = 0; from < rows->count; from += VALIDATION_BATCH) {
+        size_t n = rows->count - from < VALIDATION_BATCH ? rows->count - from : VALIDATION_BATCH;
+        ego_ctx_mark mark = ego_ctx_save(cx);
+        ego_tensor x = {rows->states + (int64_t)from * D, EGO_F32, 2, {(int64_t)n, D}};
+        const ego_tensor *logits = ego_qa_logits(cx, t->head, &x, (ego_dropout){0});
+        ego_err err = ego_ctx_err(cx);
+        for (size_t i = 0; err == EGO_OK && i < n; i++) {
+            const float *z = ego_f32(logits) + (int64_t)i * A;
+            size_t best, row = from + i;
+            ego_qa_best(z, (size_t)A, 1, &best);
+            loss += log_sum_exp(z, A) - (double)z[rows->labels[row]];
+            for (size_t k = 0; k < sizeof shares / sizeof *shares; k++) {
+                if (!has_part(rows->questions[row], shares[k].part)) continue;
+                shares[k].asked++;
+                shares[k].right += (int64_t)best == rows->labels[row];
+            }
+        }
+        ego_ctx_rewind(cx, &mark);
+        EGO_TRY(err);
+    }
+    for (size_t k = 0; k < sizeof shares / sizeof *shares; k++)
+        if (shares[k].asked)
+            ego_run_add(out, shares[k].name, 100.0 * (double)shares[k].right / (double)shares[k].asked);
+    ego_run_add(out, "loss", loss / (double)rows->count);
+    *score = 100.0 * (double)shares[0].right / (double)shares[0].asked;
+    return EGO_OK;
+}
+
+/* ---- setting up ------------------------------------------------------------------------------------ */
+
+static ego_err read_rows(training *t, ego_ctx *cx, ego_model *model, const char *annotations, const char *root,
+                         ego_qa_rows *rows) {
+    const ego_qa_train_config *c = t->config;
+    ego_qa_rows_options o = {.annotations = annotations,
+                             .video_root = root,
+                             .interval_fps = c->data.interval_fps,
+                             .drawn = c->data.sampling != 0,
+                             .seed = draws(t, DRAW_FRAMES),
+                             .cache = c->data.cache,
+                             .classes = (int64_t)t->answers.count,
+                             .progress = t->options->progress,
+                             .notice = t->options->notice};
+    return ego_qa_rows_read(cx, model, &o, rows);
+}
+
+static ego_err make_head(training *t, ego_model *model) {
+    const char *id;
+    ego_head_config config = {.qa = {.width = model->config.dim, .answers = (int64_t)t->answers.count}};
+    EGO_TRY(ego_model_id(model, &id));
+    EGO_TRY(ego_head_create(&ego_head_qa, &config, draws(t, DRAW_HEAD), &t->head));
+    ego_head_set_backbone(t->head, id);
+    return ego_qa_head_set_answers(t->head, &t->answers);
+}
+
+static ego_err open_model(const ego_qa_train_config *c, ego_model **model) {
+    ego_model_options o = {.tokenizer = c->tokenizer, .frames = c->frames, .needs = EGO_NEEDS_FUSED};
+    return ego_model_open(c->model, &o, model);
+}
+
+/* The head and the rows; the model is not needed any more after that. */
+static ego_err set_up(training *t) {
+    const ego_qa_train_config *c = t->config;
+    const char *held_out_root = c->data.validate_root ? c->data.validate_root : c->data.video_root;
+    ego_model *model = NULL;
+    ego_ctx cx;
+    ego_err err;
+    EGO_TRY(ego_cpu_backend_new(t->options->pool, &t->backend));
+    ego_ctx_init(&cx, t->backend);
+    EGO_TRY_OUT(ego_names_read(c->data.answers, &t->arena, &t->answers));
+    EGO_TRY_OUT(open_model(c, &model));
+    EGO_TRY_OUT(make_head(t, model));
+    EGO_TRY_OUT(read_rows(t, &cx, model, c->data.train, c->data.video_root, &t->rows));
+    if (c->data.validate) err = read_rows(t, &cx, model, c->data.validate, held_out_root, &t->held_out);
+out:
+    ego_model_close(model, t->backend);
+    ego_ctx_release(&cx);
+    return err;
+}
+
+static ego_err run(training *t) {
+    const ego_qa_train_config *c = t->config;
+    const ego_qa_train_options *o = t->options;
+    ego_settings settings = ego_qa_train_settings(o->config);
+    ego_head_task task = {.context = t, .samples = (int64_t)t->rows.count, .losses = losses,
+                          .validate = c->data.validate ? validate : NULL};
+    ego_settings_write(&settings, true, &t->binding);
+    EGO_TRY(ego_buf_err(&t->binding));
+    ego_head_run_options r = {.head = t->head,
+                              .optim = &c->optim,
+                              .run = &c->run,
+                              .binding = t->binding.data,
+                              .backend = t->backend,
+                              .pool = o->pool,
+                              .dist = o->dist,
+                              .resume = o->resume,
+                              .progress = o->progress,
+                              .notice = o->notice};
+    return ego_head_run(&r, &task);
+}
+
+ego_err ego_qa_train(const ego_qa_train_options *options) {
+    training t = {.options = options, .config = options->config};
+    ego_arena_init(&t.arena, 1 << 14);
+    ego_err err = set_up(&t);
+    if (err == EGO_OK) err = run(&t);
+    ego_head_close(t.head, t.backend);
+    ego_qa_rows_release(&t.rows);
+    ego_qa_rows_release(&t.held_out);
+    ego_backend_free(t.backend);
+    ego_arena_release(&t.arena);
+    ego_buf_release(&t.binding);
+    return err;
+}
+
+static ego_err count_questions(const char *path, int64_t *n) {
+    ego_arena arena;
+    ego_qa all;
+    ego_arena_init(&arena, 1 << 16);
+    ego_err err = ego_qa_read(path, &arena, &all);
+    if (err == EGO_OK) *n = (int64_t)all.count;
+    ego_arena_release(&arena);
+    return err;
+}
+
+ego_err ego_qa_train_measure(const ego_qa_train_options *options, ego_qa_train_plan *plan) {
+    const ego_qa_train_config *c = options->config;
+    ego_arena arena;
+    ego_names answers;
+    ego_model *model = NULL;
+    ego_err err;
+    *plan = (ego_qa_train_plan){.batch = c->run.batch};
+    ego_arena_init(&arena, 1 << 14);
+    EGO_TRY_OUT(ego_names_read(c->data.answers, &arena, &answers));
+    EGO_TRY_OUT(count_questions(c->data.train, &plan->questions));
+    if (c->data.validate) EGO_TRY_OUT(count_questions(c->data.validate, &plan->held_out));
+    EGO_TRY_OUT(open_model(c, &model));
+    plan->answers = (int64_t)answers.count;
+    plan->parameters = plan->answers * (model->config.dim + 1) + plan->answers * (plan->answers + 1);
+    plan->steps_per_epoch = ego_head_steps(plan->questions, c->run.batch);
+    plan->steps = c->run.steps ? c->run.steps : c->run.epochs * plan->steps_per_epoch;
+out:
+    ego_model_close(model, NULL);
+    ego_arena_release(&arena);
+    return err;
+}

@@ -1,0 +1,66 @@
+/* Training EgoTaskQA's answer head (spec/tasks.md §5) on the states of a model that stays as it is.
+ *
+ *     questions + clips → recipe/qa_rows (the fused class state of each, computed once and cached)
+ *         → recipe/head_run: batches → task/qa_head → cross-entropy → gradients, updates, log
+ *         → accuracy on the validation questions at the end of each epoch; the best is what is kept
+ *
+ * RUN.OUT holds log, checkpoints and, at the end, head.safetensors: the weights of the best validation (without
+ * one: the last), with the answers' names inside. Published: torch's AdamW with decay of everything, 2e-4 (direct)
+ * or 1e-4 (indirect), cosine with 10 % of warm-up, 36 epochs, 8 questions a batch.
+ */
+#ifndef EGO_RECIPE_QA_HEAD_H
+#define EGO_RECIPE_QA_HEAD_H
+
+#include "recipe/settings.h"
+#include "train/run.h"
+
+typedef struct ego_qa_train_config {
+    const char *model;     /* the encoders */
+    const char *tokenizer; /* folder of a vocabulary; NULL: the model's own */
+    int64_t frames;        /* of a clip; 0 (null): the model's */
+    struct {
+        const char *train;         /* formatted_train_qas_encode.json */
+        const char *validate;      /* …_val_…; NULL: no validation */
+        const char *answers;       /* answer_set.txt */
+        const char *video_root;    /* where intervals are found */
+        const char *validate_root; /* of the validation's; NULL: video_root */
+        const char *cache;         /* folder of states; NULL: computed anew each time */
+        double interval_fps;
+        unsigned sampling; /* 0: middles; 1: as the published reader draws */
+    } data;
+    double dropout;
+    ego_head_optim optim;
+    ego_head_run_settings run;
+    ego_arena texts;
+} ego_qa_train_config;
+
+/* The published settings. Released by ego_qa_train_config_release, which is safe on {0}. */
+void ego_qa_train_config_init(ego_qa_train_config *config);
+void ego_qa_train_config_release(ego_qa_train_config *config);
+/* Its keys, for reading and writing. */
+ego_settings ego_qa_train_settings(ego_qa_train_config *config);
+/* EGO_EINPUT when something it cannot do without is missing. */
+ego_err ego_qa_train_config_check(ego_qa_train_config *config);
+
+typedef struct ego_qa_train_options {
+    ego_qa_train_config *config; /* checked */
+    ego_pool *pool;
+    ego_dist *dist; /* NULL: one rank; each reads all rows and trains its share of a batch */
+    bool resume;
+    const ego_progress *progress; /* NULL: nobody listens */
+    const ego_notice *notice;     /* clips left out, checkpoints passed over; may be NULL */
+} ego_qa_train_options;
+
+/* Runs, or resumes, to the end; returns what ego_run returns. */
+ego_err ego_qa_train(const ego_qa_train_options *options);
+
+/* What a run would be, told without computing anything. */
+typedef struct ego_qa_train_plan {
+    int64_t parameters, answers;
+    int64_t questions, held_out; /* to train and to validate on, unreadable clips not yet left out */
+    int64_t steps, steps_per_epoch, batch;
+} ego_qa_train_plan;
+
+ego_err ego_qa_train_measure(const ego_qa_train_options *options, ego_qa_train_plan *plan);
+
+#endif
