@@ -107,6 +107,15 @@ bool ego_matrix_is(const char *path) {
            ego_has_suffix(path, ".pickle");
 }
 
+ego_matrix ego_matrix_of(const double *data, size_t rows, size_t columns) {
+    return (ego_matrix){.rows = rows,
+                        .columns = columns,
+                        .data = (const uint8_t *)data,
+                        .dtype = EGO_F64,
+                        .row_step = columns,
+                        .column_step = 1};
+}
+
 ego_matrix ego_matrix_turned(const ego_matrix *m) {
     return (ego_matrix){.rows = m->columns,
                         .columns = m->rows,

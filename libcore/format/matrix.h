@@ -38,7 +38,8 @@ void ego_matrix_close(ego_matrix *matrix); /* safe on {0}; views of it end with 
 /* True when the name ends in .npy, .pkl or .pickle. */
 bool ego_matrix_is(const char *path);
 
-/* A view with rows and columns exchanged; never close it. */
+/* Views: of numbers in memory; with rows and columns exchanged. Never close one. */
+ego_matrix ego_matrix_of(const double *data, size_t rows, size_t columns);
 ego_matrix ego_matrix_turned(const ego_matrix *matrix);
 
 /* Rows first … first + count − 1 as doubles, (count, columns). Reads along the file's order: several rows

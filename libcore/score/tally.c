@@ -57,7 +57,8 @@ ego_err ego_tally_add(ego_tally *tally, ego_metric_kind kind, size_t first, size
         tally->metric_room = room;
     }
     ego_metric *metric = &tally->metrics[tally->n_metrics++];
-    *metric = (ego_metric){.kind = kind, .first = first, .count = count, .scale = 100};
+    double scale = kind == EGO_METRIC_AVERAGE ? 1 : 100; /* what is averaged is scaled already */
+    *metric = (ego_metric){.kind = kind, .first = first, .count = count, .scale = scale};
     va_list args;
     va_start(args, name);
     vsnprintf(metric->name, sizeof metric->name, name, args);
@@ -120,7 +121,7 @@ void ego_tally_evaluate(const ego_tally *tally, const uint32_t *weight, double *
         case EGO_METRIC_MEAN: value = mean(tally, weight, metric->first); break;
         case EGO_METRIC_MEDIAN: value = median(tally, weight, metric->first); break;
         case EGO_METRIC_AP: value = class_ap(tally, weight, metric->first); break;
-        case EGO_METRIC_AVERAGE: result[m] = average(metric, result); continue;
+        case EGO_METRIC_AVERAGE: value = average(metric, result); break;
         }
         result[m] = metric->scale * value;
     }

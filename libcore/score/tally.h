@@ -57,7 +57,7 @@ static inline double *ego_tally_column(const ego_tally *tally, size_t column) {
  * NULL stands for them. */
 ego_err ego_tally_rank(ego_tally *tally, size_t column, const double *scores);
 
-/* Adds a metric with scale 100; the name is cut at EGO_METRIC_NAME − 1 bytes. An AVERAGE must come
+/* Adds a metric with scale 100 (an AVERAGE: 1); the name is cut at EGO_METRIC_NAME − 1 bytes. An AVERAGE must come
  * behind what it averages. *added (may be NULL) lives until the next is added. */
 ego_err ego_tally_add(ego_tally *tally, ego_metric_kind kind, size_t first, size_t count,
                       ego_metric **added, const char *name, ...)
