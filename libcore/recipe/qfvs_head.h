@@ -1,0 +1,74 @@
+/* Training QFVS's summary head (spec/tasks.md §6) on features of a model that stays as it is.
+ *
+ *     videos + queries → recipe/qfvs_rows (features, computed once and kept) → recipe/head_run: batches
+ *         → task/qfvs → the mean binary cross-entropy over a video's shots, for each of three prompts:
+ *           "There is a A" against the shots' concepts, "… B" likewise, "… A and a B" against the oracle's summary
+ *         → F1 of the summaries of the validation videos at the end of each epoch; the best is what is kept
+ *
+ * A sample is a query of a video. Losses are summed over a batch. Published: torch's AdamW, decay 0.1 of
+ * everything, rates 0.2 and 0.0048 of 1e-5 for matrices and vectors, cosine down to 1e-8 with 10 % of warm-up,
+ * 20 epochs, 4 queries a batch; dropout is never on (the published program is in evaluation mode all the time).
+ */
+#ifndef EGO_RECIPE_QFVS_HEAD_H
+#define EGO_RECIPE_QFVS_HEAD_H
+
+#include "recipe/settings.h"
+#include "train/run.h"
+
+typedef struct ego_qfvs_train_config {
+    const char *model;     /* the encoders */
+    const char *tokenizer; /* folder of a vocabulary; NULL: the model's own */
+    int64_t frames;        /* of a shot */
+    struct {
+        const char *root;   /* with Oracle_Summaries and Dense_per_shot_tags */
+        const char *videos; /* "P01 P02 P03" */
+        const char *video_root; /* where the videos are; NULL: root */
+        const char *validate;   /* "P04"; NULL: no validation */
+        const char *validate_root, *validate_video_root; /* NULL: as above */
+        const char *cache;      /* folder of features */
+        double shot;            /* seconds */
+        unsigned sampling;      /* 0: middles, centre; 1: as the published program reads */
+    } data;
+    struct {
+        int64_t heads, layers, hidden, middle;
+    } head;
+    double ratio;       /* of a summary, when validating */
+    unsigned rates;     /* 0: published; 1: even, optim.lr for all */
+    bool reference_quirks; /* segments and padding as the published program has them */
+    ego_head_optim optim;
+    ego_head_run_settings run;
+    ego_arena texts;
+} ego_qfvs_train_config;
+
+/* The published settings. Released by ego_qfvs_train_config_release, which is safe on {0}. */
+void ego_qfvs_train_config_init(ego_qfvs_train_config *config);
+void ego_qfvs_train_config_release(ego_qfvs_train_config *config);
+/* Its keys, for reading and writing. */
+ego_settings ego_qfvs_train_settings(ego_qfvs_train_config *config);
+/* EGO_EINPUT when something it cannot do without is missing. */
+ego_err ego_qfvs_train_config_check(ego_qfvs_train_config *config);
+
+typedef struct ego_qfvs_train_options {
+    ego_qfvs_train_config *config; /* checked */
+    ego_pool *pool;
+    ego_dist *dist; /* NULL: one rank */
+    bool resume;
+    const ego_progress *progress; /* NULL: nobody listens */
+    const ego_notice *notice;     /* may be NULL */
+} ego_qfvs_train_options;
+
+/* Runs, or resumes, to the end; returns what ego_run returns. */
+ego_err ego_qfvs_train(const ego_qfvs_train_options *options);
+
+/* What a run would be, told without computing anything. */
+typedef struct ego_qfvs_train_plan {
+    int64_t parameters;
+    int64_t queries, held_out; /* to train and to validate on */
+    int64_t shots;             /* of the videos, by their tags */
+    int64_t lower, upper;      /* halves of fused passes that features cost when none is kept */
+    int64_t steps, steps_per_epoch, batch;
+} ego_qfvs_train_plan;
+
+ego_err ego_qfvs_train_measure(const ego_qfvs_train_options *options, ego_qfvs_train_plan *plan);
+
+#endif
