@@ -30,8 +30,10 @@ static ego_err describe(const ego_feature_key *key, ego_buf *json) {
     ego_buf_char(json, '{');
     add_string(json, "kind", key->kind);
     add_string(json, "model", key->model);
-    ego_buf_json_key(json, "config");
-    ego_buf_text(json, key->config);
+    if (key->config) {
+        ego_buf_json_key(json, "config");
+        ego_buf_text(json, key->config);
+    }
     add_string(json, "sampling", key->sampling);
     if (key->max_tokens) add_number(json, "max_tokens", (double)key->max_tokens);
     if (key->part) {
