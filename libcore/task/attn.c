@@ -97,6 +97,7 @@ static void hand_on_forget(ego_backend *backend, ego_param *param) {
     real->forget(real, param);
 }
 
+/* A forward pass calls nothing else of a backend. */
 static void observe(observer *o, ego_backend *real) {
     o->real = real;
     o->backend = *real;
