@@ -7,6 +7,7 @@
 typedef struct making {
     ego_model *model;
     ego_backend *backend;
+    ego_param_choice *which; /* NULL: all */
 } making;
 
 static float *new_floats(ego_model *m, const ego_param *p) {
@@ -35,6 +36,7 @@ static ego_err make_trainable(void *context, const ego_param_spec *spec) {
     making *k = context;
     ego_param *p = spec->param;
     if (!p->value.data || p->value.data == p->constant) return EGO_OK;
+    if (k->which && !k->which(k->model, p)) return EGO_OK;
     if (p->packed) k->backend->forget(k->backend, p);
     EGO_TRY(own(k->model, spec));
     p->grad = new_floats(k->model, p);
@@ -43,15 +45,38 @@ static ego_err make_trainable(void *context, const ego_param_spec *spec) {
     return EGO_OK;
 }
 
-ego_err ego_model_make_trainable(ego_model *m, ego_backend *backend) {
-    if (m->temporal.value.data != m->params->video.temporal.value.data)
+ego_err ego_model_make_partly_trainable(ego_model *m, ego_backend *backend, ego_param_choice *which) {
+    bool inflated = m->temporal.value.data != m->params->video.temporal.value.data;
+    if (inflated && (!which || which(m, &m->params->video.temporal)))
         return ego_fail(EGO_EINPUT, "%s: trains with as many frames as its temporal embedding has rows, %lld",
                         m->path, (long long)m->params->video.temporal.value.shape[1]);
-    making k = {m, backend};
+    making k = {m, backend, which};
     EGO_TRY(ego_params_visit(&m->config, m->params, make_trainable, &k));
+    if (inflated) return EGO_OK;
     if (m->temporal.packed) backend->forget(backend, &m->temporal);
     m->temporal = m->params->video.temporal; /* same value, same gradient */
     return EGO_OK;
+}
+
+ego_err ego_model_make_trainable(ego_model *m, ego_backend *backend) {
+    return ego_model_make_partly_trainable(m, backend, NULL);
+}
+
+/* Whether the parameter is a member of one of the structures [from, to). */
+static bool lies_in(const ego_param *p, const void *from, const void *to) {
+    return (const char *)p >= (const char *)from && (const char *)p < (const char *)to;
+}
+
+bool ego_param_where_streams_meet(const ego_model *m, const ego_param *p) {
+    const ego_config *c = &m->config;
+    const ego_params *a = m->params;
+    int64_t n = c->fuse_layers, last = n > 0 ? n - 1 : 0; /* the last text layer gives the video nothing */
+    if (lies_in(p, &a->fused_norm, &a->fused_norm + 1)) return true;
+    if (c->fusion == EGO_FUSION_STACKED)
+        return lies_in(p, a->stack.video, a->stack.video + n) || lies_in(p, a->stack.text, a->stack.text + last);
+    if (c->fusion == EGO_FUSION_NONE) return false;
+    return lies_in(p, a->video.blocks + c->depth - n, a->video.blocks + c->depth) ||
+           lies_in(p, a->text.layers + c->depth - n, a->text.layers + c->depth - n + last);
 }
 
 static ego_err changed(void *context, const ego_param_spec *spec) {

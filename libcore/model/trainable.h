@@ -10,6 +10,15 @@
  * inflation. Costs 8 bytes a weight. The backend forgets what it had packed. */
 ego_err ego_model_make_trainable(ego_model *model, ego_backend *backend);
 
+/* The same of those parameters alone that `which` says yes to; the others stay as they are, without gradients.
+ * The number of frames matters only where the temporal embedding is one of them. */
+typedef bool ego_param_choice(const ego_model *model, const ego_param *param);
+ego_err ego_model_make_partly_trainable(ego_model *model, ego_backend *backend, ego_param_choice *which);
+
+/* A choice: what the fused class state of the video goes through from the layer on where the streams meet
+ * (model/egovlp.h: ego_fused_finish). The lower halves stay what they were. */
+ego_param_choice ego_param_where_streams_meet;
+
 /* After the values changed: the backend packs them again when they are next used. */
 void ego_model_changed(ego_model *model, ego_backend *backend);
 

@@ -117,6 +117,11 @@ static ego_err share(const running *r, sums *s) {
     return EGO_OK;
 }
 
+static void values_changed(running *r) {
+    ego_head_changed(r->options->head, r->options->backend);
+    if (r->task->changed) r->task->changed(r->task->context);
+}
+
 static ego_err run_step(void *context, const ego_run_step *step, ego_run_losses *out) {
     running *r = context;
     sums s = {0};
@@ -126,7 +131,7 @@ static ego_err run_step(void *context, const ego_run_step *step, ego_run_losses 
     /* The first rank has the first sample: it is the one that knows the names for the log. */
     int64_t from = (batch.count * rank + ranks - 1) / ranks, to = (batch.count * (rank + 1) + ranks - 1) / ranks;
     int64_t portion = r->options->portion > 0 ? r->options->portion : batch.count;
-    ego_head_changed(r->options->head, r->options->backend);
+    values_changed(r);
     for (int64_t at = from; at < to; at += portion)
         EGO_TRY(one_portion(r, &batch, at, to - at < portion ? to - at : portion, &s));
     EGO_TRY(share(r, &s));
@@ -147,12 +152,13 @@ static ego_err reduce(void *context) {
 
 static ego_err write_head(running *r) {
     if (ego_dist_rank(r->options->dist) != 0) return EGO_OK;
+    if (r->task->write) return r->task->write(r->task->context, r->path.data);
     return ego_head_save(r->options->head, r->path.data, r->options->dtype);
 }
 
 static ego_err validate(void *context, int64_t epochs, bool last, ego_run_numbers *out, double *score) {
     running *r = context;
-    ego_head_changed(r->options->head, r->options->backend);
+    values_changed(r);
     ego_ctx_mark mark = ego_ctx_save(&r->cx);
     ego_err err = r->task->validate(r->task->context, &r->cx, epochs, last, out, score), late = ego_ctx_err(&r->cx);
     ego_ctx_rewind(&r->cx, &mark);
@@ -199,10 +205,12 @@ static ego_err list_trained(running *r) {
     ego_head *head = r->options->head;
     EGO_TRY(ego_head_make_trainable(head));
     EGO_TRY(ego_head_visit(head, add_trained, r));
-    r->trained = calloc(r->trained_count, sizeof *r->trained);
+    r->trained = calloc(r->trained_count + r->task->beside_count, sizeof *r->trained);
     if (!r->trained) return ego_fail(EGO_ENOMEM, "out of memory for the list of parameters");
     r->trained_count = 0;
-    return ego_head_visit(head, add_trained, r);
+    EGO_TRY(ego_head_visit(head, add_trained, r));
+    for (size_t i = 0; i < r->task->beside_count; i++) r->trained[r->trained_count++] = r->task->beside[i];
+    return EGO_OK;
 }
 
 /* What decides a run's course and is not in the caller's text. */
@@ -286,7 +294,7 @@ ego_err ego_head_run(const ego_head_run_options *options, const ego_head_task *t
     ego_ctx_init(&r.cx, options->backend);
     ego_err err = set_up(&r);
     if (err == EGO_OK) err = run(&r);
-    ego_head_changed(options->head, options->backend);
+    values_changed(&r);
     tear_down(&r);
     return err;
 }

@@ -52,6 +52,13 @@ typedef struct ego_head_task {
                         double *score);
     /* By what factor a parameter's learning rate differs. NULL: 1. */
     double (*lr_scale)(const ego_param_spec *spec);
+    /* Fine-tuning: what is trained beside the head, the task's own; what to do when its values have changed; and
+     * the file of both that is written in the place of OUT/head.safetensors. Zero and NULL: nothing, nothing,
+     * ego_head_save. */
+    const ego_trained *beside;
+    size_t beside_count;
+    void (*changed)(void *context);
+    ego_err (*write)(void *context, const char *path);
 } ego_head_task;
 
 typedef struct ego_head_run_options {

@@ -1,11 +1,12 @@
-/* Training EgoTaskQA's answer head (spec/tasks.md §5) on the states of a model that stays as it is.
+/* Training EgoTaskQA's answer head (spec/tasks.md §5) on the states of a model, which stays as it is (`backbone`
+ * frozen) or learns along from the layer on where clip and question meet (fused).
  *
  *     questions + clips → recipe/qa_rows (the fused class state of each, computed once and cached)
  *         → recipe/head_run: batches → task/qa_head → cross-entropy → gradients, updates, log
  *         → accuracy on the validation questions at the end of each epoch; the best is what is kept
  *
  * RUN.OUT holds log, checkpoints and, at the end, head.safetensors: the weights of the best validation (without
- * one: the last), with the answers' names inside. Published: torch's AdamW with decay of everything, 2e-4 (direct)
+ * one: the last), with the answers' names inside; with a backbone that learns it is the model, too. Published: torch's AdamW with decay of everything, 2e-4 (direct)
  * or 1e-4 (indirect), cosine with 10 % of warm-up, 36 epochs, 8 questions a batch.
  */
 #ifndef EGO_RECIPE_QA_HEAD_H
@@ -13,6 +14,9 @@
 
 #include "recipe/settings.h"
 #include "train/run.h"
+
+/* What learns. Fused keeps every clip's and question's lower half in memory: (tokens, width) floats each. */
+typedef enum ego_qa_backbone { EGO_QA_FROZEN, EGO_QA_FUSED } ego_qa_backbone;
 
 typedef struct ego_qa_train_config {
     const char *model;     /* the encoders */
@@ -28,6 +32,8 @@ typedef struct ego_qa_train_config {
         double interval_fps;
         unsigned sampling; /* 0: middles; 1: as the published reader draws */
     } data;
+    ego_qa_backbone backbone;
+    double backbone_lr; /* times optim.lr */
     double dropout;
     ego_head_optim optim;
     ego_head_run_settings run;
@@ -56,7 +62,7 @@ ego_err ego_qa_train(const ego_qa_train_options *options);
 
 /* What a run would be, told without computing anything. */
 typedef struct ego_qa_train_plan {
-    int64_t parameters, answers;
+    int64_t parameters, answers; /* parameters: that learn */
     int64_t questions, held_out; /* to train and to validate on, unreadable clips not yet left out */
     int64_t steps, steps_per_epoch, batch;
 } ego_qa_train_plan;

@@ -3,7 +3,6 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "format/safetensors.h"
-#include "task/qa.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -20,7 +19,8 @@ typedef struct reading {
     ego_model *model;
     ego_qa all;
     ego_qa_session *session;
-    float *states;      /* of every question of the file */
+    float *states;      /* of every question of the file; NULL with halves */
+    ego_qa_item *items; /* with halves: likewise */
     bool *failed;
     size_t failed_count;
     ego_buf key;        /* JSON: what the states depend on */
@@ -94,37 +94,43 @@ static void tell_failed(reading *r, size_t i, const char *message) {
     notice->say(notice->context, text);
 }
 
+/* What is asked of one question; its texts are the arena's. EGO_EIO, EGO_EINPUT: it has no clip. */
+static ego_err form_item(reading *r, const ego_qa_question *q, ego_qa_item *item) {
+    ego_buf text = {0};
+    const char **texts = ego_arena_alloc(r->arena, sizeof *texts);
+    *item = (ego_qa_item){.texts = texts, .count = 1};
+    ego_err err = ego_qa_find_interval(r->options->video_root, q->interval, r->options->interval_fps, r->arena,
+                                       &item->clip);
+    if (err != EGO_OK) return err;
+    ego_qa_question_text(q->question, &text);
+    bool whole = texts && ego_buf_err(&text) == EGO_OK &&
+                 (texts[0] = ego_arena_strdup(r->arena, text.data ? text.data : "")) != NULL;
+    ego_buf_release(&text);
+    return whole ? EGO_OK : ego_fail(EGO_ENOMEM, "out of memory");
+}
+
 /* Questions [first, first + n), at most a window of them. */
 static ego_err ask_window(reading *r, size_t first, size_t n) {
     ego_qa_item items[WINDOW];
-    const char *texts[WINDOW];
     size_t of[WINDOW], asked = 0;
-    ego_buf text = {0};
     ego_arena_mark mark = ego_arena_save(r->arena);
     ego_err err = EGO_OK;
     for (size_t i = first; i < first + n && err == EGO_OK; i++) {
-        const ego_qa_question *q = &r->all.questions[i];
-        ego_qa_clip clip;
-        err = ego_qa_find_interval(r->options->video_root, q->interval, r->options->interval_fps, r->arena, &clip);
+        err = form_item(r, &r->all.questions[i], &items[asked]);
         if (err == EGO_EIO || err == EGO_EINPUT) {
             tell_failed(r, i, ego_err_message());
             err = EGO_OK;
             continue;
         }
-        ego_buf_clear(&text);
-        ego_qa_question_text(q->question, &text);
-        if (err == EGO_OK) err = ego_buf_err(&text);
-        texts[asked] = ego_arena_strdup(r->arena, text.data ? text.data : "");
-        if (!texts[asked]) err = ego_fail(EGO_ENOMEM, "out of memory");
-        items[asked] = (ego_qa_item){.clip = clip, .texts = &texts[asked], .count = 1,
-                                     .states = r->states + (int64_t)i * r->model->config.dim};
+        if (r->states) items[asked].states = r->states + (int64_t)i * r->model->config.dim;
         of[asked++] = i;
     }
-    if (err == EGO_OK) err = ego_qa_ask(r->session, items, asked);
-    for (size_t k = 0; k < asked && err == EGO_OK; k++)
+    if (err == EGO_OK) err = r->items ? ego_qa_prepare(r->session, items, asked) : ego_qa_ask(r->session, items, asked);
+    for (size_t k = 0; k < asked && err == EGO_OK; k++) {
         if (items[k].err != EGO_OK) tell_failed(r, of[k], items[k].message);
-    ego_buf_release(&text);
-    ego_arena_rewind(r->arena, mark);
+        if (r->items) r->items[of[k]] = items[k];
+    }
+    if (!r->items) ego_arena_rewind(r->arena, mark);
     return err;
 }
 
@@ -132,6 +138,7 @@ static ego_err open_session(ego_ctx *cx, reading *r) {
     const ego_qa_rows_options *o = r->options;
     ego_qa_options session = {.max_tokens = EGO_QA_TOKENS,
                               .seed = o->seed,
+                              .memory = o->halves ? SIZE_MAX / 2 : 0,
                               .clips = {.video_root = o->video_root,
                                         .sampling = o->drawn ? EGO_SAMPLING_TASKQA : EGO_SAMPLING_TIME,
                                         .preparation = EGO_PREPARE_STANDARD,
@@ -143,8 +150,9 @@ static ego_err open_session(ego_ctx *cx, reading *r) {
 static ego_err read_part(ego_ctx *cx, reading *r, size_t first) {
     size_t n = r->all.count - first < PART ? r->all.count - first : PART, before = r->failed_count;
     ego_buf path = {0};
-    ego_err err = r->options->cache ? part_path(r, first, &path) : EGO_OK;
-    if (err == EGO_OK && r->options->cache && load_part(r, path.data, first, n)) {
+    bool cached = r->options->cache && r->states;
+    ego_err err = cached ? part_path(r, first, &path) : EGO_OK;
+    if (err == EGO_OK && cached && load_part(r, path.data, first, n)) {
         ego_buf_release(&path);
         return EGO_OK;
     }
@@ -154,7 +162,7 @@ static ego_err read_part(ego_ctx *cx, reading *r, size_t first) {
         if (err == EGO_OK && !ego_progress_tell(r->options->progress, "features", first + i, r->all.count))
             err = ego_fail(EGO_ECANCELLED, "stopped after the features of %zu of %zu questions", first + i, r->all.count);
     }
-    if (err == EGO_OK && r->options->cache && r->failed_count == before) err = save_part(r, path.data, first, n);
+    if (err == EGO_OK && cached && r->failed_count == before) err = save_part(r, path.data, first, n);
     ego_buf_release(&path);
     return err;
 }
@@ -175,6 +183,9 @@ static ego_err gather(reading *r, ego_qa_rows *rows) {
     int64_t D = r->model->config.dim;
     size_t n = r->all.count;
     rows->states = r->states;
+    rows->items = r->items;
+    rows->session = r->items ? r->session : NULL;
+    if (r->items) r->session = NULL;
     rows->width = D;
     rows->failed = r->failed_count;
     rows->labels = ego_arena_alloc(r->arena, (n + 1) * sizeof *rows->labels);
@@ -182,7 +193,9 @@ static ego_err gather(reading *r, ego_qa_rows *rows) {
     if (!rows->labels || !rows->questions) return ego_fail(EGO_ENOMEM, "out of memory");
     for (size_t i = 0; i < n; i++) {
         if (r->failed[i]) continue;
-        memmove(r->states + (int64_t)rows->count * D, r->states + (int64_t)i * D, (size_t)D * sizeof(float));
+        if (r->states)
+            memmove(r->states + (int64_t)rows->count * D, r->states + (int64_t)i * D, (size_t)D * sizeof(float));
+        if (r->items) r->items[rows->count] = r->items[i];
         rows->labels[rows->count] = r->all.questions[i].answer_class;
         rows->questions[rows->count++] = &r->all.questions[i];
     }
@@ -197,9 +210,12 @@ static ego_err read_all(ego_ctx *cx, reading *r, ego_qa_rows *rows) {
     EGO_TRY(check_classes(r));
     EGO_TRY(describe(r));
     size_t n = r->all.count + 1;
-    r->states = ego_arena_alloc(r->arena, n * (size_t)r->model->config.dim * sizeof(float));
+    if (o->halves)
+        r->items = ego_arena_alloc(r->arena, n * sizeof *r->items);
+    else
+        r->states = ego_arena_alloc(r->arena, n * (size_t)r->model->config.dim * sizeof(float));
     r->failed = ego_arena_alloc(r->arena, n * sizeof *r->failed);
-    if (!r->states || !r->failed)
+    if ((!r->states && !r->items) || !r->failed)
         return ego_fail(EGO_ENOMEM, "%s: out of memory for the states of %zu questions", o->annotations, n - 1);
     memset(r->failed, 0, n * sizeof *r->failed);
     ego_progress_start(o->progress, 0);
@@ -227,6 +243,7 @@ ego_err ego_qa_rows_read(ego_ctx *cx, ego_model *model, const ego_qa_rows_option
 }
 
 void ego_qa_rows_release(ego_qa_rows *rows) {
+    ego_qa_close(rows->session);
     ego_arena_release(&rows->arena);
     *rows = (ego_qa_rows){0};
 }

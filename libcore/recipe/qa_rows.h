@@ -12,6 +12,7 @@
 #include "base/progress.h"
 #include "format/taskqa.h"
 #include "model/model.h"
+#include "task/qa.h"
 #include "train/checkpoint.h"
 
 typedef struct ego_qa_rows_options {
@@ -22,6 +23,8 @@ typedef struct ego_qa_rows_options {
     uint64_t seed;
     const char *cache;    /* folder; NULL: states are computed each time */
     int64_t classes;      /* answer_encode must be below it */
+    bool halves; /* for training from where the streams meet: lower halves are computed and stay in memory, all of
+                    them, and the session that has them; nothing is cached */
     const ego_progress *progress; /* may be NULL */
     const ego_notice *notice;     /* may be NULL */
 } ego_qa_rows_options;
@@ -29,7 +32,9 @@ typedef struct ego_qa_rows_options {
 typedef struct ego_qa_rows {
     size_t count;
     int64_t width;
-    float *states;                    /* (count, width) */
+    float *states;                    /* (count, width); NULL with halves */
+    ego_qa_item *items;               /* (count), with halves: what ego_qa_states takes */
+    ego_qa_session *session;          /* with halves: it uses the model and context of ego_qa_rows_read */
     int64_t *labels;                  /* (count) */
     const ego_qa_question **questions; /* (count): what each row was */
     size_t failed; /* questions left out because their clip cannot be read; each is told in a notice */

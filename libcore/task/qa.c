@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_WINDOW = 16 };
+enum { MAX_WINDOW = 64 };
 
 struct ego_qa_session {
     ego_ctx *cx;
@@ -245,14 +245,19 @@ static ego_tensor *stack_texts(ego_ctx *cx, const pair *pairs, int64_t n, int64_
     return all;
 }
 
+/* The upper half of all pairs in one pass; {NULL} after a failure, which the context keeps. */
+static ego_states meet(const ego_qa_session *s, ego_ctx *cx, const pair *pairs, size_t count, ego_want want_text) {
+    int64_t n = (int64_t)count, *offsets = ego_ctx_alloc(cx, (count + 1) * sizeof *offsets);
+    if (!offsets) return (ego_states){0};
+    ego_tensor *video = stack_clips(cx, pairs, n), *text = stack_texts(cx, pairs, n, offsets);
+    return ego_fused_finish(cx, s->model, video, text, (ego_text_shape){n, offsets}, EGO_WANT_CLASS, want_text);
+}
+
 static ego_err finish(ego_qa_session *s, const pair *pairs, size_t count) {
     ego_ctx *cx = s->cx;
     int64_t n = (int64_t)count, D = s->model->config.dim;
-    int64_t *offsets = ego_ctx_alloc(cx, (count + 1) * sizeof *offsets);
-    if (!offsets) return ego_ctx_err(cx);
-    ego_tensor *video = stack_clips(cx, pairs, n), *text = stack_texts(cx, pairs, n, offsets), *p = NULL;
-    ego_states x = ego_fused_finish(cx, s->model, video, text, (ego_text_shape){n, offsets},
-                                    EGO_WANT_CLASS, s->options.match ? EGO_WANT_CLASS : EGO_WANT_NOTHING);
+    ego_tensor *p = NULL;
+    ego_states x = meet(s, cx, pairs, count, s->options.match ? EGO_WANT_CLASS : EGO_WANT_NOTHING);
     if (s->options.match)
         p = ego_softmax(cx, ego_match_logits(cx, s->model->params, x.text, x.video));
     EGO_TRY(ego_ctx_err(cx));
@@ -275,6 +280,11 @@ static ego_err finish_pairs(ego_qa_session *s, pair *pairs, size_t n) {
     return err;
 }
 
+static void fail_item(ego_qa_item *item, const ego_memo_entry *text) {
+    item->err = text->err;
+    snprintf(item->message, sizeof item->message, "text: %s", text->message ? text->message : "");
+}
+
 /* All pairs of a window, so many in a pass as the model likes. pairs: room for `most`. */
 static ego_err ask_pairs(ego_qa_session *s, ego_qa_item *items, size_t n, ego_memo_entry **clips,
                          pair *pairs, size_t most, ego_buf *name) {
@@ -287,8 +297,7 @@ static ego_err ask_pairs(ego_qa_session *s, ego_qa_item *items, size_t n, ego_me
             if (!text) break;
             pairs[gathered++] = (pair){&items[i], k, clips[i], text};
             if (text->err != EGO_OK) {
-                items[i].err = text->err;
-                snprintf(items[i].message, sizeof items[i].message, "text: %s", text->message);
+                fail_item(&items[i], text);
                 ego_memo_unpin(s->memo, pairs[--gathered].text);
             }
             if (gathered < most || err != EGO_OK) continue;
@@ -300,22 +309,47 @@ static ego_err ask_pairs(ego_qa_session *s, ego_qa_item *items, size_t n, ego_me
     return err;
 }
 
-static ego_err ask_window(ego_qa_session *s, ego_qa_item *items, size_t n, ego_buf *name) {
-    ego_memo_entry *clips[MAX_WINDOW] = {NULL};
-    size_t most = (size_t)ego_good_batch(s->model);
-    pair *pairs = malloc(most * sizeof *pairs);
-    if (!pairs) return ego_fail(EGO_ENOMEM, "out of memory");
-    ego_err err = gather_clips(s, items, n, clips, name);
-    for (size_t i = 0; i < n && err == EGO_OK; i++) {
+/* The clips of a window, with their errors told to its items. */
+static ego_err open_window(ego_qa_session *s, ego_qa_item *items, size_t n, ego_memo_entry **clips, ego_buf *name) {
+    EGO_TRY(gather_clips(s, items, n, clips, name));
+    for (size_t i = 0; i < n; i++) {
         items[i].err = clips[i]->err;
         if (clips[i]->err != EGO_OK)
             snprintf(items[i].message, sizeof items[i].message, "%s",
                      clips[i]->message ? clips[i]->message : "");
     }
-    if (err == EGO_OK) err = ask_pairs(s, items, n, clips, pairs, most, name);
+    return EGO_OK;
+}
+
+static void close_window(ego_qa_session *s, size_t n, ego_memo_entry **clips) {
     for (size_t i = 0; i < n; i++)
         if (clips[i]) ego_memo_unpin(s->memo, clips[i]);
+}
+
+static ego_err ask_window(ego_qa_session *s, ego_qa_item *items, size_t n, ego_buf *name) {
+    ego_memo_entry *clips[MAX_WINDOW] = {NULL};
+    size_t most = (size_t)ego_good_batch(s->model);
+    pair *pairs = malloc(most * sizeof *pairs);
+    if (!pairs) return ego_fail(EGO_ENOMEM, "out of memory");
+    ego_err err = open_window(s, items, n, clips, name);
+    if (err == EGO_OK) err = ask_pairs(s, items, n, clips, pairs, most, name);
+    close_window(s, n, clips);
     free(pairs);
+    return err;
+}
+
+static ego_err prepare_window(ego_qa_session *s, ego_qa_item *items, size_t n, ego_buf *name) {
+    ego_memo_entry *clips[MAX_WINDOW] = {NULL}, *text;
+    ego_err err = open_window(s, items, n, clips, name);
+    for (size_t i = 0; i < n && err == EGO_OK; i++)
+        for (size_t k = 0; k < items[i].count && err == EGO_OK; k++) {
+            text = NULL;
+            err = find_text(s, items[i].texts[k], &text, name);
+            if (!text) break;
+            if (text->err != EGO_OK && items[i].err == EGO_OK) fail_item(&items[i], text);
+            ego_memo_unpin(s->memo, text);
+        }
+    close_window(s, n, clips);
     return err;
 }
 
@@ -327,11 +361,46 @@ static size_t window_of(const ego_qa_session *s) {
     return n < 1 ? 1 : n > MAX_WINDOW ? MAX_WINDOW : n;
 }
 
-ego_err ego_qa_ask(ego_qa_session *s, ego_qa_item *items, size_t n) {
+typedef ego_err window_work(ego_qa_session *s, ego_qa_item *items, size_t n, ego_buf *name);
+
+static ego_err by_windows(ego_qa_session *s, ego_qa_item *items, size_t n, window_work *work) {
     ego_buf name = {0};
     ego_err err = EGO_OK;
     for (size_t i = 0, step = window_of(s); i < n && err == EGO_OK; i += step)
-        err = ask_window(s, items + i, step < n - i ? step : n - i, &name);
+        err = work(s, items + i, step < n - i ? step : n - i, &name);
     ego_buf_release(&name);
+    return err;
+}
+
+ego_err ego_qa_ask(ego_qa_session *s, ego_qa_item *items, size_t n) { return by_windows(s, items, n, ask_window); }
+
+ego_err ego_qa_prepare(ego_qa_session *s, ego_qa_item *items, size_t n) {
+    return by_windows(s, items, n, prepare_window);
+}
+
+/* ---- states that gradients can be taken of -------------------------------------------------------- */
+
+static ego_err find_pair(ego_qa_session *s, ego_qa_item *item, pair *p, ego_buf *name) {
+    *p = (pair){.item = item};
+    EGO_TRY(gather_clips(s, item, 1, &p->clip, name));
+    EGO_TRY(find_text(s, item->texts[0], &p->text, name));
+    const ego_memo_entry *bad = p->clip->err != EGO_OK ? p->clip : p->text;
+    return bad->err == EGO_OK ? EGO_OK : ego_fail(bad->err, "%s", bad->message ? bad->message : "");
+}
+
+ego_err ego_qa_states(ego_qa_session *s, ego_ctx *cx, ego_qa_item *const *items, size_t n,
+                      const ego_tensor **states) {
+    ego_buf name = {0};
+    pair *pairs = calloc(n ? n : 1, sizeof *pairs);
+    ego_err err = pairs ? EGO_OK : ego_fail(EGO_ENOMEM, "out of memory");
+    for (size_t i = 0; i < n && err == EGO_OK; i++) err = find_pair(s, items[i], &pairs[i], &name);
+    if (err == EGO_OK) *states = meet(s, cx, pairs, n, EGO_WANT_NOTHING).video;
+    for (size_t i = 0; i < n && pairs; i++) {
+        if (pairs[i].clip) ego_memo_unpin(s->memo, pairs[i].clip);
+        if (pairs[i].text) ego_memo_unpin(s->memo, pairs[i].text);
+    }
+    s->counts.pairs += n;
+    ego_buf_release(&name);
+    free(pairs);
     return err;
 }

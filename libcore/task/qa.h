@@ -69,6 +69,17 @@ void ego_qa_close(ego_qa_session *session); /* takes NULL */
 /* Fills every item. A clip that cannot be read fails the items it belongs to and no others. */
 ego_err ego_qa_ask(ego_qa_session *session, ego_qa_item *items, size_t n);
 
+/* ---- in training ----------------------------------------------------------------------------------- */
+
+/* Computes the items' lower halves and remembers them, within the budget (options.memory; SIZE_MAX / 2: for
+ * good). Errors as of ego_qa_ask. */
+ego_err ego_qa_prepare(ego_qa_session *session, ego_qa_item *items, size_t n);
+
+/* The states of n items' first texts by operations of `cx`, which may record them: (n, D). Lower halves are taken
+ * from what is remembered, the rest computed. A failure of one item fails all. */
+ego_err ego_qa_states(ego_qa_session *session, ego_ctx *cx, ego_qa_item *const *items, size_t n,
+                      const ego_tensor **states);
+
 typedef struct ego_qa_counts {
     uint64_t clips, texts; /* lower halves computed, repetitions included */
     uint64_t pairs;        /* upper halves */

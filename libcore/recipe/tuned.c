@@ -1,0 +1,76 @@
+#include "recipe/tuned.h"
+
+#include "format/safetensors.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { VOCABULARY = 2 };
+
+typedef struct collecting {
+    ego_named_tensor *list; /* NULL: counts only */
+    size_t count;
+} collecting;
+
+static ego_err collect(void *context, const ego_param_spec *spec) {
+    collecting *c = context;
+    if (!spec->param->value.data || spec->param->value.data == spec->param->constant) return EGO_OK;
+    if (spec->param->panelled)
+        return ego_fail(EGO_EUNSUPPORTED, "'%s' is laid out as panels: a model made by ego-model convert without "
+                                          "--pack expected", spec->name);
+    if (c->list) c->list[c->count] = (ego_named_tensor){spec->param->name, spec->param->value};
+    c->count++;
+    return EGO_OK;
+}
+
+static int by_name(const void *a, const void *b) {
+    return strcmp(((const ego_named_tensor *)a)->name, ((const ego_named_tensor *)b)->name);
+}
+
+static ego_err collect_all(ego_model *model, ego_head *head, collecting *c) {
+    static const char *const vocabulary[VOCABULARY] = {"tokenizer.vocab", "tokenizer.merges"};
+    EGO_TRY(ego_params_visit(&model->config, model->params, collect, c));
+    EGO_TRY(ego_head_visit(head, collect, c));
+    for (size_t i = 0; i < VOCABULARY; i++) {
+        const ego_tensor *t = model->weights ? ego_weights_find(model->weights, vocabulary[i]) : NULL;
+        if (t && c->list) c->list[c->count] = (ego_named_tensor){vocabulary[i], *t};
+        c->count += t != NULL;
+    }
+    return EGO_OK;
+}
+
+static ego_err write_all(ego_model *model, ego_head *head, const collecting *c, const char *path) {
+    ego_buf described = {0}, config = {0};
+    ego_metadata *told = NULL, *all = NULL;
+    size_t n = 0;
+    ego_err err;
+    EGO_TRY_OUT(ego_head_metadata(head, &described, &told, &n));
+    ego_config_write(&model->config, &config);
+    EGO_TRY_OUT(ego_buf_err(&config));
+    all = realloc(told, (n + 1) * sizeof *all);
+    if (!all) EGO_TRY_OUT(ego_fail(EGO_ENOMEM, "out of memory"));
+    told = NULL;
+    all[n] = (ego_metadata){EGO_META_CONFIG, config.data};
+    err = ego_safetensors_write(path, c->list, c->count, all, n + 1, NULL, NULL);
+out:
+    free(told);
+    free(all);
+    ego_buf_release(&described);
+    ego_buf_release(&config);
+    return err;
+}
+
+ego_err ego_tuned_save(ego_model *model, ego_head *head, const char *path) {
+    collecting c = {0};
+    EGO_TRY(collect_all(model, head, &c));
+    c.list = calloc(c.count, sizeof *c.list);
+    if (!c.list) return ego_fail(EGO_ENOMEM, "out of memory for the list of tensors");
+    c.count = 0;
+    ego_err err = collect_all(model, head, &c);
+    if (err == EGO_OK) {
+        qsort(c.list, c.count, sizeof *c.list, by_name);
+        err = write_all(model, head, &c, path);
+    }
+    free(c.list);
+    return err;
+}
