@@ -6,6 +6,8 @@
 #include "data/windows.h"
 #include "task/embed.h"
 #include "task/embed_output.h"
+#include "task/unrelated.h"
+#include "task/update.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -14,7 +16,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-static const char *text, *output;
+static const char *text, *output, *update, *calibrate;
 static double window, stride;
 static int layer, format;
 static double follow_timeout = 30;
@@ -33,6 +35,8 @@ static const ego_option options[] = {
     {.name = "format", .type = EGO_OPTION_CHOICE, .arg = "stream|npy|fvecs|jsonl", .value = &format, .help = "of the output (stream)"},
     {.name = "output", .letter = 'o', .type = EGO_OPTION_FILE, .arg = "FILE", .value = &output, .help = "write here instead of stdout"},
     {.name = "resume", .type = EGO_OPTION_FLAG, .value = &resume, .help = "go on where an interrupted run to FILE stopped"},
+    {.name = "update", .type = EGO_OPTION_FILE, .arg = "INDEX", .value = &update, .help = "index the folders named, computing only what is new"},
+    {.name = "calibrate", .type = EGO_OPTION_STRING, .arg = "FILE|builtin|none", .value = &calibrate, .help = "keep what unrelated narrations score (--update: builtin)"},
     {.name = "media", .type = EGO_OPTION_LIST, .arg = "FILE", .value = &standard_media, .help = "a media file, or - for a media stream on stdin"},
     {.name = "follow", .type = EGO_OPTION_FLAG, .value = &follow, .help = "media files are being written: go on as they grow"},
     {.name = "follow-timeout", .type = EGO_OPTION_NUMBER, .arg = "S", .value = &follow_timeout, .min = 0.1, .max = 1e6, .help = "they end when they have not grown for S seconds (30)"},
@@ -40,7 +44,7 @@ static const ego_option options[] = {
 
 static const ego_cli_tool tool = {
     .name = "ego-embed",
-    .usage = "[OPTIONS] [RECORDS.jsonl | MEDIA]...",
+    .usage = "[OPTIONS] [RECORDS.jsonl | MEDIA]...\n[OPTIONS] --update INDEX FOLDER...",
     .summary = "Turns clips and narrations into embeddings that can be compared.",
     .example = "ego-embed kitchen.mp4 --window 4 --stride 2 -o kitchen.ego",
     .options = options,
@@ -51,6 +55,7 @@ static const ego_cli_tool tool = {
 
 typedef struct input {
     ego_cli *cli;
+    ego_update *update; /* NULL, or --update's, and nothing else */
     ego_medium *media; /* those of this shard */
     ego_windows windows;
     bool text_given, records;
@@ -68,7 +73,7 @@ static ego_err open_input(ego_cli *cli, input *in) {
     *in = (input){.cli = cli, .media = calloc(named + 1, sizeof *in->media)};
     if (!in->media) return ego_fail(EGO_ENOMEM, "out of memory");
     for (size_t i = 0; i < standard_media.n; i++) add_medium(in, &n, standard_media.items[i]);
-    for (size_t i = 0; i < cli->n_media; i++) add_medium(in, &n, cli->media[i]);
+    for (size_t i = 0; !update && i < cli->n_media; i++) add_medium(in, &n, cli->media[i]);
     ego_windows_options o = {.window = window, .stride = stride, .text = text};
     in->windows = ego_windows_of(&o, in->media, n);
     in->records = cli->n_files > 0 || (!named && !text);
@@ -112,6 +117,7 @@ static ego_err next_record(input *in, ego_record *record) {
                                          "scale", "vtm",  "row",   "embedding", NULL};
     static const ego_record_rules rules = {.writes = writes};
     *record = (ego_record){0};
+    if (in->update) return ego_update_next(in->update, record);
     if (in->text_given) return in->text_given = false, text_record(record);
     await_file(in);
     ego_err err = ego_windows_next(&in->windows, record);
@@ -128,6 +134,7 @@ typedef struct run {
     ego_engine engine;
     ego_source *source;
     ego_embed_output *output;
+    ego_unrelated *unrelated; /* --calibrate */
     ego_embed_options options;
     input input;
     bool more;
@@ -178,15 +185,28 @@ static ego_err write_pixels(run *r, const ego_sample *s) {
     return ego_embed_output_write(r->output, &s->record, "video", &t, 0);
 }
 
+static ego_err write_error(run *r, const ego_sample *s) {
+    const char *message = s->message ? s->message : "failed";
+    ego_cli_note(r->cli, "%s: %s", s->record.label, message);
+    ego_cli_count_failed(r->cli);
+    if (r->input.update) return ego_update_write(r->input.update, r->output, &s->record, NULL, message);
+    return ego_embed_output_error(r->output, &s->record, message);
+}
+
+static ego_err meet_unrelated(run *r, const ego_tensor *clip) {
+    ego_vector vector = {clip->data, EGO_F32};
+    if (!r->unrelated) return EGO_OK;
+    return ego_unrelated_meet(r->unrelated, &vector, 1, (size_t)ego_tensor_count(clip), NULL);
+}
+
 static ego_err write_sample(run *r, const ego_sample *s, const ego_embed_item *it) {
-    if (s->err != EGO_OK) {
-        ego_cli_note(r->cli, "%s: %s", s->record.label, s->message);
-        ego_cli_count_failed(r->cli);
-        return ego_embed_output_error(r->output, &s->record, s->message ? s->message : "failed");
-    }
+    if (s->err != EGO_OK) return write_error(r, s);
     if (layer == LAYER_PIXELS) return s->clip ? write_pixels(r, s) : EGO_OK;
-    if (it->video.data)
+    if (r->input.update) return ego_update_write(r->input.update, r->output, &s->record, &it->video, NULL);
+    if (it->video.data) {
+        EGO_TRY(meet_unrelated(r, &it->video));
         EGO_TRY(ego_embed_output_write(r->output, &s->record, "video", &it->video, 0));
+    }
     if (it->text.data)
         EGO_TRY(ego_embed_output_write(r->output, &s->record, "text", &it->text, 0));
     if (it->fused.data)
@@ -393,12 +413,61 @@ static void report(run *r) {
                      (long long)c.cut_files, (long long)c.read_errors, (long long)c.damaged);
 }
 
+/* Narrations that have nothing to do with what is indexed; an index has them unless told not to. */
+static ego_err open_unrelated(run *r) {
+    const char *list = calibrate;
+    if (!list && update && r->engine.model->bpe) list = "builtin";
+    if (!list || strcmp(list, "none") == 0) return EGO_OK;
+    return ego_unrelated_open(&r->engine.cx, r->engine.model, r->options.layer, list, &r->unrelated);
+}
+
+/* All that an index's vectors depend on but the windows. */
+static ego_err describe_index(run *r, ego_buf *made) {
+    ego_config_write(&r->engine.model->config, made);
+    ego_buf_printf(made, " %s layer %d sampling %d normalize %d", r->engine.model_id, layer,
+                   r->cli->sampling, normalize);
+    return ego_buf_err(made);
+}
+
+static ego_err open_update(run *r) {
+    ego_buf made = {0};
+    EGO_TRY(describe_index(r, &made));
+    ego_update_options o = {.path = update,
+                            .sources = r->cli->media,
+                            .n_sources = r->cli->n_media,
+                            .made = made.data,
+                            .window = window,
+                            .stride = stride,
+                            .unrelated = r->unrelated};
+    ego_err err = ego_update_open(&o, &r->input.update);
+    ego_buf_release(&made);
+    if (err == EGO_OK && ego_update_get_counts(r->input.update).remade)
+        ego_cli_note(r->cli, "%s: made by another model or with other options: all of it is made anew", update);
+    return err;
+}
+
+static ego_err finish_update(run *r) {
+    size_t failed;
+    EGO_TRY(ego_update_finish(r->input.update, r->output, &failed));
+    EGO_TRY(ego_embed_output_commit(r->output));
+    ego_update_committed(r->input.update);
+    ego_update_counts c = ego_update_get_counts(r->input.update);
+    ego_cli_note(r->cli, "%s: %zu files, %zu of them as before; %zu are gone", update, c.files, c.kept, c.dropped);
+    if (failed) ego_cli_fault(r->cli, "%s: %zu clips failed when they were computed", update, failed);
+    return EGO_OK;
+}
+
 static ego_err embed(run *r, ego_buf *description) {
+    EGO_TRY(open_unrelated(r));
+    if (update) EGO_TRY(open_update(r));
     EGO_TRY(open_output(r, description));
     EGO_TRY(open_source(r));
     int64_t batch = r->cli->batch ? r->cli->batch : 4 * ego_good_batch(r->engine.model);
     EGO_TRY(loop(r, (size_t)(batch > MAX_BATCH ? MAX_BATCH : batch)));
     report(r);
+    if (update) return finish_update(r);
+    if (r->unrelated)
+        EGO_TRY(ego_embed_output_calibration(r->output, ego_unrelated_calibration(r->unrelated)));
     return ego_embed_output_commit(r->output);
 }
 
@@ -420,6 +489,16 @@ static bool check_options(ego_cli *cli) {
     if (stride <= 0) stride = window;
     if (follow && window <= 0)
         return ego_cli_usage(cli, "--follow: give --window S, the length of a clip");
+    if (calibrate && (format != EGO_EMBED_STREAM || layer > EGO_LAYER_BACKBONE))
+        return ego_cli_usage(cli, "--calibrate: is kept in a stream of vectors: leave out --format and --layer");
+    if (!update) return true;
+    if (cli->n_files || !cli->n_media)
+        return ego_cli_usage(cli, "--update: expected folders or videos, found %s", cli->n_files ? cli->files[0] : "none");
+    if (output || resume || follow || text || fused || standard_media.n || format != EGO_EMBED_STREAM || layer > EGO_LAYER_BACKBONE ||
+        cli->shard.count > 1 || cli->dry_run)
+        return ego_cli_usage(cli, "--update: does not go with -o, --resume, --follow, --text, --fused, --media, --format, "
+                                  "--layer tokens, --shard or --dry-run");
+    output = update;
     return true;
 }
 
@@ -454,7 +533,9 @@ int main(int argc, char **argv) {
         ego_err err = embed(r, &description);
         if (err != EGO_OK) ego_cli_fatal(&cli, err);
         ego_source_close(r->source);
+        ego_update_close(r->input.update);
         ego_embed_output_close(r->output);
+        ego_unrelated_close(r->unrelated);
         ego_engine_close(&r->engine);
     }
     ego_buf_release(&r->provenance);

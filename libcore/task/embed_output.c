@@ -322,6 +322,15 @@ ego_err ego_embed_output_error(ego_embed_output *o, const ego_record *record, co
     return write_line(o, o->ids.stream ? o->ids.stream : out_of(o));
 }
 
+ego_err ego_embed_output_calibration(ego_embed_output *o, const ego_calibration *calibration) {
+    ego_record record = {0};
+    ego_tensor elements;
+    ego_err err = ego_calibration_record(calibration, &record, &elements);
+    if (err == EGO_OK) err = ego_embed_output_write(o, &record, EGO_CALIBRATION_PART, &elements, 0);
+    ego_record_release(&record);
+    return err;
+}
+
 ego_err ego_embed_output_flush(ego_embed_output *o) {
     FILE *out = out_of(o);
     errno = 0;

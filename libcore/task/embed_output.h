@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "data/record.h"
+#include "task/calibration.h"
 #include "tensor/tensor.h"
 
 #include <stdio.h>
@@ -45,6 +46,8 @@ ego_err ego_embed_output_write(ego_embed_output *output, const ego_record *recor
                                const ego_tensor *tensor, float match);
 ego_err ego_embed_output_error(ego_embed_output *output, const ego_record *record,
                                const char *message);
+/* A stream's note about all that came before it. */
+ego_err ego_embed_output_calibration(ego_embed_output *output, const ego_calibration *calibration);
 /* Hands what was written to the reader at the other end. */
 ego_err ego_embed_output_flush(ego_embed_output *output);
 /* The output is whole: renames files into place. */
