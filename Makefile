@@ -121,7 +121,10 @@ $(BUILD)/libego.so.$(VERSION): $(LIB_OBJ)
 	@$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libego.so.$(SOVERSION) $^ $(PKG_LIBS) -o $@
 $(MPI_USERS): $(MPI_OBJ)
 $(MPI_USERS): EXTRA_LIBS = $(MPI_LIBS)
-$(BUILD)/bin/%: $(BUILD)/tools/%.o $(CLI_OBJ) $(BUILD)/libego.a
+# From an archive each tool takes what it calls: ego-score opens no model and links no video.
+$(BUILD)/tools.a: $(CLI_OBJ)
+	@echo "  AR  $@"; rm -f $@; $(AR) rcs $@ $^
+$(BUILD)/bin/%: $(BUILD)/tools/%.o $(BUILD)/tools.a $(BUILD)/libego.a
 	@mkdir -p $(@D); echo "  LD  $@"
 	@$(CC) $(CFLAGS) $(LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) $(PKG_LIBS) $(EXTRA_LIBS) -o $@
 $(REPLAYS): $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz/replay.o $(BUILD)/libego.a
