@@ -5,6 +5,7 @@
 #include "format/egoclip.h"
 #include "format/weights.h"
 #include "model/compare.h"
+#include "model/head.h"
 #include "model/identity.h"
 #include "model/info.h"
 #include "model/save.h"
@@ -22,6 +23,8 @@ static int rule;
 static bool pack, force;
 static int64_t text_tokens = 30, vocabulary = 50265, least_count = EGO_BPE_LEARN_LEAST;
 static double tolerance;
+
+static const ego_dtype stores[] = {EGO_F32, EGO_F16, EGO_BF16}; /* by `dtype` */
 
 static const ego_option options[] = {
     {.name = "output", .letter = 'o', .type = EGO_OPTION_FILE, .arg = "FILE", .value = &output, .help = "convert, init: the .safetensors to write; learn-tokenizer: a directory"},
@@ -127,8 +130,101 @@ static ego_err open_model(ego_cli *cli, const char *path, unsigned needs, ego_mo
     return EGO_OK;
 }
 
+/* ---- heads ---------------------------------------------------------------------------------------------- */
+
+/* What may be done with a head's file, instead of what is done with a model's. */
+typedef ego_err head_work(ego_cli *cli, const ego_weights *weights, ego_head *head);
+
+/* A file that is a head, and no model, is worked on as one; *was says so. */
+static ego_err as_head(ego_cli *cli, const char *path, head_work *work, bool *was) {
+    ego_weights *weights;
+    ego_head *head;
+    EGO_TRY(ego_weights_open(path, &weights));
+    *was = ego_weights_are_head(weights);
+    ego_err err = *was ? ego_head_from_weights(weights, NULL, &head) : EGO_OK;
+    if (*was && err == EGO_OK) {
+        for (size_t i = 0; i < head->unused_count; i++) note_unused(cli, head->unused[i]);
+        err = work(cli, weights, head);
+        ego_head_close(head, NULL);
+    }
+    ego_weights_close(weights);
+    return err;
+}
+
+static ego_err head_info(ego_cli *cli, const ego_weights *weights, ego_head *head) {
+    ego_buf line = {0};
+    ego_buf_text(&line, "{\"file\":");
+    ego_buf_json_string(&line, head->path, strlen(head->path));
+    ego_buf_printf(&line, ",\"format\":\"%s\"", ego_weights_format(weights));
+    add_count(&line, "tensors", (int64_t)ego_weights_count(weights));
+    ego_buf_printf(&line, ",\"head\":\"%s\",\"kind\":\"%s\",\"backbone\":", head->id, head->kind->name);
+    if (head->backbone[0])
+        ego_buf_json_string(&line, head->backbone, strlen(head->backbone));
+    else
+        ego_buf_text(&line, "null");
+    ego_buf_json_key(&line, "config");
+    ego_head_config_write(head->kind, &head->config, &line);
+    ego_buf_printf(&line, ",\"trained\":%s", head->random ? "false" : "true");
+    add_count(&line, "parameters", ego_head_parameters(head));
+    ego_buf_char(&line, '}');
+    ego_err err = ego_cli_write_line(cli, &line);
+    ego_buf_release(&line);
+    return err;
+}
+
+static ego_err check_finite(const ego_weights *weights) {
+    int64_t element;
+    const char *bad = ego_weights_not_finite(weights, &element);
+    if (!bad) return EGO_OK;
+    return ego_fail(EGO_EMODEL, "%s: '%s': element %lld is not a finite number", ego_weights_path(weights), bad,
+                    (long long)element);
+}
+
+static ego_err check_name(const ego_weights *weights, const char *id) {
+    const char *stored = ego_weights_metadata(weights, EGO_META_ID);
+    if (!stored || strcmp(stored, id) == 0) return EGO_OK;
+    return ego_fail(EGO_EMODEL, "%s: damaged: its tensors hash to %s, the file says %s", ego_weights_path(weights), id,
+                    stored);
+}
+
+static ego_err head_verify(ego_cli *cli, const ego_weights *weights, ego_head *head) {
+    EGO_TRY(check_finite(weights));
+    EGO_TRY(check_name(weights, head->id));
+    ego_buf line = {0};
+    ego_buf_text(&line, "{\"file\":");
+    ego_buf_json_string(&line, head->path, strlen(head->path));
+    ego_buf_printf(&line, ",\"head\":\"%s\",\"kind\":\"%s\",\"stored_name\":%s,\"missing\":0,\"unused\":%zu,\"ok\":true}",
+                   head->id, head->kind->name, ego_weights_metadata(weights, EGO_META_ID) ? "true" : "false",
+                   head->unused_count);
+    ego_err err = ego_cli_write_line(cli, &line);
+    ego_buf_release(&line);
+    return err;
+}
+
+static ego_err check_output(void) {
+    if (!output) return ego_fail(EGO_EINPUT, "where to? give -o FILE");
+    if (!force && access(output, F_OK) == 0)
+        return ego_fail(EGO_EINPUT, "%s exists: --force overwrites it", output);
+    return EGO_OK;
+}
+
+static ego_err head_convert(ego_cli *cli, const ego_weights *weights, ego_head *head) {
+    bool written;
+    (void)weights;
+    if (pack || cli->tokenizer)
+        return ego_fail(EGO_EUNSUPPORTED, "%s is a head: it holds no vocabulary and is not packed", head->path);
+    EGO_TRY(check_output());
+    EGO_TRY(ego_head_save(head, output, dtype ? stores[dtype] : head->dtype));
+    return as_head(cli, output, head_info, &written); /* what was written can be read */
+}
+
+/* ---- info ------------------------------------------------------------------------------------------------- */
+
 static ego_err info_command(ego_cli *cli, const char **args) {
     ego_model *m;
+    bool head;
+    EGO_TRY(as_head(cli, args[0], head_info, &head));
+    if (head) return EGO_OK;
     EGO_TRY(open_model(cli, args[0], 0, &m));
     ego_err err = write_info(cli, args[0], m);
     ego_model_close(m, NULL);
@@ -147,24 +243,17 @@ static ego_err verify(ego_cli *cli, ego_model *m) {
                      EGO_NEEDS_TEXT_PROJECTION | EGO_NEEDS_MLM;
     if (m->config.fusion != EGO_FUSION_NONE) needs |= EGO_NEEDS_FUSED | EGO_NEEDS_VTM;
     EGO_TRY(ego_model_require(m, needs));
-    int64_t element;
-    const char *bad = ego_weights_not_finite(m->weights, &element);
-    if (bad)
-        return ego_fail(EGO_EMODEL, "%s: '%s': element %lld is not a finite number", m->path, bad,
-                        (long long)element);
+    EGO_TRY(check_finite(m->weights));
     char id[65];
     EGO_TRY(ego_weights_id(m->weights, &m->config, id));
-    const char *stored = ego_weights_metadata(m->weights, EGO_META_ID);
-    if (stored && strcmp(stored, id) != 0)
-        return ego_fail(EGO_EMODEL, "%s: damaged: its tensors hash to %s, the file says %s", m->path,
-                        id, stored);
+    EGO_TRY(check_name(m->weights, id));
     size_t unused = 0;
     ego_model_unused(m, count_unused, &unused);
     ego_buf line = {0};
     ego_buf_text(&line, "{\"file\":");
     ego_buf_json_string(&line, m->path, strlen(m->path));
     ego_buf_printf(&line, ",\"model\":\"%s\",\"stored_name\":%s,\"missing\":0,\"unused\":%zu,\"ok\":true}", id,
-                   stored ? "true" : "false", unused);
+                   ego_weights_metadata(m->weights, EGO_META_ID) ? "true" : "false", unused);
     ego_err err = ego_cli_write_line(cli, &line);
     ego_buf_release(&line);
     return err;
@@ -172,6 +261,9 @@ static ego_err verify(ego_cli *cli, ego_model *m) {
 
 static ego_err verify_command(ego_cli *cli, const char **args) {
     ego_model *m;
+    bool head;
+    EGO_TRY(as_head(cli, args[0], head_verify, &head));
+    if (head) return EGO_OK;
     EGO_TRY(open_model(cli, args[0], 0, &m));
     ego_err err = verify(cli, m);
     ego_model_close(m, NULL);
@@ -181,10 +273,7 @@ static ego_err verify_command(ego_cli *cli, const char **args) {
 /* ---- convert and init ------------------------------------------------------------------------------------ */
 
 static ego_err save(ego_cli *cli, ego_model *m) {
-    static const ego_dtype stores[] = {EGO_F32, EGO_F16, EGO_BF16};
-    if (!output) return ego_fail(EGO_EINPUT, "where to? give -o FILE");
-    if (!force && access(output, F_OK) == 0)
-        return ego_fail(EGO_EINPUT, "%s exists: --force overwrites it", output);
+    EGO_TRY(check_output());
     EGO_TRY(ego_model_save(m, output, &(ego_save_options){stores[dtype], pack, cli->tokenizer}));
     ego_model *written;
     EGO_TRY(ego_model_open(output, NULL, &written)); /* what was written can be read */
@@ -195,6 +284,9 @@ static ego_err save(ego_cli *cli, ego_model *m) {
 
 static ego_err convert_command(ego_cli *cli, const char **args) {
     ego_model *m;
+    bool head;
+    EGO_TRY(as_head(cli, args[0], head_convert, &head));
+    if (head) return EGO_OK;
     if (cli->frames) return ego_fail(EGO_EINPUT, "convert keeps the temporal embedding: --frames is for the tools that compute");
     EGO_TRY(open_model(cli, args[0], 0, &m));
     ego_err err = save(cli, m);

@@ -260,6 +260,7 @@ static ego_err bind(void *context, const ego_param_spec *spec) {
         return ego_fail(EGO_EMODEL, "%s: '%s': expected numbers of shape %s, found %s %s", b->head->path, spec->name,
                         ego_shape_text(spec->shape, spec->ndim, want), ego_dtype_name(t->dtype),
                         ego_shape_text(t->shape, t->ndim, found));
+    if (t->dtype == EGO_F16) b->head->dtype = EGO_F16;
     EGO_TRY(give_room(b->head, spec));
     ego_to_f32(t->data, t->dtype, ego_f32(&spec->param->value), (size_t)ego_tensor_count(t));
     for (size_t i = 0; i < ego_weights_count(b->weights); i++) b->used[i] |= ego_weights_tensor(b->weights, i) == t;
@@ -333,21 +334,24 @@ static ego_err read_notes(ego_head *head, const ego_weights *weights) {
     return EGO_OK;
 }
 
-ego_err ego_head_open(const char *path, const ego_head_kind *kind, ego_head **head) {
-    ego_weights *weights = NULL;
+ego_err ego_head_from_weights(const ego_weights *weights, const ego_head_kind *kind, ego_head **head) {
     ego_head *h;
-    ego_err err;
-    EGO_TRY(new_head(path, &h));
-    EGO_TRY_OUT(ego_weights_open(path, &weights));
-    EGO_TRY_OUT(describe(h, weights, kind));
-    EGO_TRY_OUT(bind_all(h, weights));
-    EGO_TRY_OUT(read_notes(h, weights));
-out:
-    ego_weights_close(weights);
+    EGO_TRY(new_head(ego_weights_path(weights), &h));
+    ego_err err = describe(h, weights, kind);
+    if (err == EGO_OK) err = bind_all(h, weights);
+    if (err == EGO_OK) err = read_notes(h, weights);
     if (err == EGO_OK)
         *head = h;
     else
         ego_head_close(h, NULL);
+    return err;
+}
+
+ego_err ego_head_open(const char *path, const ego_head_kind *kind, ego_head **head) {
+    ego_weights *weights;
+    EGO_TRY(ego_weights_open(path, &weights));
+    ego_err err = ego_head_from_weights(weights, kind, head);
+    ego_weights_close(weights);
     return err;
 }
 
@@ -389,14 +393,9 @@ static ego_err forget(void *context, const ego_param_spec *spec) {
     return EGO_OK;
 }
 
-void ego_head_changed(ego_head *head, ego_backend *backend) {
-    (void)ego_head_visit(head, forget, backend);
-    head->id[0] = '\0';
-}
-
 void ego_head_close(ego_head *head, ego_backend *backend) {
     if (!head) return;
-    if (backend && head->kind) ego_head_changed(head, backend);
+    if (backend && head->kind) (void)ego_head_visit(head, forget, backend);
     ego_arena_release(&head->arena);
     free(head);
 }
@@ -428,6 +427,17 @@ static ego_err give_gradient(void *context, const ego_param_spec *spec) {
 }
 
 ego_err ego_head_make_trainable(ego_head *head) { return ego_head_visit(head, give_gradient, head); }
+
+static ego_err changed(void *context, const ego_param_spec *spec) {
+    ego_backend *backend = context;
+    backend->changed(backend, spec->param);
+    return EGO_OK;
+}
+
+void ego_head_changed(ego_head *head, ego_backend *backend) {
+    (void)ego_head_visit(head, changed, backend);
+    head->id[0] = '\0';
+}
 
 void ego_head_set_backbone(ego_head *head, const char *id) {
     size_t n = strlen(id) < sizeof head->backbone ? strlen(id) : sizeof head->backbone - 1;

@@ -161,6 +161,7 @@ typedef struct ego_head {
     char backbone[65];      /* id of the model its features were made with; "": not known */
     char id[65];            /* of the weights as they were opened or saved last; "": changed since */
     bool random;            /* drawn, not trained */
+    ego_dtype dtype;        /* how its file stores it, as ego_head_save takes it: EGO_F32, EGO_F16 */
     const char *path;       /* for messages */
     const char **unused;    /* tensors of its file that are not its own, in sorted order */
     size_t unused_count;
@@ -171,6 +172,8 @@ typedef struct ego_head {
 /* Opens a head's file. kind: what it must be; NULL: what the file says. EGO_EMODEL names the tensors that
  * are missing or of another shape, or both kinds where they differ. */
 ego_err ego_head_open(const char *path, const ego_head_kind *kind, ego_head **head);
+/* The same out of a file that is open already, and may be closed afterwards. */
+ego_err ego_head_from_weights(const ego_weights *weights, const ego_head_kind *kind, ego_head **head);
 
 /* A head whose weights are drawn from a seed as its training starts. */
 ego_err ego_head_create(const ego_head_kind *kind, const ego_head_config *config, uint64_t seed,
