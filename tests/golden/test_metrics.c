@@ -7,6 +7,7 @@
 #include "score/mir.h"
 #include "score/qfvs.h"
 #include "score/ranking.h"
+#include "task/judge.h"
 
 #include <unistd.h>
 
@@ -131,12 +132,41 @@ static void test_qfvs(void) {
     ego_npy_close(&tags);
 }
 
+/* ---- Ego4D NLQ ----------------------------------------------------------------------------------- */
+
+/* From the challenge's file and the official annotations to the table: r1@0.3 r3@0.3 … r5@0.01 miou. */
+static void test_nlq(void) {
+    ego_judge_options options = {.truth = HEADS "nlq_ground_truth.json"};
+    ego_judgement judgement;
+    double found[16];
+    if (!CHECK_OK(ego_judge(EGO_JUDGE_nlq, HEADS "nlq_predictions.json", &options, &judgement)))
+        return;
+    CHECK(judgement.missing == 0 && judgement.doubled == 0 && judgement.unknown == 0);
+    if (CHECK(judgement.tally.n_metrics == 10)) {
+        ego_tally_evaluate(&judgement.tally, NULL, found);
+        size_t m = 0;
+        const ego_json *table =
+            ego_json_get(ego_json_get(meta, "nlq"), "recall_rows_threshold_columns_topk");
+        for (const ego_json *row = ego_json_first(table); row; row = ego_json_next(row))
+            for (const ego_json *x = ego_json_first(row); x && m < 9; x = ego_json_next(x), m++) {
+                double want = NAN;
+                CHECK(ego_json_number(x, &want));
+                CHECK_NEAR(found[m] / 100, want, 1e-6);
+            }
+        CHECK(m == 9);
+        CHECK_STR(judgement.tally.metrics[9].name, "miou");
+        CHECK_NEAR(found[9] / 100, figure("nlq", "mIoU"), 1e-6);
+    }
+    ego_judgement_release(&judgement);
+}
+
 int main(void) {
     if (access(HEADS "meta.json", R_OK) != 0) return check_skip("no " HEADS "meta.json here");
     if (!CHECK_OK(ego_json_read(HEADS "meta.json", META_MAX, &meta))) return check_done();
     test_mir();
     test_charades();
     test_qfvs();
+    test_nlq();
     ego_json_free(meta);
     return check_done();
 }
