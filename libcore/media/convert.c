@@ -1,5 +1,7 @@
 #include "media/convert.h"
 
+#include "media/tonemap.h"
+
 #include <libavutil/mem.h>
 #include <libavutil/pixdesc.h>
 #include <libswscale/swscale.h>
@@ -9,8 +11,9 @@
 struct ego__converter {
     bool reference;
     struct SwsContext *sws; /* for frames of this kind: */
-    int width, height, format, space;
+    int width, height, format, space, to;
     bool full;
+    ego_tonemap *tonemap; /* of the latest wide frame; NULL: there was none */
     uint8_t *rows; /* what swscale writes: padded rows */
     size_t rows_bytes;
 };
@@ -26,6 +29,7 @@ ego_err ego__converter_new(bool reference, ego__converter **out) {
 void ego__converter_free(ego__converter *c) {
     if (!c) return;
     sws_freeContext(c->sws);
+    ego_tonemap_free(c->tonemap);
     av_free(c->rows);
     free(c);
 }
@@ -76,19 +80,41 @@ static int matrix_of(const AVFrame *frame) {
     }
 }
 
+/* Whether a frame's light or colours are not those of SDR, and how they are coded. */
+static bool is_wide(const AVFrame *frame, ego_transfer *transfer) {
+    switch (frame->color_trc) {
+    case AVCOL_TRC_ARIB_STD_B67: return *transfer = EGO_TRANSFER_HLG, true;
+    case AVCOL_TRC_SMPTE2084: return *transfer = EGO_TRANSFER_PQ, true;
+    case AVCOL_TRC_BT709:
+    case AVCOL_TRC_BT2020_10:
+    case AVCOL_TRC_BT2020_12:
+        *transfer = EGO_TRANSFER_GAMMA;
+        return frame->color_primaries == AVCOL_PRI_BT2020;
+    default: return false;
+    }
+}
+
+/* Makes the tone map one for such frames. */
+static ego_err prepare_tonemap(ego__converter *c, ego_transfer transfer) {
+    if (c->tonemap && ego_tonemap_transfer(c->tonemap) == transfer) return EGO_OK;
+    ego_tonemap_free(c->tonemap);
+    c->tonemap = NULL;
+    return ego_tonemap_new(transfer, &c->tonemap);
+}
+
 /* Makes the swscale context one for frames like this. */
-static ego_err prepare_sws(ego__converter *c, const AVFrame *frame, const char *path) {
+static ego_err prepare_sws(ego__converter *c, const AVFrame *frame, int to, const char *path) {
     const AVPixFmtDescriptor *kind = av_pix_fmt_desc_get(frame->format);
     const char *name = kind ? kind->name : "pixels of an unknown kind";
     bool full = frame->color_range == AVCOL_RANGE_JPEG || strncmp(name, "yuvj", 4) == 0;
     int space = matrix_of(frame);
     if (c->sws && c->width == frame->width && c->height == frame->height &&
-        c->format == frame->format && c->space == space && c->full == full)
+        c->format == frame->format && c->space == space && c->full == full && c->to == to)
         return EGO_OK;
     int flags = c->reference ? SWS_BICUBIC : SWS_BILINEAR | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT;
     sws_freeContext(c->sws);
     c->sws = sws_getContext(frame->width, frame->height, frame->format, frame->width, frame->height,
-                            AV_PIX_FMT_RGB24, flags, NULL, NULL, NULL);
+                            to, flags, NULL, NULL, NULL);
     if (!c->sws)
         return ego_fail(EGO_EUNSUPPORTED, "%s: cannot convert %d x %d %s to RGB", path,
                         frame->width, frame->height, name);
@@ -101,6 +127,7 @@ static ego_err prepare_sws(ego__converter *c, const AVFrame *frame, const char *
     c->format = frame->format;
     c->space = space;
     c->full = full;
+    c->to = to;
     return EGO_OK;
 }
 
@@ -110,11 +137,14 @@ ego_err ego__convert(ego__converter *c, const AVFrame *frame, ego__orientation o
     if (side && side->size >= 9 * sizeof(int32_t))
         o = ego__orientation_of((const int32_t *)(const void *)side->data);
     bool turns = ego__orientation_turns(o);
-    EGO_TRY(prepare_sws(c, frame, path));
+    ego_transfer transfer;
+    bool wide = !c->reference && is_wide(frame, &transfer);
+    if (wide) EGO_TRY(prepare_tonemap(c, transfer));
+    EGO_TRY(prepare_sws(c, frame, wide ? AV_PIX_FMT_RGB48 : AV_PIX_FMT_RGB24, path));
     EGO_TRY(ego_image_new(turns ? frame->height : frame->width,
                           turns ? frame->width : frame->height, image));
     /* swscale may write whole vectors: its rows are padded, the image's are not. */
-    size_t pitch = ((size_t)frame->width * 3 + 127) / 64 * 64,
+    size_t pitch = ((size_t)frame->width * (wide ? 6 : 3) + 127) / 64 * 64,
            bytes = pitch * (size_t)frame->height;
     if (bytes > c->rows_bytes) {
         av_freep(&c->rows);
@@ -127,6 +157,10 @@ ego_err ego__convert(ego__converter *c, const AVFrame *frame, ego__orientation o
     if (sws_scale(c->sws, (const uint8_t *const *)frame->data, frame->linesize, 0, frame->height,
                   planes, pitches) < 0)
         return ego_fail(EGO_EFORMAT, "%s: a frame cannot be converted to RGB", path);
+    for (size_t y = 0; wide && y < (size_t)frame->height; y++) {
+        uint8_t *row = c->rows + y * pitch;
+        ego_tonemap_row(c->tonemap, (const uint16_t *)(const void *)row, (size_t)frame->width, row);
+    }
     if (o.xx == 1 && o.yy == 1)
         copy_upright(c->rows, pitch, image);
     else

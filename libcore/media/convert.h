@@ -1,7 +1,8 @@
 /* Decoded frames to RGB images; private to media (decode.c is the way in).
  *
  * The accurate conversion takes the frame's own matrix and range (a matrix that is not stated:
- * BT.601 below 720 lines, else BT.709), full chroma resolution and correct rounding. The reference
+ * BT.601 below 720 lines, else BT.709), full chroma resolution and correct rounding; HLG, PQ and
+ * BT.2020's primaries are brought to BT.709's SDR (media/tonemap.h). The reference
  * one is swscale's defaults, as OpenCV uses it: BT.601 whatever the file says, chroma not
  * interpolated, and 1.0 to 1.4 of 255 too dark on average (tests/golden/test_clip.c).
  */
