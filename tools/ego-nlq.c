@@ -479,6 +479,8 @@ static ego_err open_head(run *r) {
     EGO_TRY(ego_head_open(head_path, NULL, &r->head));
     if (ego_head_foreign(r->head, r->engine.model_id, &warning)) ego_cli_note(r->cli, "%s", warning.data);
     ego_buf_release(&warning);
+    if (r->head->random)
+        ego_cli_note(r->cli, "%s: its weights are random: its spans mean nothing until it is trained", head_path);
     const char *features = ego_head_note(r->head, EGO_GROUNDING_NOTE);
     bool dual = features && strcmp(features, "dual") == 0;
     if (fast_given && features && !dual)
