@@ -1,5 +1,6 @@
 #include "format/qfvs.h"
 
+#include "format/matfile.h"
 #include "format/reading.h"
 
 #include <string.h>
@@ -113,4 +114,41 @@ ego_err ego_qfvs_oracle_parse(const char *text, size_t n, const char *name, ego_
 
 ego_err ego_qfvs_oracle_read(const char *path, ego_arena *arena, ego_qfvs_oracle *out) {
     EGO__READ(path, ego_qfvs_oracle_parse, arena, out);
+}
+
+/* ---- Tags.mat ---- */
+
+static ego_err read_vectors(const char *path, const ego_mat *cells, ego_arena *arena, ego_qfvs_vectors *v) {
+    if (!cells || cells->kind != EGO_MAT_CELLS || cells->count == 0)
+        return ego_fail(EGO_EFORMAT, "%s: a video whose Bin_Vecs is no cell array", path);
+    *v = (ego_qfvs_vectors){.shots = cells->count, .concepts = cells->items[0].count};
+    uint8_t *bits = ego_arena_alloc(arena, v->shots * v->concepts + 1);
+    if (!bits) return ego__no_memory();
+    for (size_t k = 0; k < v->shots; k++) {
+        const ego_mat *m = &cells->items[k];
+        if (m->kind != EGO_MAT_NUMBERS || m->count != v->concepts)
+            return ego_fail(EGO_EFORMAT, "%s: shot %zu: expected %zu numbers, found %zu", path, k + 1, v->concepts,
+                            m->kind == EGO_MAT_NUMBERS ? m->count : 0);
+        for (size_t c = 0; c < v->concepts; c++) bits[k * v->concepts + c] = m->numbers[c] != 0;
+    }
+    v->bits = bits;
+    return EGO_OK;
+}
+
+ego_err ego_qfvs_vectors_read(const char *path, ego_arena *arena, const ego_qfvs_vectors **videos,
+                              size_t *count) {
+    ego_mat_file file;
+    EGO_TRY(ego_mat_read(path, arena, &file));
+    for (size_t i = 0; i < file.count; i++) {
+        const ego_mat *all = &file.variables[i];
+        if (!ego_mat_field(all, 0, "Bin_Vecs")) continue;
+        ego_qfvs_vectors *v = ego_arena_alloc(arena, all->count * sizeof *v);
+        if (!v) return ego__no_memory();
+        for (size_t k = 0; k < all->count; k++)
+            EGO_TRY(read_vectors(path, ego_mat_field(all, k, "Bin_Vecs"), arena, &v[k]));
+        *videos = v;
+        *count = all->count;
+        return EGO_OK;
+    }
+    return ego_fail(EGO_EFORMAT, "%s: expected a struct array with a field Bin_Vecs, found none", path);
 }
