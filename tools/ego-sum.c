@@ -388,8 +388,10 @@ static ego_err summarize_records(run *r) {
             r->jobs[r->n++] = j;
             continue;
         }
+        char message[1024];
+        snprintf(message, sizeof message, "%s", ego_err_message());
         EGO_TRY(finish_group(r)); /* answers keep the order of the records */
-        bool go_on = ego_cli_record_done(r->cli, &j.record, err);
+        bool go_on = ego_cli_record_done(r->cli, &j.record, ego_fail(err, "%s", message));
         release_job(&j);
         if (!go_on) return EGO_OK;
     }
