@@ -546,6 +546,8 @@ static bool check_targets(matcher *m, ego_err err) {
     report_damage(m, &m->targets);
     if (m->targets.many_lists)
         ego_cli_note(m->cli, "%s: calibrated on several lists: nothing is called likely", m->targets.name);
+    else if (likely_only && !calibrate && !m->targets.calibration.best)
+        ego_cli_note(m->cli, "%s: not calibrated: nothing is called likely; --calibrate builtin does it now", m->targets.name);
     if (m->targets.n > m->targets.n_failed) return true;
     return ego_cli_fatal(m->cli,
                          ego_fail(EGO_EFORMAT, "%s: holds no embeddings%s%s to search",

@@ -6,7 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST = 4096, LONGEST = 4096, BATCH = 32 };
+enum {
+    MOST = 4096,
+    LEAST = 19, /* below, not even a match above all of them would be likely */
+    LONGEST = 4096,
+    BATCH = 32
+};
 
 /* One person's life does not hold all of this. */
 static const char *const builtin[] = {
@@ -324,6 +329,10 @@ ego_err ego_unrelated_open(ego_ctx *cx, ego_model *model, ego_layer layer, const
     ego_unrelated *u = calloc(1, sizeof *u);
     if (!u) return ego_fail(EGO_ENOMEM, "out of memory");
     EGO_TRY_OUT(make_list(path, &l));
+    if (l.n < LEAST) {
+        err = ego_fail(EGO_EINPUT, "%s: expected at least %d unrelated narrations, found %zu", path, LEAST, l.n);
+        goto out;
+    }
     EGO_TRY_OUT(name_list(&l, name));
     u->n = l.n;
     EGO_TRY_OUT(ego_calibration_init(name, l.n, &u->calibration));
