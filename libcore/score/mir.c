@@ -7,7 +7,8 @@ ego_err ego_mir_init(ego_mir *mir, size_t most) {
     *mir = (ego_mir){0};
     EGO_TRY(ego_ranking_init(&mir->ranking, most));
     mir->discounts = malloc((most + 1) * sizeof *mir->discounts);
-    if (!mir->discounts) {
+    mir->positive = malloc((most + 1) * sizeof *mir->positive);
+    if (!mir->discounts || !mir->positive) {
         ego_mir_release(mir);
         return ego_fail(EGO_ENOMEM, "out of memory for rows of %zu", most);
     }
@@ -18,6 +19,7 @@ ego_err ego_mir_init(ego_mir *mir, size_t most) {
 void ego_mir_release(ego_mir *mir) {
     ego_ranking_release(&mir->ranking);
     free(mir->discounts);
+    free(mir->positive);
     *mir = (ego_mir){0};
 }
 
@@ -43,10 +45,11 @@ static double average_precision(const uint32_t *order, const double *relevancy, 
 ego_mir_query ego_mir_score(ego_mir *mir, const double *similarity, const double *relevancy,
                             size_t n) {
     size_t relevant = 0;
-    for (size_t i = 0; i < n; i++) relevant += relevancy[i] > 0;
+    for (size_t i = 0; i < n; i++)
+        if (relevancy[i] > 0) mir->positive[relevant++] = relevancy[i];
     const uint32_t *order = ego_rank(&mir->ranking, similarity, n);
     double reached = gain(mir, order, relevancy, relevant);
     double ap = average_precision(order, relevancy, n);
-    order = ego_rank(&mir->ranking, relevancy, n);
-    return (ego_mir_query){relevant ? reached / gain(mir, order, relevancy, relevant) : NAN, ap};
+    order = ego_rank(&mir->ranking, mir->positive, relevant); /* those at 0 would follow */
+    return (ego_mir_query){relevant ? reached / gain(mir, order, mir->positive, relevant) : NAN, ap};
 }

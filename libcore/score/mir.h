@@ -23,6 +23,7 @@ typedef struct ego_mir_query {
 typedef struct ego_mir {
     ego_ranking ranking;
     double *discounts; /* (most): 1/log2(k + 2) */
+    double *positive;  /* (most): relevancies above 0 */
 } ego_mir;
 
 ego_err ego_mir_init(ego_mir *mir, size_t most);

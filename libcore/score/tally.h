@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 typedef enum ego_metric_kind {
-    EGO_METRIC_MEAN,   /* of column `first`, over the units it counts for */
+    EGO_METRIC_MEAN,   /* of column `first`, over the units it counts for; no infinities */
     EGO_METRIC_MEDIAN, /* the same: the middle value, or the mean of the two in the middle */
     EGO_METRIC_AP,     /* average precision in the order rankings[first] of the units whose column
                           `first` is not 0 (no NaN here) */
