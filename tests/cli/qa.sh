@@ -162,6 +162,51 @@ if [ -x "$bin/ego-synth" ]; then
     run 0 ego-synth -q world --videos 1 --minutes 0.5 --split test
     run 0 ego-qa --answers world/qa/answer_set.txt --video-root world world/qa/direct/formatted_test_qas_encode.json
     holds_json "the synthetic benchmark" "$out" 'length >= 10 and all(.answer)'
+    if [ -x "$bin/ego-train" ]; then
+        cat >train.json <<'END'
+{"model": "m.safetensors",
+ "data": {"train": "world/qa/direct/formatted_test_qas_encode.json", "validate": "world/qa/indirect/formatted_test_qas_encode.json",
+          "answers": "world/qa/answer_set.txt", "video_root": "world", "cache": "cache"},
+ "optim": {"lr": 1e-2}, "run": {"out": "head", "epochs": 3, "batch": 4}}
+END
+        run 0 ego-train qa train.json --dry-run
+        holds_json "the plan" "$out" '.[0] | .answers == 61 and .questions >= 10 and .steps == 3 * .steps_per_epoch and .parameters == 61 * 65 + 61 * 62'
+        absent head cache
+        run 0 ego-train qa train.json
+        empty "stdout of a run" "$out"
+        holds_json "its log" head/log.jsonl 'map(select(.event == "validation")) | map(.epoch) == [1,2,3] and all(.numbers | .loss > 0 and .all >= 0)'
+        [ "$(ls cache/qa | wc -l)" -eq 2 ] || fail "the cache" "expected two files" "found    $(ls cache/qa)"
+        for file in head/head.safetensors "$(ls head/checkpoint-*.safetensors | head -n 1)"; do
+            run 0 ego-qa --head "$file" --video-root world world/qa/direct/formatted_test_qas_encode.json
+            holds_json "answers of $file" "$out" 'length >= 10 and all(.answer_class >= 0 and (.answer | type == "string"))'
+            lacks "$err" 'another model'
+        done
+        # The same from the cache, without a video; in two pieces; with more that learns.
+        run 0 ego-train qa train.json --set data.video_root=nowhere --set run.out=cached
+        same "a head from the cache" head/head.safetensors cached/head.safetensors
+        run 2 ego-train qa train.json
+        holds "$err" 'there is a run already'
+        run 0 ego-train qa train.json --set backbone=fused --set run.out=fused
+        run 0 ego-qa -m fused/head.safetensors --video-root world world/qa/direct/formatted_test_qas_encode.json
+        holds_json "one file that is model and head" "$out" 'length >= 10 and all(.answer_class >= 0 and (.answer | type == "string"))'
+        run 0 ego-model verify fused/head.safetensors
+        cp "$out" verified
+        holds_json "and verifies as a model" verified '.[0].ok and .[0].missing == 0'
+        run 1 ego-qa --head head/head.safetensors -m fused/head.safetensors --video-root nowhere world/qa/direct/formatted_test_qas_encode.json
+        holds "$err" 'model'
+        for wrong in data.answers=null backbone=all optim.rate=1 model=null data.train=null run.out=null; do
+            run 2 ego-train qa train.json --set run.out=wrong --set $wrong
+            holds "$err" "${wrong%%=*}"
+        done
+        run 2 ego-train qa train.json --set run.out=wrong --set data.answers=answers
+        holds "$err" 'expected an answer_encode below 6'
+        run 3 ego-train qa train.json --set run.out=wrong --set data.train=no.json
+        holds "$err" no.json
+        run 2 ego-train qa train.json --set run.out=wrong --set data.video_root=nowhere --set data.cache=other
+        holds "$err" 'found none of'
+    else
+        skip_part "training: no ego-train"
+    fi
     rm -r world/qa_videos # as with ego-synth --no-qa-videos: intervals are cut from the videos
     run 0 ego-qa --answers world/qa/answer_set.txt --video-root world/videos world/qa/direct/formatted_test_qas_encode.json
     holds_json "the synthetic benchmark from its videos" "$out" 'length >= 10 and all(.answer)'
