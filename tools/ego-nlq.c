@@ -2,10 +2,10 @@
 #include "engine.h"
 
 #include "base/file.h"
-#include "data/locate.h"
 #include "format/nlq.h"
 #include "media/picture.h"
 #include "task/grounding.h"
+#include "task/nlq_part.h"
 #include "task/timeline.h"
 
 #include <inttypes.h>
@@ -111,21 +111,6 @@ static ego_err from_record(ego_record *record, question *q) {
     return ego_buf_err(&q->id);
 }
 
-/* Whoever has only Ego4D's cut clips, and not its long videos, has the same frames. */
-static void find_clip(const char *root, question *q) {
-    ego_place place;
-    const ego_nlq_clip *c = q->clip;
-    q->part = (ego_video_part){c->video, c->start, c->end};
-    q->offset = c->start;
-    if (ego_locate(root, c->video, &place) == EGO_OK) {
-        ego_place_release(&place);
-    } else if (ego_locate(root, c->uid, &place) == EGO_OK) {
-        ego_place_release(&place);
-        q->part = (ego_video_part){c->uid, 0, c->end - c->start};
-        q->offset = 0;
-    }
-}
-
 static ego_err from_benchmark(const ego_nlq *all, const ego_nlq_query *query, const char *root,
                               const char *file, question *q) {
     *q = (question){.query = query, .clip = &all->clips[query->clip], .text = query->text};
@@ -136,7 +121,7 @@ static ego_err from_benchmark(const ego_nlq *all, const ego_nlq_query *query, co
     snprintf(q->label, sizeof q->label, "%s: %s", file, id.data ? id.data : "");
     ego_buf_release(&id);
     EGO_TRY(err);
-    find_clip(root, q);
+    ego_nlq_find_part(root, q->clip, &q->part, &q->offset);
     return ego_buf_err(&q->id);
 }
 
@@ -598,7 +583,7 @@ static ego_err benchmark_counted(void *context, const char *path) {
         if (!ego_cli_name_in_shard(c->cli, q.clip->video)) continue;
         c->no_text += !query->text;
         if (!query->text) continue;
-        find_clip(c->cli->video_root, &q);
+        ego_nlq_find_part(c->cli->video_root, q.clip, &q.part, &q.offset);
         err = count_part(c, &q.part);
     }
     ego_arena_release(&arena);

@@ -1,6 +1,7 @@
 /* ego-train: pre-training, and the training of the tasks' heads, each from a configuration. */
 #include "cli.h"
 
+#include "recipe/nlq_train.h"
 #include "recipe/pretrain.h"
 #include "recipe/qa_head.h"
 #include "recipe/qfvs_head.h"
@@ -21,7 +22,8 @@ static const ego_cli_tool tool = {
     .usage = "RECIPE CONFIG.json [--set KEY=VALUE]... [--resume]\n"
              "RECIPE CONFIG.json --dry-run",
     .summary = "Trains what RECIPE names: pretrain (EgoVLPv2 with EgoNCE, masked language modelling and\n"
-               "video-text matching), qa (an answer head) or qfvs (a summary head).\n"
+               "video-text matching), nlq (a span predictor), qa (an answer head) or qfvs (a summary\n"
+               "head).\n"
                "Writes log.jsonl and checkpoints to the configuration's run.out.",
     .example = "ego-train pretrain weights/ego-small.json --resume\n"
                "mpirun -n 4 ego-train pretrain big.json --set run.batch=8\n"
@@ -169,6 +171,39 @@ static ego_err train_qfvs(const job *j) {
     return err;
 }
 
+static ego_err show_nlq_plan(ego_cli *cli, const ego_nlq_train_options *o) {
+    ego_nlq_train_plan p;
+    ego_buf line = {0};
+    EGO_TRY(ego_nlq_train_measure(o, &p));
+    ego_buf_printf(&line, "{\"parameters\":%" PRId64 ",\"queries\":%" PRId64 ",\"validate\":%" PRId64
+                          ",\"clips\":%" PRId64 ",\"pairs\":%" PRId64, p.parameters, p.queries, p.held_out, p.clips,
+                   p.pairs);
+    ego_buf_printf(&line, ",\"steps\":%" PRId64 ",\"steps_per_epoch\":%" PRId64 ",\"samples_per_step\":%" PRId64 "}",
+                   p.steps, p.steps_per_epoch, p.batch);
+    ego_err err = ego_cli_write_line(cli, &line);
+    ego_buf_release(&line);
+    return err;
+}
+
+static ego_err train_nlq(const job *j) {
+    ego_nlq_train_config config;
+    ego_nlq_train_config_init(&config);
+    ego_settings settings = ego_nlq_train_settings(&config);
+    ego_err err = read_settings(j->cli, j->path, &settings);
+    if (err == EGO_OK) err = ego_nlq_train_config_check(&config);
+    if (err == EGO_OK) {
+        ego_nlq_train_options o = {.config = &config,
+                                   .pool = j->pool,
+                                   .dist = j->dist,
+                                   .resume = resume,
+                                   .progress = j->progress,
+                                   .notice = j->notice};
+        err = j->cli->dry_run ? show_nlq_plan(j->cli, &o) : ego_nlq_train(&o);
+    }
+    ego_nlq_train_config_release(&config);
+    return err;
+}
+
 /* ---- the recipes --------------------------------------------------------------------------------- */
 
 static const struct recipe {
@@ -176,6 +211,7 @@ static const struct recipe {
     ego_err (*train)(const job *job);
 } recipes[] = {
     {"pretrain", pretrain},
+    {"nlq", train_nlq},
     {"qa", train_qa},
     {"qfvs", train_qfvs},
 };

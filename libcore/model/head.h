@@ -40,6 +40,8 @@ typedef struct ego_vslnet_config {
     int64_t dim;         /* D (128) */
     int64_t heads;       /* (8); D divides by it */
     int64_t positions;   /* the longest sequence (256) */
+    int64_t highlighted; /* 1: the small one looks for spans in the highlighted video; 0, as published: it computes
+                            that, and answers from the plain encoded video instead, whatever the question */
 } ego_vslnet_config;
 
 enum { EGO_VSLNET_CONVS = 4, EGO_VSLNET_KERNEL = 7 };

@@ -85,14 +85,15 @@ static const char *const nothing[] = {NULL};
 /* ---- nlq.vslnet, nlq.vslnet_small ----------------------------------------------------------------------- */
 
 #define VSLNET(member) offsetof(ego_head_config, vslnet.member)
-static const ego_head_key vslnet_keys[] = {
-    {"video_width", VSLNET(video_width), 768, 1, 1 << 16, "video_affine.linear.conv1d.weight", 1},
-    {"query_width", VSLNET(query_width), 768, 1, 1 << 16, "query_affine.weight", 1},
-    {"dim", VSLNET(dim), 128, 1, 1 << 13, "query_affine.weight", 0},
-    {"heads", VSLNET(heads), 8, 1, 1 << 10, NULL, 0},
-    {"positions", VSLNET(positions), 256, 1, 1 << 16,
-     "feature_encoder.pos_embedding.position_embeddings.weight", 0},
-};
+#define VSLNET_KEYS                                                                                           \
+    {"video_width", VSLNET(video_width), 768, 1, 1 << 16, "video_affine.linear.conv1d.weight", 1},            \
+        {"query_width", VSLNET(query_width), 768, 1, 1 << 16, "query_affine.weight", 1},                      \
+        {"dim", VSLNET(dim), 128, 1, 1 << 13, "query_affine.weight", 0},                                      \
+        {"heads", VSLNET(heads), 8, 1, 1 << 10, NULL, 0},                                                     \
+        {"positions", VSLNET(positions), 256, 1, 1 << 16,                                                     \
+         "feature_encoder.pos_embedding.position_embeddings.weight", 0}
+static const ego_head_key vslnet_keys[] = {VSLNET_KEYS};
+static const ego_head_key vslnet_small_keys[] = {VSLNET_KEYS, {"highlighted", VSLNET(highlighted), 0, 0, 1, NULL, 0}};
 
 static ego_err vslnet_check(const ego_head_config *config) {
     const ego_vslnet_config *c = &config->vslnet;
@@ -186,7 +187,7 @@ static ego_err vslnet_small_visit(const ego_head_config *config, ego_head_params
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 const ego_head_kind ego_head_vslnet = {"nlq.vslnet", vslnet_keys, COUNT(vslnet_keys), vslnet_check, vslnet_visit, nothing};
-const ego_head_kind ego_head_vslnet_small = {"nlq.vslnet_small", vslnet_keys, COUNT(vslnet_keys),
+const ego_head_kind ego_head_vslnet_small = {"nlq.vslnet_small", vslnet_small_keys,  COUNT(vslnet_small_keys),
                                              vslnet_check,       vslnet_small_visit, nothing};
 
 /* ---- qa --------------------------------------------------------------------------------------------------- */

@@ -62,7 +62,6 @@ static ego_err one_sample(const training *t, ego_ctx *cx, const ego_head_batch *
     EGO_TRY(load(cx, o->head, &o->train, t->kept[kept], &in));
     in.dropout = (float)o->dropout;
     in.stream = batch->streams[i];
-    in.highlighted = o->highlighted;
     EGO_TRY(ego_vslnet_forward(cx, o->head, &in, &out));
     return ego_vslnet_loss(cx, &out, in.clips, t->labels[kept], whole, losses);
 }
@@ -110,14 +109,13 @@ static ego_err label_all(training *t) {
 
 /* ---- validation ------------------------------------------------------------------------------------------- */
 
-static ego_err answer(ego_ctx *cx, ego_head *head, const ego_nlq_source *source, int64_t i, bool highlighted,
+static ego_err answer(ego_ctx *cx, ego_head *head, const ego_nlq_source *source, int64_t i,
                       double spans[ANSWERS][2], size_t *found) {
     double duration = source->sample(source->context, i).duration;
     ego_vslnet_answer best[ANSWERS];
     ego_vslnet_input in;
     ego_vslnet_output out;
     EGO_TRY(load(cx, head, source, i, &in));
-    in.highlighted = highlighted;
     EGO_TRY(ego_vslnet_forward(cx, head, &in, &out));
     *found = (size_t)ego_vslnet_best(ego_f32(out.start), ego_f32(out.end), in.clips, ANSWERS, best);
     for (size_t k = 0; k < *found; k++) {
@@ -127,7 +125,7 @@ static ego_err answer(ego_ctx *cx, ego_head *head, const ego_nlq_source *source,
     return EGO_OK;
 }
 
-ego_err ego_nlq_head_validate(ego_ctx *cx, ego_head *head, const ego_nlq_source *source, bool highlighted,
+ego_err ego_nlq_head_validate(ego_ctx *cx, ego_head *head, const ego_nlq_source *source,
                               const ego_progress *progress, ego_nlq_recall *recall) {
     ego_nlq_recall sum = {0};
     ego_progress_start(progress, 0);
@@ -137,7 +135,7 @@ ego_err ego_nlq_head_validate(ego_ctx *cx, ego_head *head, const ego_nlq_source 
         ego_nlq_sample q = source->sample(source->context, i);
         double truth[2] = {q.start, q.end};
         ego_ctx_mark mark = ego_ctx_save(cx);
-        ego_err err = answer(cx, head, source, i, highlighted, spans, &n);
+        ego_err err = answer(cx, head, source, i, spans, &n);
         ego_ctx_rewind(cx, &mark);
         EGO_TRY(err);
         sum.r1_03 += ego_overlap_found(spans, n, truth, 1, 0.3);
@@ -159,7 +157,7 @@ static ego_err validate(void *context, ego_ctx *cx, int64_t epochs, bool last, e
     const ego_nlq_head_options *o = t->options;
     ego_nlq_recall r;
     (void)epochs, (void)last;
-    EGO_TRY(ego_nlq_head_validate(cx, o->head, &o->validate, o->highlighted, o->progress, &r));
+    EGO_TRY(ego_nlq_head_validate(cx, o->head, &o->validate, o->progress, &r));
     ego_run_add(out, "r1_iou0.3", r.r1_03);
     ego_run_add(out, "r5_iou0.3", r.r5_03);
     ego_run_add(out, "r1_iou0.5", r.r1_05);
@@ -175,8 +173,8 @@ static ego_err validate(void *context, ego_ctx *cx, int64_t epochs, bool last, e
 static void bind(const ego_nlq_head_options *o, ego_buf *binding) {
     ego_buf_text(binding, "{\"dropout\":");
     ego_buf_json_double(binding, o->dropout);
-    ego_buf_printf(binding, ",\"keep_empty\":%s,\"highlighted\":%s,\"settings\":%s}", o->keep_empty ? "true" : "false",
-                   o->highlighted ? "true" : "false", o->binding && o->binding[0] ? o->binding : "null");
+    ego_buf_printf(binding, ",\"keep_empty\":%s,\"settings\":%s}", o->keep_empty ? "true" : "false",
+                   o->binding && o->binding[0] ? o->binding : "null");
 }
 
 static ego_err run(training *t, const ego_buf *binding) {

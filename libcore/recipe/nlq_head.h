@@ -44,7 +44,6 @@ typedef struct ego_nlq_head_options {
     const ego_head_run_settings *run;
     double dropout;
     bool keep_empty;      /* published: a target of no length teaches clips (0, 0); else it is left out */
-    bool highlighted;     /* of the small one: see ego_vslnet_input */
     const char *binding;  /* see ego_head_run_options, as for what follows */
     ego_backend *backend;
     ego_pool *pool;
@@ -64,7 +63,7 @@ typedef struct ego_nlq_recall {
     double r1_03, r5_03, r1_05, r5_05, mean_iou;
 } ego_nlq_recall;
 
-ego_err ego_nlq_head_validate(ego_ctx *cx, ego_head *head, const ego_nlq_source *source, bool highlighted,
+ego_err ego_nlq_head_validate(ego_ctx *cx, ego_head *head, const ego_nlq_source *source,
                               const ego_progress *progress, ego_nlq_recall *recall);
 
 #endif

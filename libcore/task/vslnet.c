@@ -208,7 +208,7 @@ ego_err ego_vslnet_forward(ego_ctx *cx, ego_head *head, const ego_vslnet_input *
     ego_tensor *x = small ? video : read_query(&p, video, query, in->clips, in->tokens);
     x = append_query(&p, x, query, in->tokens);
     ego_tensor *highlight = highlight_of(&p, x, in->clips);
-    if (small && !in->highlighted)
+    if (small && !p.config->highlighted)
         x = video;
     else
         x = ego_scale_rows(cx, x, ego_activate(cx, highlight, EGO_ACT_SIGMOID));

@@ -29,8 +29,6 @@ typedef struct ego_vslnet_input {
     int64_t clips, tokens; /* rows that count, 1 … T and 1 … L */
     float dropout;         /* 0: inference */
     uint64_t stream;       /* what is dropped depends on it alone */
-    bool highlighted;      /* of the small one: spans from the highlighted video. The published network
-                              computes those, then answers from the plain encoded video instead */
 } ego_vslnet_input;
 
 /* Logits, −1e30 on padding; in the context's memory. */

@@ -63,7 +63,7 @@ static ego_notice notice = {.say = say};
 
 static bool set_up(bench *b, const char *where, const char *name, unsigned threads) {
     *b = (bench){.toy = {.empty = 1}};
-    ego_head_config c = {.vslnet = {VIDEO, WORD, 16, 2, POSITIONS}};
+    ego_head_config c = {.vslnet = {VIDEO, WORD, 16, 2, POSITIONS, 0}};
     if (!CHECK_OK(ego_head_create(&ego_head_vslnet, &c, 4, &b->head))) return false;
     if (!CHECK_OK(ego_pool_new(threads, &b->pool)) || !CHECK_OK(ego_cpu_backend_new(b->pool, &b->backend)))
         return false;
@@ -105,9 +105,9 @@ static void test_by_heart(const char *where) {
     b.run.epochs = 50;
     b.run.batch = 5;
     b.options.dropout = 0;
-    CHECK_OK(ego_nlq_head_validate(&cx, b.head, &b.options.validate, false, NULL, &before));
+    CHECK_OK(ego_nlq_head_validate(&cx, b.head, &b.options.validate, NULL, &before));
     CHECK_OK(ego_nlq_head_train(&b.options));
-    CHECK_OK(ego_nlq_head_validate(&cx, b.head, &b.options.validate, false, NULL, &after));
+    CHECK_OK(ego_nlq_head_validate(&cx, b.head, &b.options.validate, NULL, &after));
     printf("by heart: R@1 at 0.3 from %.0f to %.0f, at 0.5 to %.0f, mean IoU %.0f\n", before.r1_03, after.r1_03,
            after.r1_05, after.mean_iou);
     CHECK(after.r1_03 == 100 && after.r5_05 == 100 && after.mean_iou > 60 && before.mean_iou < 50);
@@ -115,7 +115,7 @@ static void test_by_heart(const char *where) {
 
     ego_head *best = NULL; /* the best validation's, with all that belongs to it */
     if (CHECK_OK(ego_head_open(in(&b, "head.safetensors"), &ego_head_vslnet, &best))) {
-        CHECK_OK(ego_nlq_head_validate(&cx, best, &b.options.validate, false, NULL, &after));
+        CHECK_OK(ego_nlq_head_validate(&cx, best, &b.options.validate, NULL, &after));
         CHECK(after.r1_03 == 100 && !best->random);
         CHECK_STR(best->backbone, "abc");
         CHECK_STR(ego_head_note(best, "features"), "fused");

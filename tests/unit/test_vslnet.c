@@ -93,7 +93,7 @@ static void check_best(void) {
 
 static ego_head *make(const ego_head_kind *kind) {
     ego_head *head = NULL;
-    ego_head_config c = {.vslnet = {VIDEO, QUERY, 8, 2, 16}};
+    ego_head_config c = {.vslnet = {VIDEO, QUERY, 8, 2, 16, 0}};
     CHECK_OK(ego_head_create(kind, &c, 5, &head));
     return head;
 }
@@ -109,12 +109,11 @@ typedef struct numbers {
     float all[3 * CLIPS];
 } numbers;
 
-static numbers run(fixture *f, ego_head *head, float dropout, uint64_t stream, bool highlighted) {
+static numbers run(fixture *f, ego_head *head, float dropout, uint64_t stream) {
     numbers n = {{0}};
     ego_ctx_mark mark = ego_ctx_save(&f->cx);
     ego_vslnet_input in = {.video = noise(&f->cx, CLIPS, VIDEO, 1), .query = noise(&f->cx, WORDS, QUERY, 2),
-                           .clips = CLIPS, .tokens = WORDS, .dropout = dropout, .stream = stream,
-                           .highlighted = highlighted};
+                           .clips = CLIPS, .tokens = WORDS, .dropout = dropout, .stream = stream};
     ego_vslnet_output out;
     if (CHECK_OK(ego_vslnet_forward(&f->cx, head, &in, &out))) {
         memcpy(n.all, out.highlight->data, CLIPS * sizeof(float));
@@ -132,9 +131,9 @@ static bool same(numbers a, numbers b, int from, int to) {
 /* Inference drops nothing whatever the stream; training draws from the stream alone. */
 static void check_dropout(fixture *f, const ego_head_kind *kind) {
     ego_head *head = make(kind);
-    numbers plain = run(f, head, 0, 1, false), again = run(f, head, 0, 2, false);
+    numbers plain = run(f, head, 0, 1), again = run(f, head, 0, 2);
     CHECK(same(plain, again, 0, 3 * CLIPS));
-    numbers a = run(f, head, 0.2f, 1, false), b = run(f, head, 0.2f, 1, false), c = run(f, head, 0.2f, 2, false);
+    numbers a = run(f, head, 0.2f, 1), b = run(f, head, 0.2f, 1), c = run(f, head, 0.2f, 2);
     CHECK(same(a, b, 0, 3 * CLIPS));
     for (int part = 0; part < 3; part++) {
         CHECK(!same(a, plain, part * CLIPS, (part + 1) * CLIPS));
@@ -145,12 +144,15 @@ static void check_dropout(fixture *f, const ego_head_kind *kind) {
 
 static void check_small(fixture *f) {
     ego_head *small = make(&ego_head_vslnet_small);
-    numbers plain = run(f, small, 0, 0, false), lit = run(f, small, 0, 0, true);
+    numbers plain = run(f, small, 0, 0);
+    small->config.vslnet.highlighted = 1;
+    numbers lit = run(f, small, 0, 0);
+    small->config.vslnet.highlighted = 0;
     CHECK(same(plain, lit, 0, CLIPS) && !same(plain, lit, CLIPS, 2 * CLIPS));
     /* Published: the spans do not know the question. */
     float *bias = ego_f32(&small->params.vslnet.query_affine.bias.value);
     for (int i = 0; i < 8; i++) bias[i] = 1;
-    numbers other = run(f, small, 0, 0, false);
+    numbers other = run(f, small, 0, 0);
     CHECK(same(plain, other, CLIPS, 3 * CLIPS) && !same(plain, other, 0, CLIPS));
     ego_head_close(small, f->backend);
 }
