@@ -156,6 +156,36 @@ run 3 ego-model convert m.safetensors --tokenizer "$bpe" -o large.safetensors
 holds "$err" '1261'
 absent large.safetensors
 
+# ---- heads ------------------------------------------------------------------------------------------
+
+pth=$repo/tests/golden/heads/vslnet.pth
+run 0 ego-model info "$pth"
+holds_json "info of a head" "$out" '.[0] | .kind == "nlq.vslnet" and .config.dim == 32 and .config.heads == 4
+    and .parameters == 58403 and .backbone == null and (.head | test("^[0-9a-f]{64}$"))'
+name=$(jq -r .head "$out")
+run 0 ego-model convert "$pth" -o head.safetensors
+is "a head's name after convert" "$name" "$(jq -r .head "$out")"
+run 0 ego-model verify head.safetensors
+holds_json "verify of a head" "$out" ".[0] | .head == \"$name\" and .stored_name and .unused == 0 and .ok"
+run 0 ego-model diff "$pth" head.safetensors
+empty "diff of the same head" "$out"
+run 0 ego-model convert head.safetensors --store f16 -o half.safetensors
+half=$(jq -r .head "$out")
+run 0 ego-model convert half.safetensors -o half_again.safetensors
+is "a head stored in 16 bits stays so" "$half" "$(jq -r .head "$out")"
+run 1 ego-model diff head.safetensors half.safetensors
+run 0 ego-model diff --tolerance 1e-3 head.safetensors half.safetensors
+run 3 ego-model convert head.safetensors --store bf16 -o no.safetensors
+run 3 ego-model convert head.safetensors --pack -o no.safetensors
+run 2 ego-model convert head.safetensors -o half.safetensors
+absent no.safetensors
+head -c 100000 head.safetensors >cut.safetensors
+run 3 ego-model verify cut.safetensors
+cp half.safetensors damaged.safetensors
+printf '\1' | dd of=damaged.safetensors bs=1 seek=100000 conv=notrunc 2>/dev/null
+run 3 ego-model verify damaged.safetensors
+holds "$err" damaged
+
 # ---- usage ------------------------------------------------------------------------------------------
 
 run 2 ego-model
