@@ -2,8 +2,10 @@
 #include "engine.h"
 
 #include "base/file.h"
+#include "data/folder.h"
 #include "data/source.h"
 #include "data/windows.h"
+#include "task/chunks.h"
 #include "task/embed.h"
 #include "task/embed_output.h"
 #include "task/unrelated.h"
@@ -16,7 +18,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-static const char *text, *output, *update, *calibrate;
+static const char *text, *output, *update, *calibrate, *prepare;
 static double window, stride;
 static int layer, format;
 static double follow_timeout = 30;
@@ -37,6 +39,7 @@ static const ego_option options[] = {
     {.name = "resume", .type = EGO_OPTION_FLAG, .value = &resume, .help = "go on where an interrupted run to FILE stopped"},
     {.name = "update", .type = EGO_OPTION_FILE, .arg = "INDEX", .value = &update, .help = "index the folders named, computing only what is new"},
     {.name = "calibrate", .type = EGO_OPTION_STRING, .arg = "FILE|builtin|none", .value = &calibrate, .help = "keep what unrelated narrations score (--update: builtin)"},
+    {.name = "prepare", .type = EGO_OPTION_FILE, .arg = "DIR", .value = &prepare, .help = "only write videos as DIR/NAME/0.mp4 ... of 600 s, 256 high"},
     {.name = "media", .type = EGO_OPTION_LIST, .arg = "FILE", .value = &standard_media, .help = "a media file, or - for a media stream on stdin"},
     {.name = "follow", .type = EGO_OPTION_FLAG, .value = &follow, .help = "media files are being written: go on as they grow"},
     {.name = "follow-timeout", .type = EGO_OPTION_NUMBER, .arg = "S", .value = &follow_timeout, .min = 0.1, .max = 1e6, .help = "they end when they have not grown for S seconds (30)"},
@@ -44,7 +47,7 @@ static const ego_option options[] = {
 
 static const ego_cli_tool tool = {
     .name = "ego-embed",
-    .usage = "[OPTIONS] [RECORDS.jsonl | MEDIA]...\n[OPTIONS] --update INDEX FOLDER...",
+    .usage = "[OPTIONS] [RECORDS.jsonl | MEDIA]...\n[OPTIONS] --update INDEX FOLDER...\n--prepare DIR FOLDER...",
     .summary = "Turns clips and narrations into embeddings that can be compared.",
     .example = "ego-embed kitchen.mp4 --window 4 --stride 2 -o kitchen.ego",
     .options = options,
@@ -485,12 +488,71 @@ static ego_err plan(run *r) {
     return EGO_OK;
 }
 
+/* ---- --prepare: videos as the benchmarks' readers want them -------------------------------------------------- */
+
+/* The bytes of a file's name without its suffix. */
+static int stem(const char *name) {
+    const char *dot = strrchr(name, '.');
+    return dot && dot > name ? (int)(dot - name) : (int)strlen(name);
+}
+
+static ego_err name_folder(const ego_folder *folder, size_t i, ego_buf *path) {
+    const char *name = ego_basename(folder->files[i].path);
+    int n = stem(name);
+    for (size_t j = 0; j < i; j++) {
+        const char *other = ego_basename(folder->files[j].path);
+        if (stem(other) == n && memcmp(other, name, (size_t)n) == 0)
+            return ego_fail(EGO_EINPUT, "%s would also be %.*s", folder->files[j].path, n, name);
+    }
+    ego_buf_printf(path, "%s/%.*s", prepare, n, name);
+    return ego_buf_err(path);
+}
+
+static ego_err prepare_file(ego_cli *cli, const ego_folder *folder, size_t i) {
+    ego_progress progress = ego_cli_progress(cli);
+    ego_chunks_counts counts;
+    ego_buf path = {0}, line = {0};
+    const char *video = folder->files[i].path;
+    ego_err err = name_folder(folder, i, &path);
+    if (err == EGO_OK) err = ego_chunks_make(video, path.data, 0, &progress, &counts);
+    if (err == EGO_OK) {
+        const char *name = ego_basename(path.data);
+        ego_buf_text(&line, "{\"id\":");
+        ego_buf_json_string(&line, name, strlen(name));
+        ego_buf_json_key(&line, "video");
+        ego_buf_json_string(&line, video, strlen(video));
+        ego_buf_json_key(&line, "duration");
+        ego_buf_json_double(&line, counts.duration);
+        ego_buf_printf(&line, ",\"chunks\":%zu,\"made\":%zu}", counts.chunks, counts.made);
+        err = ego_cli_write_line(cli, &line);
+    }
+    ego_buf_release(&path);
+    ego_buf_release(&line);
+    return err;
+}
+
+static void prepare_all(ego_cli *cli) {
+    ego_folder folder;
+    ego_err err = ego_folder_list(cli->media, cli->n_media, &folder);
+    bool go_on = err == EGO_OK || ego_cli_fatal(cli, err);
+    for (size_t i = 0; go_on && i < folder.n && !ego_cli_stopped(cli); i++) {
+        ego_record record;
+        if (!ego_cli_name_in_shard(cli, folder.files[i].path)) continue;
+        err = prepare_file(cli, &folder, i);
+        ego_err made = ego_record_whole(folder.files[i].path, &record);
+        go_on = ego_cli_record_done(cli, &record, made == EGO_OK ? err : made);
+    }
+    ego_folder_release(&folder);
+}
+
 static bool check_options(ego_cli *cli) {
     if (stride <= 0) stride = window;
     if (follow && window <= 0)
         return ego_cli_usage(cli, "--follow: give --window S, the length of a clip");
     if (calibrate && (format != EGO_EMBED_STREAM || layer > EGO_LAYER_BACKBONE))
         return ego_cli_usage(cli, "--calibrate: is kept in a stream of vectors: leave out --format and --layer");
+    if (prepare && (cli->n_files || !cli->n_media || update || output || window > 0))
+        return ego_cli_usage(cli, "--prepare: expected nothing but folders or videos");
     if (!update) return true;
     if (cli->n_files || !cli->n_media)
         return ego_cli_usage(cli, "--update: expected folders or videos, found %s", cli->n_files ? cli->files[0] : "none");
@@ -511,6 +573,7 @@ static bool check_live(ego_cli *cli, const input *in) {
 int main(int argc, char **argv) {
     ego_cli cli;
     if (!ego_cli_begin(&cli, &tool, argc, argv) || !check_options(&cli)) return ego_cli_end(&cli);
+    if (prepare) return prepare_all(&cli), ego_cli_end(&cli);
     bool binary = format == EGO_EMBED_STREAM && !output && !cli.dry_run;
     if (binary && !ego_cli_binary_stdout(&cli)) return ego_cli_end(&cli);
 
