@@ -16,7 +16,14 @@ struct ego_feature_reader {
     ego_buf config; /* the model's, as JSON */
     ego_clips *clips;
     ego_feature_counts counts;
+    struct { /* features of the clips read last: the next question is often about the same video */
+        char *video;
+        double start, end;
+        ego_clip_features of; /* projected, dual, and where the clips are */
+    } last;
 };
+
+static const size_t MAX_LAST_BYTES = (size_t)256 << 20;
 
 enum {
     OF_CLIPS = EGO_FEATURES_PROJECTED | EGO_FEATURES_DUAL,
@@ -58,10 +65,17 @@ ego_err ego_features_open(ego_ctx *cx, ego_model *model, const ego_feature_optio
     return err;
 }
 
+static void forget_last(ego_feature_reader *r) {
+    free(r->last.video);
+    r->last.video = NULL;
+    ego_features_release(&r->last.of);
+}
+
 void ego_features_close(ego_feature_reader *r) {
     if (!r) return;
     ego_clips_close(r->clips);
     ego_buf_release(&r->config);
+    forget_last(r);
     free(r);
 }
 
@@ -369,6 +383,63 @@ static ego_err read_video(pass *p) {
                               r->options.batch, encode_clips, p);
 }
 
+/* ---- what was read last -------------------------------------------------------------------------- */
+
+static bool same_number(double a, double b) { return a == b || (isnan(a) && isnan(b)); }
+
+static bool is_last(const pass *p) {
+    const ego_feature_reader *r = p->r;
+    return r->last.video && strcmp(r->last.video, p->part->video) == 0 &&
+           same_number(r->last.start, p->part->start) && same_number(r->last.end, p->part->end);
+}
+
+static ego_err copy_last(pass *p, unsigned what, const ego_tensor *from, ego_tensor *to) {
+    if (!(p->missing & what) || !from->data) return EGO_OK;
+    const ego_clip_grid *g = &p->r->last.of.grid;
+    p->out->grid = (ego_clip_grid){g->start, g->end, g->step, g->frames, g->count, NULL};
+    EGO_TRY(make_room(p, to, from->shape[0], from->shape[1]));
+    keep(to, 0, from);
+    p->missing &= ~what;
+    return EGO_OK;
+}
+
+static ego_err load_last(pass *p) {
+    if (!is_last(p)) return EGO_OK;
+    EGO_TRY(copy_last(p, EGO_FEATURES_PROJECTED, &p->r->last.of.projected, &p->out->projected));
+    return copy_last(p, EGO_FEATURES_DUAL, &p->r->last.of.dual, &p->out->dual);
+}
+
+static size_t bytes_of(const ego_tensor *t) {
+    return t->data ? (size_t)ego_tensor_count(t) * sizeof(float) : 0;
+}
+
+static bool copy_to(ego_arena *arena, const ego_tensor *from, ego_tensor *to) {
+    *to = *from;
+    if (!from->data) return true;
+    to->data = ego_arena_alloc(arena, bytes_of(from));
+    if (to->data) memcpy(to->data, from->data, bytes_of(from));
+    return to->data;
+}
+
+/* Not being able to is no failure. */
+static void keep_last(pass *p) {
+    ego_feature_reader *r = p->r;
+    const ego_clip_features *f = p->out;
+    size_t bytes = bytes_of(&f->projected) + bytes_of(&f->dual);
+    if (is_last(p) || bytes == 0) return;
+    forget_last(r);
+    if (bytes > MAX_LAST_BYTES) return;
+    ego_arena_init(&r->last.of.arena, 1 << 20);
+    r->last.video = strdup(p->part->video);
+    r->last.start = p->part->start;
+    r->last.end = p->part->end;
+    r->last.of.grid = f->grid;
+    r->last.of.grid.at = NULL;
+    if (!r->last.video || !copy_to(&r->last.of.arena, &f->projected, &r->last.of.projected) ||
+        !copy_to(&r->last.of.arena, &f->dual, &r->last.of.dual))
+        forget_last(r);
+}
+
 /* ---- the whole ---------------------------------------------------------------------------------- */
 
 static const unsigned clip_kinds[] = {EGO_FEATURES_PROJECTED, EGO_FEATURES_DUAL};
@@ -413,10 +484,12 @@ ego_err ego_features_read(ego_feature_reader *reader, const ego_video_part *part
     *features = (ego_clip_features){0};
     pass p = {.r = reader, .part = part, .texts = texts, .n = n, .out = features};
     ego_err err = begin(&p, wanted);
+    if (err == EGO_OK) err = load_last(&p);
     if (err == EGO_OK) err = load_all(&p);
     if (err == EGO_OK) err = encode_texts(&p);
     if (err == EGO_OK) err = read_video(&p);
     if (err == EGO_OK) err = save_all(&p);
+    if (err == EGO_OK) keep_last(&p);
     for (size_t i = 0; p.text && i < n; i++) ego_tokens_release(&p.text[i].tokens);
     free(p.text);
     ego_arena_release(&p.arena);

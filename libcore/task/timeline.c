@@ -45,6 +45,7 @@ struct ego_timeline {
     int height;
     char *video; /* of the part drawn last; NULL: none yet */
     double start, end;
+    bool knows_truth; /* of a question about it */
 };
 
 ego_err ego_timeline_new(const char *root, ego_timeline **timeline) {
@@ -182,6 +183,15 @@ static double mark_every(double seconds) {
     return 3600 * ceil(seconds / 3600 / 12);
 }
 
+/* What the colours mean, behind the axis. */
+static void draw_legend(const ego_timeline *t, ego_image *image) {
+    ego_draw_box(image, SHOWN_X, 14, 12, 12, found_colour);
+    write(image, SHOWN_X + 18, 12, 2, "found", faint);
+    if (!t->knows_truth) return;
+    ego_draw_box(image, SHOWN_X + 96, 14, 12, 12, truth);
+    write(image, SHOWN_X + 114, 12, 2, "true", faint);
+}
+
 static ego_err draw_axis(ego_timeline *t) {
     ego_image *image;
     char text[32];
@@ -196,8 +206,10 @@ static ego_err draw_axis(ego_timeline *t) {
         int width = LETTER * (int)strlen(text), left = x - width / 2;
         if (left < 2) left = 2;
         ego_draw_box(image, x, 2, 1, 6, faint);
+        if (left + width > SHOWN_X - 4) left = SHOWN_X - 4 - width;
         write(image, left, 12, 2, text, faint);
     }
+    draw_legend(t, image);
     return EGO_OK;
 }
 
@@ -207,6 +219,7 @@ static ego_err begin_part(ego_timeline *t, const ego_video_part *part,
     free(t->video);
     t->start = answer->start;
     t->end = answer->end;
+    t->knows_truth = false;
     if (!(t->video = strdup(part->video)))
         return ego_fail(EGO_ENOMEM, "out of memory for a picture");
     return draw_strip(t, part->video);
@@ -258,10 +271,10 @@ static void draw_spans(const ego_timeline *t, ego_image *image, int top,
 }
 
 /* The true span: a band behind everything, and a line at its top. */
-static void draw_truth(const ego_timeline *t, ego_image *image, int top,
-                       const ego_timeline_row *row) {
+static void draw_truth(ego_timeline *t, ego_image *image, int top, const ego_timeline_row *row) {
     int x, width;
     if (isnan(row->true_start) || isnan(row->true_end)) return;
+    t->knows_truth = true;
     span_box(t, row->true_start, row->true_end, &x, &width);
     tint(image, x, top, width, CURVE, truth, 30);
     ego_draw_box(image, x, top - 3, width, 3, truth);

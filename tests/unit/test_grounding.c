@@ -196,6 +196,34 @@ static void damage(void) {
     CHECK(system(command) == 0);
 }
 
+/* The next question about the same part finds its clips encoded. */
+static void test_last(void) {
+    ego_feature_reader *reader = NULL;
+    ego_clip_features a = {0}, b = {0};
+    ego_feature_options o = reading();
+    CHECK_OK(ego_features_open(&cx, model, &o, &reader));
+    CHECK_OK(ego_features_read(reader, &part, texts, 1,
+                               EGO_FEATURES_PROJECTED | EGO_FEATURES_SENTENCE, &a));
+    CHECK_OK(ego_features_read(reader, &part, texts + 1, 1,
+                               EGO_FEATURES_PROJECTED | EGO_FEATURES_SENTENCE, &b));
+    CHECK(ego_features_get_counts(reader).videos == 1 && b.grid.count == clip_count &&
+          b.grid.end == 7);
+    CHECK(memcmp(a.projected.data, b.projected.data, (size_t)clip_count * WIDTH * 4) == 0);
+    ego_features_release(&b);
+    CHECK_OK(
+        ego_features_read(reader, &part, NULL, 0, EGO_FEATURES_DUAL | EGO_FEATURES_PROJECTED, &b));
+    CHECK(ego_features_get_counts(reader).videos == 2 && b.dual.data);
+    ego_features_release(&a);
+    ego_features_release(&b);
+    const ego_video_part rest = {"h264.mp4", 1.5, NAN};
+    CHECK_OK(ego_features_read(reader, &rest, NULL, 0, EGO_FEATURES_PROJECTED, &b));
+    CHECK_OK(ego_features_read(reader, &rest, NULL, 0, EGO_FEATURES_PROJECTED, &a));
+    CHECK(ego_features_get_counts(reader).videos == 3 && b.grid.count == a.grid.count);
+    ego_features_release(&a);
+    ego_features_release(&b);
+    ego_features_close(reader);
+}
+
 /* What the store gives is what was computed; without the video too. */
 static void test_store(void) {
     ego_feature_counts counts;
@@ -417,7 +445,7 @@ static void test_timeline(void) {
 }
 
 static bool make_folder(void) {
-    char command[1400];
+    char command[2048];
     snprintf(mine, sizeof mine, "/tmp/ego-grounding-XXXXXX");
     if (!mkdtemp(mine)) return false;
     snprintf(store, sizeof store, "%s/store", mine);
@@ -443,6 +471,7 @@ int main(void) {
     test_grid_by_number();
     test_grid_faults();
     test_features();
+    test_last();
     test_store();
     test_zero_shot();
     test_all_windows();
