@@ -238,7 +238,8 @@ static bool find_task(ego_cli *cli, ego_judge_task *task) {
     };
     for (int t = 0; cli->n_args && t < EGO_JUDGE_COUNT; t++)
         if (strcmp(cli->args[0], names[t]) == 0) return *task = (ego_judge_task)t, true;
-    return ego_cli_usage(cli, "a task expected (mcq, mir, charades, nlq, qa, qfvs, retrieval), found %s",
+    return ego_cli_usage(cli,
+                         "a task expected (mcq, mir, charades, nlq, qa, qfvs, retrieval), found %s",
                          cli->n_args ? cli->args[0] : "nothing");
 }
 
@@ -268,7 +269,8 @@ static void score(ego_cli *cli, ego_judge_task task) {
     bool good = err == EGO_OK && check_whole(cli, cli->args[1], &a);
     if (err == EGO_OK && against) good &= check_whole(cli, against, &b);
     if (good) err = compute(cli, &a, against ? &b : NULL, &r);
-    if (good && err == EGO_OK) err = format == FORMAT_TABLE ? write_table(cli, &r) : write_json(cli, &r);
+    if (good && err == EGO_OK)
+        err = format == FORMAT_TABLE ? write_table(cli, &r) : write_json(cli, &r);
     if (err != EGO_OK) ego_cli_fatal(cli, err);
     free(r.memory);
     ego_judgement_release(&a);

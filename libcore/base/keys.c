@@ -34,8 +34,7 @@ static ego_err grow(ego_keys *keys) {
     keys->slots = slots;
     keys->slot_count = cap * 2;
     keys->cap = cap;
-    for (size_t i = 0; i < keys->count; i++)
-        slots[slot_of(keys, keys->names[i])] = (uint32_t)i + 1;
+    for (size_t i = 0; i < keys->count; i++) slots[slot_of(keys, keys->names[i])] = (uint32_t)i + 1;
     return EGO_OK;
 }
 

@@ -91,7 +91,7 @@ static ego_err read_row(ego__table *t) {
     const char *text = ego__table_field(t, CLASS);
     if (!ego__parse_index(text, strlen(text), EGO_CHARADES_MAX_CLASSES - 1, &class))
         return ego__table_wrong(t, CLASS, "a class");
-    row->action.action = (uint16_t)class;
+    row->action.action = (uint16_t) class;
     if (!ego_parse_number(ego__table_field(t, ROW_START), &row->action.start))
         return ego__table_wrong(t, ROW_START, "a number");
     if (!ego_parse_number(ego__table_field(t, ROW_END), &row->action.end))

@@ -88,7 +88,7 @@ static ego_err read_clip(ego__table *t) {
     EGO_TRY(ego__pack_string(&t->pack, ego__table_field(t, NARRATION), &clip->narration));
     if (*verb && !ego__parse_index(verb, strlen(verb), MAX_CLASS, &class))
         return ego__table_wrong(t, VERB, "a class");
-    clip->verb = *verb ? (int32_t)class : -1;
+    clip->verb = *verb ? (int32_t) class : -1;
     return read_nouns(t, clip);
 }
 

@@ -87,8 +87,8 @@ ego_err ego__matrix_parse(const uint8_t *data, size_t n, const ego_matrix_member
                           ego_matrix *matrix) {
     *matrix = (ego_matrix){0};
     ego_arena_init(&matrix->arena, 1 << 12);
-    ego_err err = is_npy(data, n) ? parse_npy(data, n, matrix)
-                                  : parse_pickle(data, n, members, matrix);
+    ego_err err =
+        is_npy(data, n) ? parse_npy(data, n, matrix) : parse_pickle(data, n, members, matrix);
     if (err != EGO_OK) ego_matrix_close(matrix);
     return err;
 }
@@ -143,13 +143,11 @@ static double element(const ego_matrix *m, size_t row, size_t column) {
 void ego_matrix_read(const ego_matrix *m, size_t first, size_t count, double *out) {
     if (m->row_step < m->column_step) {
         for (size_t c = 0; c < m->columns; c++)
-            for (size_t r = 0; r < count; r++)
-                out[r * m->columns + c] = element(m, first + r, c);
+            for (size_t r = 0; r < count; r++) out[r * m->columns + c] = element(m, first + r, c);
         return;
     }
     for (size_t r = 0; r < count; r++)
-        for (size_t c = 0; c < m->columns; c++)
-            out[r * m->columns + c] = element(m, first + r, c);
+        for (size_t c = 0; c < m->columns; c++) out[r * m->columns + c] = element(m, first + r, c);
 }
 
 bool ego_matrix_fault(const ego_matrix *m, size_t *row, size_t *column) {

@@ -19,8 +19,8 @@ typedef struct ego_matrix {
 
     /* private */
     const uint8_t *data;
-    ego_dtype dtype;                /* EGO_F32 or EGO_F64 */
-    size_t row_step, column_step;   /* elements from one to the next */
+    ego_dtype dtype;              /* EGO_F32 or EGO_F64 */
+    size_t row_step, column_step; /* elements from one to the next */
     ego_map map;
     ego_arena arena;
 } ego_matrix;

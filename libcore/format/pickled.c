@@ -103,8 +103,7 @@ static ego_err read_elements(const ego_pickle_value *value, size_t bytes, ego_ar
         (ego_pickle_is_global(value->callee, "_codecs.encode") ||
          ego_pickle_is_global(value->callee, "codecs.encode"))) {
         const ego_pickle_value *text = ego_pickle_element(value->args, 0);
-        if (text && text->kind == EGO_PICKLE_STRING)
-            return decode_latin1(text, bytes, arena, data);
+        if (text && text->kind == EGO_PICKLE_STRING) return decode_latin1(text, bytes, arena, data);
     }
     /* bytearray(…) and the like, written in band */
     if (value->kind == EGO_PICKLE_OBJECT && value->args &&

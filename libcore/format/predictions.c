@@ -24,10 +24,9 @@ const char *ego_prediction_key(const ego_json *object, const char *member,
 
 static ego_err read_one(const ego_json *object, const char *name, size_t number,
                         ego_prediction_reader *reader, void *context) {
-    ego_err err = ego_json_is_object(object)
-                      ? reader(context, object, number)
-                      : ego_fail(EGO_EFORMAT, "an object expected, found %s",
-                                 ego_json_kind(object));
+    ego_err err = ego_json_is_object(object) ? reader(context, object, number)
+                                             : ego_fail(EGO_EFORMAT, "an object expected, found %s",
+                                                        ego_json_kind(object));
     return err == EGO_OK ? err : ego_fail_context(err, "%s:%zu", name, number);
 }
 
@@ -101,7 +100,8 @@ static ego_err read_lines(const char *text, size_t n, const char *name,
 ego_err ego_predictions_parse(const char *text, size_t n, const char *name,
                               ego_prediction_reader *reader, void *context) {
     if (n >= 3 && !memcmp(text, "\xEF\xBB\xBF", 3)) text += 3, n -= 3; /* a byte order mark */
-    if (blank(text, n)) return ego_fail(EGO_EFORMAT, "%s: predictions expected, found nothing", name);
+    if (blank(text, n))
+        return ego_fail(EGO_EFORMAT, "%s: predictions expected, found nothing", name);
     return has_lines(text, n) ? read_lines(text, n, name, reader, context)
                               : read_value(text, n, name, reader, context);
 }

@@ -9,10 +9,10 @@ typedef struct problem {
     const double *weight;
     size_t n, m, row_step, column_step;
     double *row_potential, *column_potential; /* (n + 1), (m + 1) */
-    double *slack;                            /* (m + 1): reduced cost of the best edge into a column */
-    size_t *row_of;                           /* (m + 1): the row a column is matched with */
-    size_t *from;                             /* (m + 1): the column before it on that path */
-    bool *reached;                            /* (m + 1) */
+    double *slack;  /* (m + 1): reduced cost of the best edge into a column */
+    size_t *row_of; /* (m + 1): the row a column is matched with */
+    size_t *from;   /* (m + 1): the column before it on that path */
+    bool *reached;  /* (m + 1) */
 } problem;
 
 static double cost(const problem *p, size_t row, size_t column) {

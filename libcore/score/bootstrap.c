@@ -74,8 +74,7 @@ static ego_err resample(const ego_bootstrap *plan, const ego_tally *tally, const
         draw(members, count, ego_rng_stream(plan->seed, r), weight);
         ego_tally_evaluate(tally, weight, result);
         if (other) ego_tally_evaluate(other, weight, result + M);
-        for (size_t m = 0; m < M; m++)
-            drawn[m * plan->resamples + r] = result[m] - result[M + m];
+        for (size_t m = 0; m < M; m++) drawn[m * plan->resamples + r] = result[m] - result[M + m];
         if (!ego_progress_tell(progress, "resamples", r + 1, plan->resamples))
             err = ego_fail(EGO_ECANCELLED, "stopped while resampling");
     }

@@ -51,5 +51,6 @@ ego_mir_query ego_mir_score(ego_mir *mir, const double *similarity, const double
     double reached = gain(mir, order, relevancy, relevant);
     double ap = average_precision(order, relevancy, n);
     order = ego_rank(&mir->ranking, mir->positive, relevant); /* those at 0 would follow */
-    return (ego_mir_query){relevant ? reached / gain(mir, order, mir->positive, relevant) : NAN, ap};
+    return (ego_mir_query){relevant ? reached / gain(mir, order, mir->positive, relevant) : NAN,
+                           ap};
 }

@@ -9,7 +9,7 @@ double ego_overlap(const double a[2], const double b[2]) {
 }
 
 bool ego_overlap_found(const double (*spans)[2], size_t n, const double answer[2], size_t k,
-                    double threshold) {
+                       double threshold) {
     for (size_t i = 0; i < n && i < k; i++)
         if (ego_overlap(spans[i], answer) > threshold) return true;
     return false;

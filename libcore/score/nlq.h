@@ -16,6 +16,6 @@ double ego_overlap(const double a[2], const double b[2]);
 
 /* Whether one of the first k of n spans has an IoU with the answer above the threshold. */
 bool ego_overlap_found(const double (*spans)[2], size_t n, const double answer[2], size_t k,
-                    double threshold);
+                       double threshold);
 
 #endif

@@ -31,7 +31,7 @@ ego_err ego_qfvs_score(const uint32_t *predicted, size_t n_predicted, const uint
     free(weight);
     if (err != EGO_OK) return err;
     double precision = ratio(total, (double)n_predicted), recall = ratio(total, (double)n_truth);
-    *scores = (ego_qfvs_scores){precision, recall,
-                                ratio(2 * precision * recall, precision + recall)};
+    *scores =
+        (ego_qfvs_scores){precision, recall, ratio(2 * precision * recall, precision + recall)};
     return EGO_OK;
 }

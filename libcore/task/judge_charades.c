@@ -26,7 +26,8 @@ static ego_err read_truth(charades *c) {
         EGO_TRY(ego__judge_unit(judge, c->set.videos[v].id, NULL));
         for (size_t k = 0; k < c->set.videos[v].count; k++)
             if (c->set.videos[v].actions[k].action >= c->classes)
-                return ego_fail(EGO_EFORMAT, "%s: video '%.60s': a class below %zu expected, found %d",
+                return ego_fail(EGO_EFORMAT,
+                                "%s: video '%.60s': a class below %zu expected, found %d",
                                 judge->options->truth, c->set.videos[v].id, c->classes,
                                 c->set.videos[v].actions[k].action);
     }
@@ -154,7 +155,7 @@ ego_err ego__judge_charades(ego__judge *judge) {
     EGO_TRY(read_truth(&c));
     EGO_TRY(ego__judge_alloc(judge, c.classes * c.set.count, sizeof *c.scores, &c.scores));
     for (size_t i = 0; i < c.classes * c.set.count; i++) c.scores[i] = NAN;
-    EGO_TRY(ego_matrix_is(path)              ? read_matrix(&c, path)
+    EGO_TRY(ego_matrix_is(path)            ? read_matrix(&c, path)
             : ego_has_suffix(path, ".txt") ? read_text(&c, path)
                                            : ego_predictions_read(path, read_prediction, &c));
     return add_metrics(&c);

@@ -67,8 +67,8 @@ static ego_err read_scores(const ego_json *array, const char *mode, size_t count
     size_t n = 0;
     if (ego_json_count(array) == 0 || ego_json_count(array) > MAX_CHOICES ||
         (count && ego_json_count(array) != count))
-        return ego_fail(EGO_EFORMAT, "'%s': a score a choice expected, %zu, found %zu", mode,
-                        count, ego_json_count(array));
+        return ego_fail(EGO_EFORMAT, "'%s': a score a choice expected, %zu, found %zu", mode, count,
+                        ego_json_count(array));
     for (const ego_json *x = ego_json_first(array); x; x = ego_json_next(x))
         if (!ego_json_number(x, &scores[n++]))
             return ego_fail(EGO_EFORMAT, "'%s': numbers expected, found %s", mode,

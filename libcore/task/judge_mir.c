@@ -56,8 +56,8 @@ static ego_err add_names(mir *m) {
 
 static ego_err find_sentences(mir *m, const char *path) {
     size_t clip = 0;
-    EGO_TRY(ego__judge_alloc(m->judge, m->sentences.count, sizeof *m->sentence_of,
-                             &m->sentence_of));
+    EGO_TRY(
+        ego__judge_alloc(m->judge, m->sentences.count, sizeof *m->sentence_of, &m->sentence_of));
     for (size_t j = 0; j < m->sentences.count; j++) {
         if (!ego_keys_find(&m->videos, m->sentences.sentences[j].id, &clip))
             return ego_fail(EGO_EFORMAT, "%s: '%.60s' is no narration_id of %s", path,
@@ -109,8 +109,9 @@ static ego_err find_order(mir *m, const ego_keys *names, const char *const *give
     for (size_t i = 0; i < n; i++) (*order)[i] = SIZE_MAX;
     for (size_t i = 0; i < n; i++) {
         if (!ego_keys_find(names, given[i], &index) || (*order)[index] != SIZE_MAX)
-            return ego_fail(EGO_EFORMAT, "%s: %s: each narration_id of the truth once expected, "
-                                         "found '%.60s'",
+            return ego_fail(EGO_EFORMAT,
+                            "%s: %s: each narration_id of the truth once expected, "
+                            "found '%.60s'",
                             m->judge->predictions, what, given[i]);
         (*order)[index] = i;
     }
@@ -145,8 +146,7 @@ static ego_err read_match(void *context, const ego_json *object, size_t number) 
     if (!ego_json_number(ego_json_get(object, "score"), &score))
         return ego_fail(EGO_EFORMAT, "'score': a number expected, found %s",
                         ego_json_kind(ego_json_get(object, "score")));
-    if (!ego_keys_find(&m->texts, query, &text))
-        return ego__judge_unknown(m->judge, query), EGO_OK;
+    if (!ego_keys_find(&m->texts, query, &text)) return ego__judge_unknown(m->judge, query), EGO_OK;
     if (!ego_keys_find(&m->videos, id, &video)) return ego__judge_unknown(m->judge, id), EGO_OK;
     double *at = &m->listed[video * m->sentences.count + text];
     if (isnan(*at)) {
@@ -220,7 +220,8 @@ static void put(mir *m, way *w, ego_mir *scratch, size_t row, const double *scor
 }
 
 static ego_err score(mir *m, way *w) {
-    size_t n = w->scores.columns, rows = w->scores.rows, total = m->clips.count + m->sentences.count;
+    size_t n = w->scores.columns, rows = w->scores.rows,
+           total = m->clips.count + m->sentences.count;
     ego_mir scratch = {0};
     double *memory = calloc((2 * BLOCK + 1) * n + 1, sizeof *memory);
     ego_err err = memory ? ego_mir_init(&scratch, n)

@@ -47,8 +47,7 @@ static ego_err list_folder(const char *path, ego_arena *arena, const char ***nam
     ego__list found = {.size = sizeof(char *)};
     DIR *folder = opendir(path);
     void *items;
-    if (!folder)
-        return ego_fail(EGO_EIO, "%s: a folder expected: %s", path, strerror(errno));
+    if (!folder) return ego_fail(EGO_EIO, "%s: a folder expected: %s", path, strerror(errno));
     ego_err err = EGO_OK;
     for (struct dirent *entry; err == EGO_OK && (entry = readdir(folder));) {
         if (entry->d_name[0] == '.') continue;
@@ -237,7 +236,8 @@ static ego_err read_concepts(const ego_json *object, char a[256], char b[256]) {
         }
     }
     if (!ego_json_string(value, &first) || !(bar = strchr(first, '_')))
-        return ego_fail(EGO_EFORMAT, "'query': A_B, or an array of the two concepts, expected, found %s",
+        return ego_fail(EGO_EFORMAT,
+                        "'query': A_B, or an array of the two concepts, expected, found %s",
                         first ? first : ego_json_kind(value));
     snprintf(a, 256, "%.*s", (int)(bar - first < 255 ? bar - first : 255), first);
     snprintf(b, 256, "%s", bar + 1);

@@ -38,8 +38,8 @@ static ego_err add_metrics(ego_tally *tally, size_t first_column, const char *pr
                               depths[k]));
     ego_metric *rank;
     EGO_TRY(ego_tally_rank(tally, first_column + RANK, NULL));
-    EGO_TRY(ego_tally_add(tally, EGO_METRIC_MEDIAN, first_column + RANK, 0, &rank, "%srank",
-                          prefix));
+    EGO_TRY(
+        ego_tally_add(tally, EGO_METRIC_MEDIAN, first_column + RANK, 0, &rank, "%srank", prefix));
     rank->scale = 1;
     return EGO_OK;
 }
@@ -75,8 +75,8 @@ static void sort(ego__list *list, int (*order)(const void *, const void *)) {
 }
 
 static bool is_right(const retrieval *r, pair p) {
-    return r->right.count && bsearch(&p, r->right.items, r->right.count, sizeof p,
-                                     by_query_and_target) != NULL;
+    return r->right.count &&
+           bsearch(&p, r->right.items, r->right.count, sizeof p, by_query_and_target) != NULL;
 }
 
 /* ---- matrices ------------------------------------------------------------------------------------ */
@@ -94,8 +94,9 @@ static ego_err read_cell(void *context, const ego_json *object, size_t number) {
     if (!ego_json_integer(ego_json_get(object, "query"), &query) ||
         !ego_json_integer(ego_json_get(object, "id"), &target) || query < 0 || target < 0 ||
         query >= (int64_t)s->rows || target >= (int64_t)s->columns)
-        return ego_fail(EGO_EFORMAT, "'query' and 'id': a row below %zu and a column below %zu "
-                                     "expected",
+        return ego_fail(EGO_EFORMAT,
+                        "'query' and 'id': a row below %zu and a column below %zu "
+                        "expected",
                         s->rows, s->columns);
     return add_pair(&s->r->right, (pair){.query = (uint32_t)query, .target = (uint32_t)target});
 }
@@ -244,8 +245,7 @@ static void drop_doubles(retrieval *r) {
         if (kept && by_query_and_target(&found[kept - 1], &found[i]) == 0) {
             if (!r->judge->out->doubled++)
                 snprintf(r->judge->out->doubled_example, EGO_JUDGE_EXAMPLE, "%.60s with %.60s",
-                         r->judge->keys.names[found[i].query],
-                         r->targets.names[found[i].target]);
+                         r->judge->keys.names[found[i].query], r->targets.names[found[i].target]);
             continue;
         }
         found[kept++] = found[i];

@@ -59,7 +59,8 @@ static int resampling(size_t units, size_t metrics) {
     ego_bootstrap plan = {.resamples = 200, .level = 0.95, .seed = 1};
     if (!intervals || ego_tally_init(&tally, units, metrics) != EGO_OK) return 1;
     for (size_t m = 0; m < metrics; m++) {
-        for (size_t i = 0; i < units; i++) ego_tally_column(&tally, m)[i] = ego_rng_unit(m, i) < 0.5;
+        for (size_t i = 0; i < units; i++)
+            ego_tally_column(&tally, m)[i] = ego_rng_unit(m, i) < 0.5;
         if (ego_tally_add(&tally, EGO_METRIC_MEAN, m, 0, NULL, "m") != EGO_OK) return 1;
     }
     for (size_t i = 0; i < units; i++) tally.present[i] = true;

@@ -85,7 +85,8 @@ static void test_charades(void) {
             scores[v] = ego_f32(&score.tensor)[v * CLASSES + c];
             positive[v] = labels[v * CLASSES + c];
         }
-        double ap = ego_class_ap(ego_rank(&ranking, scores, VIDEOS), VIDEOS, positive, NULL, present);
+        double ap =
+            ego_class_ap(ego_rank(&ranking, scores, VIDEOS), VIDEOS, positive, NULL, present);
         if (ego_json_number(want, &expected))
             CHECK_NEAR(ap, expected, 1e-6);
         else
@@ -121,7 +122,8 @@ static void test_qfvs(void) {
         return;
     uint64_t bits[SHOTS] = {0};
     for (int i = 0; i < SHOTS * CONCEPTS; i++)
-        bits[i / CONCEPTS] |= (uint64_t)(((const int32_t *)tags.tensor.data)[i] != 0) << i % CONCEPTS;
+        bits[i / CONCEPTS] |= (uint64_t)(((const int32_t *)tags.tensor.data)[i] != 0)
+                              << i % CONCEPTS;
     uint32_t machine[16], truth[16];
     size_t n = shots_of("machine", machine), m = shots_of("truth", truth);
     ego_qfvs_scores scores = {0};

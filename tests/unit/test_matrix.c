@@ -82,7 +82,8 @@ static void test_cuts(void) {
 }
 
 static void test_npy(void) {
-    ego_tensor tensor = {.data = (void *)(uintptr_t)want, .dtype = EGO_F64, .ndim = 2, .shape = {3, 2}};
+    ego_tensor tensor = {
+        .data = (void *)(uintptr_t)want, .dtype = EGO_F64, .ndim = 2, .shape = {3, 2}};
     char path[] = "/tmp/ego-matrix-XXXXXX";
     ego_matrix m;
     size_t row, column;

@@ -18,11 +18,11 @@ static void check_message(const char *part) {
 
 #define EPIC_HEADER                                                                                \
     "narration_id,participant_id,video_id,narration_timestamp,start_timestamp,stop_timestamp,"     \
-    "start_frame,stop_frame,narration,verb,verb_class,noun,noun_class,all_nouns,all_noun_classes\n"
+    "start_frame,stop_frame,narration,verb,verb_class,noun,noun_class,all_nouns,all_noun_"         \
+    "classes\n"
 #define TIMES "00:00:05.0,00:00:04.50,00:01:06.25,225,312,"
 
-static const char epic[] =
-    EPIC_HEADER
+static const char epic[] = EPIC_HEADER
     "P99_01_7,P99,P99_01," TIMES "wipe tray,wipe,2,tray,30,\"['tray', 'cloth']\",\"[30, 12]\"\n"
     "P99_01_8,P99,P99_01," TIMES "\"wipe tray, again\",wipe,2,tray,30,['tray'],[30]\r\n"
     "P99_02_0,P99,P99_02,00:00:05.0,01:02:03,01:02:03.5,1,2,look,look,7,,,[],[]\n"
@@ -45,7 +45,8 @@ static void test_epic(void) {
     CHECK_NEAR(ego_epic_relevancy(&c[2], &c[2]), 0.5, 0); /* no nouns: that half is 0 */
     CHECK_NEAR(ego_epic_relevancy(&c[0], &c[3]), 0, 0);
 
-    static const char sentences[] = "narration_id,narration\nP99_01_7,wipe tray\nP99_02_1,put cup\n";
+    static const char sentences[] =
+        "narration_id,narration\nP99_01_7,wipe tray\nP99_02_1,put cup\n";
     ego_epic_sentences captions;
     CHECK_OK(ego_epic_sentences_parse(sentences, sizeof sentences - 1, "s.csv", &arena, &captions));
     CHECK(captions.count == 2);
@@ -67,7 +68,8 @@ static void epic_fails(const char *text, const char *message) {
 
 static void test_epic_faults(void) {
     epic_fails("", "e.csv: a header line expected, found nothing");
-    epic_fails("a,b\n1,2\n", "line 1: a comma-separated header with 'narration_id' expected, found 'a'");
+    epic_fails("a,b\n1,2\n",
+               "line 1: a comma-separated header with 'narration_id' expected, found 'a'");
     epic_fails(EPIC_HEADER, "e.csv: lines expected behind the header");
     epic_fails(EPIC_HEADER ",P,v," TIMES "x,v,1,n,2,[],[]\n",
                "e.csv: line 2: narration_id: a name expected, found ''");
@@ -113,7 +115,8 @@ static void test_charades(void) {
     ego_charades_classes classes;
     CHECK_OK(ego_charades_classes_parse(names, sizeof names - 1, "k.txt", &arena, &classes));
     CHECK(classes.count == 2);
-    CHECK_STR(classes.names[1], "Putting clothes, somewhere"); /* the reference loses what follows a comma */
+    CHECK_STR(classes.names[1],
+              "Putting clothes, somewhere"); /* the reference loses what follows a comma */
 }
 
 static void charades_fails(const char *actions, const char *message) {
