@@ -41,16 +41,16 @@ typedef struct run {
     ego_cli *cli;
     ego_engine engine;
     ego_source *source;
-    size_t media;      /* next of the media arguments */
+    size_t media; /* next of the media arguments */
     uint64_t done;
     ego_image picture; /* of all records so far, one below the other */
 } run;
 
-/* ---- what comes in -------------------------------------------------------------------------------------- */
+/* ---- what comes in --------------------------------------------------------------------------- */
 
 static const ego_record_rules rules = {
-    .writes = (const char *const[]){"layers", "heads", "grid", "words", "text_gates", "video_gates", "class_to_text",
-                                    "text_to_video", "video_to_text", NULL}};
+    .writes = (const char *const[]){"layers", "heads", "grid", "words", "text_gates", "video_gates",
+                                    "class_to_text", "text_to_video", "video_to_text", NULL}};
 
 /* A media file and --text, read like any other record: as the JSON line it would have been. */
 static ego_err make_record(const char *path, ego_record *record) {
@@ -85,13 +85,15 @@ static ego_err read_sample(run *r, ego_record *record, ego_sample *sample) {
     EGO_TRY(ego_source_push(r->source, record));
     EGO_TRY(ego_source_flush(r->source));
     EGO_TRY(ego_source_next(r->source, sample));
-    if (sample->err != EGO_OK) return ego_fail(sample->err, "%s", sample->message ? sample->message : "cannot be read");
+    if (sample->err != EGO_OK)
+        return ego_fail(sample->err, "%s", sample->message ? sample->message : "cannot be read");
     if (!sample->clip || !sample->tokens)
-        return ego_fail(EGO_EINPUT, "expected a clip and a text, found no %s", sample->clip ? "text" : "clip");
+        return ego_fail(EGO_EINPUT, "expected a clip and a text, found no %s",
+                        sample->clip ? "text" : "clip");
     return EGO_OK;
 }
 
-/* ---- the picture ---------------------------------------------------------------------------------------- */
+/* ---- the picture ----------------------------------------------------------------------------- */
 
 /* A word without the punctuation around it, unless that is all there is. */
 static const char *core(const char *word, size_t *n) {
@@ -107,7 +109,8 @@ static bool is_wanted(const ego_word *word) {
     for (size_t i = 0; i < wanted.n; i++) {
         size_t n, m;
         const char *a = core(word->text, &n), *b = core(wanted.items[i], &m);
-        if (strcmp(word->text, wanted.items[i]) == 0 || (n == m && strncasecmp(a, b, n) == 0)) return true;
+        if (strcmp(word->text, wanted.items[i]) == 0 || (n == m && strncasecmp(a, b, n) == 0))
+            return true;
     }
     return false;
 }
@@ -117,8 +120,10 @@ static ego_err choose(const ego_words *words, bool *chosen) {
     for (size_t i = 0; i < words->n; i++) n += chosen[i] = is_wanted(&words->at[i]);
     if (n || !wanted.n) return EGO_OK;
     ego_buf all = {0};
-    for (size_t i = 0; i < words->n; i++) ego_buf_printf(&all, "%s%s", i ? " " : "", words->at[i].text);
-    ego_fail(EGO_EINPUT, "--word: none of the words asked for is among: %.400s", all.data ? all.data : "");
+    for (size_t i = 0; i < words->n; i++)
+        ego_buf_printf(&all, "%s%s", i ? " " : "", words->at[i].text);
+    ego_fail(EGO_EINPUT, "--word: none of the words asked for is among: %.400s",
+             all.data ? all.data : "");
     ego_buf_release(&all);
     return EGO_EINPUT;
 }
@@ -128,7 +133,8 @@ static void describe_layers(const ego_attn *a, const char *id, ego_buf *title) {
     if (a->layers == 1)
         ego_buf_printf(title, "layer %" PRId64 ", ", a->first_layer);
     else
-        ego_buf_printf(title, "mean of layers %" PRId64 " to %" PRId64 ", ", a->first_layer, a->first_layer + a->layers - 1);
+        ego_buf_printf(title, "mean of layers %" PRId64 " to %" PRId64 ", ", a->first_layer,
+                       a->first_layer + a->layers - 1);
     if (a->heads == 1)
         ego_buf_printf(title, "head %" PRId64, a->first_head);
     else
@@ -141,8 +147,10 @@ static ego_err append_picture(run *r, const ego_image *below) {
     int width = r->picture.width > below->width ? r->picture.width : below->width;
     int height = r->picture.height + below->height;
     if (height > EGO_ATTN_MAX_SIDE)
-        return ego_fail(EGO_EINPUT, "the picture is full: one below the other they would be more than %d pixels high",
-                        EGO_ATTN_MAX_SIDE);
+        return ego_fail(
+            EGO_EINPUT,
+            "the picture is full: one below the other they would be more than %d pixels high",
+            EGO_ATTN_MAX_SIDE);
     EGO_TRY(ego_image_new(width, height, &both));
     ego_draw_fill(&both, (ego_colour){255, 255, 255});
     ego_draw_image(&both, 0, 0, r->picture.width, r->picture.height, &r->picture);
@@ -164,7 +172,8 @@ static ego_err draw(run *r, const ego_sample *s, const ego_attn *a, const ego_wo
     describe_layers(a, plain_id(&s->record), &title);
     ego_err err = chosen ? ego_buf_err(&title) : ego_fail(EGO_ENOMEM, "out of memory");
     if (err == EGO_OK) err = choose(words, chosen);
-    ego_attn_view view = {a, words, chosen, s->clip, r->engine.model->config.image_size, title.data};
+    ego_attn_view view = {a,         words, chosen, s->clip, r->engine.model->config.image_size,
+                          title.data};
     if (err == EGO_OK) err = ego_attn_draw(&view, &image);
     if (err == EGO_OK) err = append_picture(r, &image);
     ego_image_free(&image);
@@ -173,11 +182,13 @@ static ego_err draw(run *r, const ego_sample *s, const ego_attn *a, const ego_wo
     return err;
 }
 
-/* ---- what goes out ------------------------------------------------------------------------------------- */
+/* ---- what goes out --------------------------------------------------------------------------- */
 
 /* Writes one direction to DIR/NUMBER-ID.NAME.npy and says so in the line. */
-static ego_err write_map(run *r, const ego_sample *s, const char *name, const ego_tensor *map, ego_buf *line) {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+static ego_err write_map(run *r, const ego_sample *s, const char *name, const ego_tensor *map,
+                         ego_buf *line) {
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
     ego_buf path = {0};
     const char *id = ego_basename(plain_id(&s->record));
     ego_buf_printf(&path, "%s/%04" PRIu64 "-", output, r->done + 1);
@@ -195,7 +206,10 @@ static ego_err write_map(run *r, const ego_sample *s, const char *name, const eg
 }
 
 static ego_err write_maps(run *r, const ego_sample *s, const ego_attn *a, ego_buf *line) {
-    ego_tensor to_video = {a->text_to_video, EGO_F32, 4, {a->layers, a->heads, a->words, a->tokens}},
+    ego_tensor to_video = {a->text_to_video,
+                           EGO_F32,
+                           4,
+                           {a->layers, a->heads, a->words, a->tokens}},
                to_text = {a->video_to_text, EGO_F32, 4, {a->layers, a->heads, a->tokens, a->words}};
     if (!output) return EGO_OK;
     EGO_TRY(write_map(r, s, "text_to_video", &to_video, line));
@@ -223,7 +237,8 @@ static ego_err write_line(run *r, const ego_sample *s, const ego_attn *a, const 
     ego_record_begin(&s->record, &line);
     add_range(&line, "layers", a->first_layer, a->layers);
     add_range(&line, "heads", a->first_head, a->heads);
-    ego_buf_printf(&line, ",\"grid\":[%" PRId64 ",%" PRId64 ",%" PRId64 "]", a->frames, a->rows, a->columns);
+    ego_buf_printf(&line, ",\"grid\":[%" PRId64 ",%" PRId64 ",%" PRId64 "]", a->frames, a->rows,
+                   a->columns);
     add_numbers(&line, "text_gates", a->text_gate, a->layers);
     add_numbers(&line, "video_gates", a->video_gate, a->layers);
     ego_buf_json_key(&line, "words");
@@ -232,7 +247,8 @@ static ego_err write_line(run *r, const ego_sample *s, const ego_attn *a, const 
         ego_buf_json_string(&line, words->at[i].text, strlen(words->at[i].text));
     }
     ego_buf_char(&line, ']');
-    if (weights) ego_attn_of_class(a, weights), add_numbers(&line, "class_to_text", weights, a->words);
+    if (weights)
+        ego_attn_of_class(a, weights), add_numbers(&line, "class_to_text", weights, a->words);
     ego_err err = weights ? write_maps(r, s, a, &line) : ego_fail(EGO_ENOMEM, "out of memory");
     ego_cli_add_provenance(r->cli, r->engine.model_id, NULL, &line);
     ego_record_close(&s->record, EGO_RECORD_ALL, &line);
@@ -262,7 +278,7 @@ out:
     return err;
 }
 
-/* ---- the loop ------------------------------------------------------------------------------------------ */
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 static void look(run *r) {
     bool go_on = true;
@@ -281,7 +297,8 @@ static void look(run *r) {
         ego_sample_release(&sample);
         ego_cli_show_progress(r->cli, "records", ++r->done, 0);
     }
-    if (overlay && r->picture.width && !ego_cli_stopped(r->cli) && ego_png_write(&r->picture, overlay) != EGO_OK)
+    if (overlay && r->picture.width && !ego_cli_stopped(r->cli) &&
+        ego_png_write(&r->picture, overlay) != EGO_OK)
         ego_cli_fatal(r->cli, EGO_EIO);
 }
 
@@ -301,8 +318,10 @@ static void plan(run *r) {
 }
 
 static bool open_all(run *r) {
-    if (r->cli->n_media && !text) return ego_cli_usage(r->cli, "%s: a media file needs --text", r->cli->media[0]);
-    if (wanted.n && !overlay) return ego_cli_usage(r->cli, "--word chooses what --overlay draws: give both");
+    if (r->cli->n_media && !text)
+        return ego_cli_usage(r->cli, "%s: a media file needs --text", r->cli->media[0]);
+    if (wanted.n && !overlay)
+        return ego_cli_usage(r->cli, "--word chooses what --overlay draws: give both");
     if (r->cli->dry_run) return true;
     if (output && ego_make_directory(output) != EGO_OK) return ego_cli_fatal(r->cli, EGO_EIO);
     /* What has no cross-attention has no parameters of it either: said before they are missed. */

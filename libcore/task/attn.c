@@ -7,10 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- which layers there are -------------------------------------------------------------------------- */
+/* ---- which layers there are ------------------------------------------------------------------ */
 
 static bool meets(const ego_config *c) {
-    return (c->fusion == EGO_FUSION_BACKBONE || c->fusion == EGO_FUSION_STACKED) && c->fuse_layers > 0;
+    return (c->fusion == EGO_FUSION_BACKBONE || c->fusion == EGO_FUSION_STACKED) &&
+           c->fuse_layers > 0;
 }
 
 /* The number of the first layer with cross-attention. */
@@ -20,22 +21,23 @@ static int64_t first_layer(const ego_config *c) {
 
 ego_err ego_attn_check(const ego_config *c, const ego_attn_options *o) {
     if (!meets(c))
-        return ego_fail(EGO_EUNSUPPORTED, "the model has no cross-attention to look at: expected fusion backbone or "
-                                          "stacked in at least one layer");
+        return ego_fail(EGO_EUNSUPPORTED,
+                        "the model has no cross-attention to look at: expected fusion backbone or "
+                        "stacked in at least one layer");
     int64_t first = first_layer(c), last = first + c->fuse_layers - 1;
     if (o->layer != -1 && (o->layer < first || o->layer > last))
-        return ego_fail(EGO_EINPUT, "layer: cross-attention is in layers %lld to %lld, found %lld", (long long)first,
-                        (long long)last, (long long)o->layer);
+        return ego_fail(EGO_EINPUT, "layer: cross-attention is in layers %lld to %lld, found %lld",
+                        (long long)first, (long long)last, (long long)o->layer);
     if (o->head < -1 || o->head >= c->heads)
         return ego_fail(EGO_EINPUT, "head: expected 0 to %lld, found %lld", (long long)c->heads - 1,
                         (long long)o->head);
     return EGO_OK;
 }
 
-/* ---- the observer -------------------------------------------------------------------------------------- */
+/* ---- the observer ---------------------------------------------------------------------------- */
 
-/* One direction of one layer: the weights that make its queries and keys, what they made, and where the map of
- * them goes. */
+/* One direction of one layer: the weights that make its queries and keys, what they made, and where
+ * the map of them goes. */
 typedef struct crossing {
     const ego_param *query, *key;
     const ego_tensor *q, *k;
@@ -55,7 +57,8 @@ typedef struct observer {
 
 /* softmax(q·kᵀ/√d) of one head. */
 static void make_map(const observer *o, const crossing *c, int64_t head, float *map) {
-    int64_t column = head * o->width, q_step = ego_tensor_columns(c->q), k_step = ego_tensor_columns(c->k);
+    int64_t column = head * o->width, q_step = ego_tensor_columns(c->q),
+            k_step = ego_tensor_columns(c->k);
     double scale = 1 / sqrt((double)o->width);
     for (int64_t r = 0; r < c->nq; r++) {
         const float *q = ego_f32(c->q) + r * q_step + column;
@@ -106,10 +109,11 @@ static void observe(observer *o, ego_backend *real) {
     o->backend.forget = hand_on_forget;
 }
 
-/* ---- computing ------------------------------------------------------------------------------------------- */
+/* ---- computing ------------------------------------------------------------------------------- */
 
 /* The two crossings of layer i of the kept ones, and their gates. */
-static void describe(const ego_model *m, const ego_attn *a, int64_t i, crossing *text, crossing *video) {
+static void describe(const ego_model *m, const ego_attn *a, int64_t i, crossing *text,
+                     crossing *video) {
     int64_t layer = a->first_layer + i, HWT = a->heads * a->words * a->tokens;
     *text = (crossing){.nq = a->words, .nk = a->tokens, .map = a->text_to_video + i * HWT};
     *video = (crossing){.nq = a->tokens, .nk = a->words, .map = a->video_to_text + i * HWT};
@@ -132,7 +136,8 @@ static void describe(const ego_model *m, const ego_attn *a, int64_t i, crossing 
     }
 }
 
-static ego_err make_room(const ego_model *m, const ego_attn_options *o, size_t n_tokens, ego_attn *a) {
+static ego_err make_room(const ego_model *m, const ego_attn_options *o, size_t n_tokens,
+                         ego_attn *a) {
     const ego_config *c = &m->config;
     int64_t side = c->image_size / c->patch;
     *a = (ego_attn){.layers = o->layer < 0 ? c->fuse_layers : 1,
@@ -146,7 +151,8 @@ static ego_err make_room(const ego_model *m, const ego_attn_options *o, size_t n
                     .columns = side};
     int64_t shape[] = {a->layers, a->heads, a->words, a->tokens};
     size_t bytes;
-    if (!ego_shape_bytes(shape, 4, EGO_F32, &bytes)) return ego_fail(EGO_ENOMEM, "the maps are too large");
+    if (!ego_shape_bytes(shape, 4, EGO_F32, &bytes))
+        return ego_fail(EGO_ENOMEM, "the maps are too large");
     a->text_to_video = malloc(bytes);
     a->video_to_text = malloc(bytes);
     a->text_gate = calloc((size_t)a->layers, sizeof *a->text_gate);
@@ -156,13 +162,15 @@ static ego_err make_room(const ego_model *m, const ego_attn_options *o, size_t n
 }
 
 /* The fused pass, watched. */
-static ego_err run(ego_ctx *cx, ego_model *m, const float *clip, const int64_t *ids, observer *o, int64_t n_tokens) {
+static ego_err run(ego_ctx *cx, ego_model *m, const float *clip, const int64_t *ids, observer *o,
+                   int64_t n_tokens) {
     int64_t F = m->config.frames, S = m->config.image_size, offsets[] = {0, n_tokens};
     ego_ctx_mark mark = ego_ctx_save(cx);
     ego_backend *real = cx->backend;
     ego_tensor *clips = EGO_TENSOR(cx, 1, F, 3, S, S);
     if (clips) memcpy(clips->data, clip, (size_t)(F * 3 * S * S) * sizeof *clip);
-    ego_input input = {clips, {ids, {.n = 1, .offsets = offsets}}, EGO_WANT_TOKENS, EGO_WANT_TOKENS};
+    ego_input input = {
+        clips, {ids, {.n = 1, .offsets = offsets}}, EGO_WANT_TOKENS, EGO_WANT_TOKENS};
     observe(o, real);
     cx->backend = &o->backend;
     if (clips) ego_encode(cx, m, &input, EGO_FUSED);
@@ -172,8 +180,8 @@ static ego_err run(ego_ctx *cx, ego_model *m, const float *clip, const int64_t *
     return err;
 }
 
-ego_err ego_attn_compute(ego_ctx *cx, ego_model *m, const float *clip, const int64_t *tokens, size_t n_tokens,
-                         const ego_attn_options *options, ego_attn *out) {
+ego_err ego_attn_compute(ego_ctx *cx, ego_model *m, const float *clip, const int64_t *tokens,
+                         size_t n_tokens, const ego_attn_options *options, ego_attn *out) {
     EGO_TRY(ego_attn_check(&m->config, options));
     EGO_TRY(ego_embed_check_tokens(m, tokens, n_tokens));
     ego_attn a = {0};
@@ -184,11 +192,13 @@ ego_err ego_attn_compute(ego_ctx *cx, ego_model *m, const float *clip, const int
     o.crossings = calloc((size_t)o.count, sizeof *o.crossings);
     o.row = calloc((size_t)(a.tokens > a.words ? a.tokens : a.words), sizeof *o.row);
     if (!o.crossings || !o.row) EGO_TRY_OUT(ego_fail(EGO_ENOMEM, "out of memory for the maps"));
-    for (int64_t i = 0; i < a.layers; i++) describe(m, &a, i, &o.crossings[2 * i], &o.crossings[2 * i + 1]);
+    for (int64_t i = 0; i < a.layers; i++)
+        describe(m, &a, i, &o.crossings[2 * i], &o.crossings[2 * i + 1]);
     EGO_TRY_OUT(run(cx, m, clip, tokens, &o, a.words));
     for (int64_t i = 0; i < o.count; i++)
         if (!o.crossings[i].done)
-            EGO_TRY_OUT(ego_fail(EGO_EUNSUPPORTED, "layer %lld attended to nothing", (long long)(a.first_layer + i / 2)));
+            EGO_TRY_OUT(ego_fail(EGO_EUNSUPPORTED, "layer %lld attended to nothing",
+                                 (long long)(a.first_layer + i / 2)));
     *out = a;
     a = (ego_attn){0};
 out:
@@ -206,16 +216,18 @@ void ego_attn_release(ego_attn *a) {
     *a = (ego_attn){0};
 }
 
-/* ---- words, means ---------------------------------------------------------------------------------------- */
+/* ---- words, means ---------------------------------------------------------------------------- */
 
-/* In place: what is written never passes what is still to be read, for a word has at least one token. */
+/* In place: what is written never passes what is still to be read, for a word has at least one
+ * token. */
 static void join_rows(float *map, int64_t columns, const ego_words *words, float *to) {
     for (size_t w = 0; w < words->n; w++) {
         const ego_word *word = &words->at[w];
         double n = (double)(word->end - word->first);
         for (int64_t c = 0; c < columns; c++) {
             double sum = 0;
-            for (size_t i = word->first; i < word->end; i++) sum += (double)map[(int64_t)i * columns + c];
+            for (size_t i = word->first; i < word->end; i++)
+                sum += (double)map[(int64_t)i * columns + c];
             to[(int64_t)w * columns + c] = (float)(sum / n);
         }
     }
@@ -241,7 +253,8 @@ void ego_attn_join(ego_attn *a, const ego_words *words) {
 }
 
 /* The mean over layers and heads of row r of maps (·, R, C). */
-static void mean_row(const ego_attn *a, const float *maps, int64_t R, int64_t C, int64_t r, double *mean) {
+static void mean_row(const ego_attn *a, const float *maps, int64_t R, int64_t C, int64_t r,
+                     double *mean) {
     int64_t n = a->layers * a->heads;
     for (int64_t c = 0; c < C; c++) {
         double sum = 0;

@@ -28,7 +28,7 @@ static void draw_line(sheet *s, int x, int y, int scale, const char *text, ego_c
     ego_draw_text(s->image, x, y, scale, text, strlen(text), colour);
 }
 
-/* ---- the clip ---------------------------------------------------------------------------------------- */
+/* ---- the clip -------------------------------------------------------------------------------- */
 
 static ego_err make_frames(sheet *s) {
     ego_preparer *preparer;
@@ -55,9 +55,10 @@ static void draw_clip(sheet *s) {
     s->y += TILE + GAP;
 }
 
-/* ---- text to video ----------------------------------------------------------------------------------- */
+/* ---- text to video --------------------------------------------------------------------------- */
 
-/* A word's weights as shares above the even one, its highest being 1. Returns the highest in even shares. */
+/* A word's weights as shares above the even one, its highest being 1. Returns the highest in even
+ * shares. */
 static double scale_weights(double *weights, int64_t n) {
     double even = 1 / (double)n, most = 0;
     for (int64_t t = 1; t < n; t++) most = fmax(most, weights[t]);
@@ -73,7 +74,8 @@ static ego_err draw_word(sheet *s, int64_t word) {
     EGO_TRY(ego_image_new(TILE, TILE, &tile));
     ego_attn_of_word(a, word, s->over_video);
     double of_class = s->over_video[0], most = scale_weights(s->over_video, a->tokens);
-    int y = ego_draw_paragraph(s->image, MARGIN, s->y, LABEL - GAP, TILE - 3 * SMALL, 2, s->view->words->at[word].text, ink);
+    int y = ego_draw_paragraph(s->image, MARGIN, s->y, LABEL - GAP, TILE - 3 * SMALL, 2,
+                               s->view->words->at[word].text, ink);
     snprintf(note, sizeof note, "peak %.1f x even", most);
     draw_line(s, MARGIN, y + 2, 1, note, faint);
     snprintf(note, sizeof note, "on the class token %.0f %%", 100 * of_class);
@@ -107,7 +109,7 @@ static void draw_legend(sheet *s) {
     s->y += 12 + 3 * GAP;
 }
 
-/* ---- video to text ----------------------------------------------------------------------------------- */
+/* ---- video to text --------------------------------------------------------------------------- */
 
 static size_t letters(const char *text) {
     size_t n = 0;
@@ -120,7 +122,8 @@ static int word_width(const char *text) {
     return (width > BAR_WIDTH ? width : BAR_WIDTH) + LETTER;
 }
 
-/* Draws the words with their bars, line by line; with no image only measures. Returns the y below. */
+/* Draws the words with their bars, line by line; with no image only measures. Returns the y below.
+ */
 static int draw_bars(const sheet *s, int y, int right, const double *weights) {
     double most = 1e-9;
     int left = MARGIN + LABEL, x = left;
@@ -135,8 +138,10 @@ static int draw_bars(const sheet *s, int y, int right, const double *weights) {
             int middle = x + (width - LETTER - BAR_WIDTH) / 2; /* bars are as wide as each other */
             snprintf(share, sizeof share, "%.0f%%", 100 * weights[w]);
             ego_draw_text(s->image, middle, base - height - SMALL, 1, share, strlen(share), faint);
-            ego_draw_box(s->image, middle, base - height, BAR_WIDTH, height, word->special ? rule : bar);
-            ego_draw_text(s->image, x, base + 4, 2, word->text, strnlen(word->text, 255), word->special ? faint : ink);
+            ego_draw_box(s->image, middle, base - height, BAR_WIDTH, height,
+                         word->special ? rule : bar);
+            ego_draw_text(s->image, x, base + 4, 2, word->text, strnlen(word->text, 255),
+                          word->special ? faint : ink);
         }
         x += width;
     }
@@ -152,7 +157,7 @@ static void draw_reading(sheet *s) {
     s->y = draw_bars(s, s->y, s->image->width - MARGIN, s->over_text);
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static ego_err make_sheet(sheet *s) {
     const ego_attn *a = s->view->attn;
@@ -164,7 +169,8 @@ static ego_err make_sheet(sheet *s) {
     if (width <= EGO_ATTN_MAX_SIDE) height += draw_bars(s, 0, (int)width - MARGIN, NULL);
     if (width > EGO_ATTN_MAX_SIDE || height > EGO_ATTN_MAX_SIDE)
         return ego_fail(EGO_EINPUT,
-                        "%lld rows of %lld frames would be larger than %d pixels: choose words or take fewer frames",
+                        "%lld rows of %lld frames would be larger than %d pixels: choose words or "
+                        "take fewer frames",
                         (long long)rows, (long long)a->frames, EGO_ATTN_MAX_SIDE);
     EGO_TRY(ego_image_new((int)width, (int)height, s->image));
     s->frames = calloc((size_t)a->frames, sizeof *s->frames);

@@ -21,12 +21,14 @@ static void append_token(const ego_bpe *bpe, int64_t id, ego_buf *text) {
 }
 
 /* Whether this token begins another word than the one that `text` from `start` on is. */
-static bool begins_word(const ego_bpe *bpe, int64_t id, int64_t before, const ego_buf *text, size_t start) {
+static bool begins_word(const ego_bpe *bpe, int64_t id, int64_t before, const ego_buf *text,
+                        size_t start) {
     size_t bytes;
     const char *token = bpe ? ego_bpe_token(bpe, id, &bytes) : NULL;
     if (!token || ego_bpe_is_special(bpe, id) || ego_bpe_is_special(bpe, before)) return true;
     if (!is_space(token[0])) return false;
-    return !all_space(text->data + start, text->len - start); /* blanks go with the word behind them */
+    return !all_space(text->data + start,
+                      text->len - start); /* blanks go with the word behind them */
 }
 
 /* White space around a word is not shown, unless there is nothing else. */
@@ -42,7 +44,8 @@ ego_err ego_words_of(const ego_bpe *bpe, const int64_t *ids, size_t count, ego_w
     ego_buf text = {0};
     ego_words w = {.at = calloc(count + 1, sizeof *w.at)};
     size_t *starts = calloc(count + 1, sizeof *starts);
-    ego_err err = w.at && starts ? EGO_OK : ego_fail(EGO_ENOMEM, "out of memory for %zu words", count);
+    ego_err err =
+        w.at && starts ? EGO_OK : ego_fail(EGO_ENOMEM, "out of memory for %zu words", count);
     for (size_t i = 0; err == EGO_OK && i < count; i++) {
         if (i == 0 || begins_word(bpe, ids[i], ids[i - 1], &text, starts[w.n - 1])) {
             if (i > 0) ego_buf_char(&text, '\0');

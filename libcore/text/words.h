@@ -1,8 +1,8 @@
 /* Tokens joined back to words, for whoever shows what belongs to a token.
  *
- * A word is what white space or a special token separates: pieces that BPE cut it into and punctuation
- * that touches it are its tokens. Every token belongs to exactly one word; special tokens are words of
- * their own. Without a vocabulary each token is a word, shown as its number.
+ * A word is what white space or a special token separates: pieces that BPE cut it into and
+ * punctuation that touches it are its tokens. Every token belongs to exactly one word; special
+ * tokens are words of their own. Without a vocabulary each token is a word, shown as its number.
  */
 #ifndef EGO_TEXT_WORDS_H
 #define EGO_TEXT_WORDS_H

@@ -1,11 +1,20 @@
-/* Cross-attention maps against plain loops in double precision over the states before each layer, for fusion
- * inside and on top; that looking changes nothing; and words made of tokens. */
+/* Cross-attention maps against plain loops in double precision over the states before each layer,
+ * for fusion inside and on top; that looking changes nothing; and words made of tokens. */
 #include "check.h"
 
 #include "base/rng.h"
 #include "task/attn.h"
 
-enum { DIM = 24, HEADS = 2, WIDTH = DIM / HEADS, PATCH = 8, SIZE = 16, FRAMES = 3, DEPTH = 4, FUSED = 2 };
+enum {
+    DIM = 24,
+    HEADS = 2,
+    WIDTH = DIM / HEADS,
+    PATCH = 8,
+    SIZE = 16,
+    FRAMES = 3,
+    DEPTH = 4,
+    FUSED = 2
+};
 enum { PATCHES = (SIZE / PATCH) * (SIZE / PATCH), TOKENS = 1 + FRAMES * PATCHES, TEXT = 6 };
 
 static ego_pool *pool;
@@ -26,7 +35,7 @@ static ego_config tiny(ego_fusion fusion) {
 
 static float clip[FRAMES * 3 * SIZE * SIZE];
 
-/* ---- the reference ------------------------------------------------------------------------------------ */
+/* ---- the reference --------------------------------------------------------------------------- */
 
 typedef struct matrix {
     double at[TOKENS][3 * DIM];
@@ -40,12 +49,14 @@ static void norm(int n, const matrix *x, const ego_norm_params *p, matrix *y) {
         for (int d = 0; d < DIM; d++) mean += x->at[r][d] / DIM;
         for (int d = 0; d < DIM; d++) variance += (x->at[r][d] - mean) * (x->at[r][d] - mean) / DIM;
         for (int d = 0; d < DIM; d++)
-            y->at[r][d] = (x->at[r][d] - mean) / sqrt(variance + 1e-5) * floats(&p->weight)[d] + floats(&p->bias)[d];
+            y->at[r][d] = (x->at[r][d] - mean) / sqrt(variance + 1e-5) * floats(&p->weight)[d] +
+                          floats(&p->bias)[d];
     }
 }
 
 /* Outputs of a product from column `to` of y on. */
-static void linear(int n, const matrix *x, const ego_linear_params *p, int outputs, int to, matrix *y) {
+static void linear(int n, const matrix *x, const ego_linear_params *p, int outputs, int to,
+                   matrix *y) {
     for (int r = 0; r < n; r++)
         for (int o = 0; o < outputs; o++) {
             double sum = floats(&p->bias)[o];
@@ -64,11 +75,13 @@ static bool same_frame(int query, int key) {
     return query == 0 || key == 0 || (query - 1) / PATCHES == (key - 1) / PATCHES;
 }
 
-static void softmax_row(const double *q, const matrix *k, int nk, int column, int h, int query, sees *seen, double *weight) {
+static void softmax_row(const double *q, const matrix *k, int nk, int column, int h, int query,
+                        sees *seen, double *weight) {
     double total = 0;
     for (int j = 0; j < nk; j++) {
         double score = 0;
-        for (int d = 0; d < WIDTH; d++) score += q[h * WIDTH + d] * k->at[j][column + h * WIDTH + d];
+        for (int d = 0; d < WIDTH; d++)
+            score += q[h * WIDTH + d] * k->at[j][column + h * WIDTH + d];
         total += weight[j] = seen(query, j) ? exp(score / sqrt(WIDTH)) : 0;
     }
     for (int j = 0; j < nk; j++) weight[j] /= total;
@@ -118,7 +131,8 @@ static void text_queries(const ego_text_layer *p, const matrix *x, matrix *q) {
     linear(TEXT, &h, &p->cross_query, DIM, 0, q);
 }
 
-static void stacked_queries(int n, const ego_stacked_layer *p, const matrix *x, const matrix *own, matrix *q) {
+static void stacked_queries(int n, const ego_stacked_layer *p, const matrix *x, const matrix *own,
+                            matrix *q) {
     static matrix qkv, a, y;
     linear(n, own, &p->qkv, 3 * DIM, 0, &qkv);
     attend(n, &qkv, everything, &a);
@@ -128,7 +142,7 @@ static void stacked_queries(int n, const ego_stacked_layer *p, const matrix *x, 
     linear(n, &a, &p->cross_q, DIM, 0, q);
 }
 
-/* ---- maps ------------------------------------------------------------------------------------------------- */
+/* ---- maps ------------------------------------------------------------------------------------ */
 
 /* The states that the encoders showed on their way, by the layer they come after. */
 typedef struct shown {
@@ -167,7 +181,8 @@ static void check_layer(const ego_model *m, const shown *s, const ego_attn *a, i
     const float *to_video = a->text_to_video + i * HEADS * TEXT * TOKENS;
     const float *to_text = a->video_to_text + i * HEADS * TOKENS * TEXT;
     if (m->config.fusion == EGO_FUSION_STACKED) {
-        const ego_stacked_layer *of_video = &m->params->stack.video[i], *of_text = &m->params->stack.text[i];
+        const ego_stacked_layer *of_video = &m->params->stack.video[i],
+                                *of_text = &m->params->stack.text[i];
         norm(TOKENS, video, &of_video->attn_norm, &own_video);
         norm(TEXT, text, &of_text->attn_norm, &own_text);
         stacked_queries(TEXT, of_text, text, &own_text, &q);
@@ -197,7 +212,10 @@ static void test_maps(ego_model *m) {
     int64_t offsets[] = {0, TEXT};
     ego_tensor clips = {clip, EGO_F32, 5, {1, FRAMES, 3, SIZE, SIZE}};
     ego_ctx_mark mark = ego_ctx_save(&cx);
-    ego_encode(&cx, m, &(ego_input){&clips, {ids, {.n = 1, .offsets = offsets}}, EGO_WANT_TOKENS, EGO_WANT_TOKENS}, EGO_FUSED);
+    ego_encode(
+        &cx, m,
+        &(ego_input){&clips, {ids, {.n = 1, .offsets = offsets}}, EGO_WANT_TOKENS, EGO_WANT_TOKENS},
+        EGO_FUSED);
     CHECK_OK(ego_ctx_err(&cx));
     ego_ctx_rewind(&cx, &mark);
     m->trace_context = &watched;
@@ -224,16 +242,20 @@ static void test_maps(ego_model *m) {
     }
     ego_attn_release(&one);
 
-    /* Tokens 1 to 3 are one word: it looks where they look on average, and is looked at as all of them. */
+    /* Tokens 1 to 3 are one word: it looks where they look on average, and is looked at as all of
+     * them. */
     float kept[TEXT * TOKENS], seen[TEXT];
     memcpy(kept, a.text_to_video + from, bytes);
     memcpy(seen, a.video_to_text + from, sizeof seen);
-    ego_word joined[] = {{0, 1, true, "<s>"}, {1, 4, false, "word"}, {4, 5, false, "x"}, {5, 6, true, "</s>"}};
+    ego_word joined[] = {
+        {0, 1, true, "<s>"}, {1, 4, false, "word"}, {4, 5, false, "x"}, {5, 6, true, "</s>"}};
     ego_attn_join(&a, &(ego_words){joined, 4, NULL});
-    const float *rows = a.text_to_video + (1 * HEADS + 1) * 4 * TOKENS, *columns = a.video_to_text + (1 * HEADS + 1) * 4 * TOKENS;
+    const float *rows = a.text_to_video + (1 * HEADS + 1) * 4 * TOKENS,
+                *columns = a.video_to_text + (1 * HEADS + 1) * 4 * TOKENS;
     for (int t = 0; t < TOKENS; t++) {
         CHECK(rows[t] == kept[t] && rows[2 * TOKENS + t] == kept[4 * TOKENS + t]);
-        CHECK_NEAR(rows[TOKENS + t], (kept[TOKENS + t] + kept[2 * TOKENS + t] + kept[3 * TOKENS + t]) / 3, 1e-7);
+        CHECK_NEAR(rows[TOKENS + t],
+                   (kept[TOKENS + t] + kept[2 * TOKENS + t] + kept[3 * TOKENS + t]) / 3, 1e-7);
     }
     CHECK(columns[0] == seen[0] && columns[2] == seen[4] && columns[3] == seen[5]);
     CHECK_NEAR(columns[1], seen[1] + seen[2] + seen[3], 1e-7);
@@ -252,14 +274,17 @@ static void test_refusals(ego_model *m) {
     CHECK_ERR(EGO_EUNSUPPORTED, ego_attn_check(&none, &(ego_attn_options){-1, -1}));
     never.fuse_layers = 0;
     CHECK_ERR(EGO_EUNSUPPORTED, ego_attn_check(&never, &(ego_attn_options){-1, -1}));
-    CHECK_ERR(EGO_EINPUT, ego_attn_compute(&cx, m, clip, ids, TEXT, &(ego_attn_options){1, -1}, &a));
-    CHECK_ERR(EGO_EINPUT, ego_attn_compute(&cx, m, clip, ids, TEXT, &(ego_attn_options){-1, HEADS}, &a));
+    CHECK_ERR(EGO_EINPUT,
+              ego_attn_compute(&cx, m, clip, ids, TEXT, &(ego_attn_options){1, -1}, &a));
+    CHECK_ERR(EGO_EINPUT,
+              ego_attn_compute(&cx, m, clip, ids, TEXT, &(ego_attn_options){-1, HEADS}, &a));
     CHECK_ERR(EGO_EINPUT, ego_attn_compute(&cx, m, clip, ids, 0, &(ego_attn_options){-1, -1}, &a));
-    CHECK_ERR(EGO_EINPUT, ego_attn_compute(&cx, m, clip, (int64_t[]){0, 300, 2}, 3, &(ego_attn_options){-1, -1}, &a));
+    CHECK_ERR(EGO_EINPUT, ego_attn_compute(&cx, m, clip, (int64_t[]){0, 300, 2}, 3,
+                                           &(ego_attn_options){-1, -1}, &a));
     CHECK(!a.text_to_video && cx.backend == backend);
 }
 
-/* ---- words ------------------------------------------------------------------------------------------------ */
+/* ---- words ----------------------------------------------------------------------------------- */
 
 static void check_words(const ego_bpe *bpe, const char *text, const char *expected) {
     ego_tokens tokens = {0};
