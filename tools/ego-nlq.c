@@ -71,14 +71,14 @@ typedef struct run {
     ego_cli *cli;
     ego_engine engine;
     ego_head *head; /* NULL: zero-shot */
-    ego_progress progress;
+    ego_progress progress, bar;
     ego_grounding *grounding;
     ego_outfile file; /* of -o */
     ego_timeline *timeline; /* of --timeline */
     question questions[TOGETHER];
     ego_grounding_item items[TOGETHER];
     size_t n;
-    uint64_t written, done, no_text;
+    uint64_t written, done, total, no_text;
     double lengths[EGO_GROUNDING_MAX_LENGTHS];
     size_t n_lengths;
 } run;
@@ -295,11 +295,22 @@ static ego_err add(run *r, question *q, ego_err err) {
 
 /* ---- questions in -------------------------------------------------------------------------------- */
 
+/* Of a benchmark the bar counts queries, and says how far the video in hand has come. */
+static bool show_progress(void *context, const char *what, uint64_t done, uint64_t total) {
+    run *r = context;
+    char note[64];
+    if (!r->total) return ego_progress_tell(&r->bar, what, done, total);
+    snprintf(note, sizeof note, "clip %" PRIu64 " of %" PRIu64, done, total);
+    ego_progress_note(&r->bar, note);
+    return ego_progress_tell(&r->bar, "queries", r->done, r->total);
+}
+
 static ego_err answer_benchmark(run *r, const char *path) {
     ego_arena arena;
     ego_nlq all;
     ego_arena_init(&arena, 1 << 16);
     ego_err err = ego_nlq_read(path, &arena, &all);
+    if (err == EGO_OK && r->cli->shard.count == 1) r->total = r->done + all.query_count;
     for (size_t i = 0; err == EGO_OK && i < all.query_count && !ego_cli_stopped(r->cli); i++) {
         const ego_nlq_query *query = &all.queries[i];
         if (!ego_cli_name_in_shard(r->cli, all.clips[query->clip].video)) continue;
@@ -312,6 +323,7 @@ static ego_err answer_benchmark(run *r, const char *path) {
         if (err != EGO_ENOMEM) err = add(r, &q, err);
     }
     if (err == EGO_OK) err = answer(r);
+    r->total = 0;
     ego_arena_release(&arena);
     return err;
 }
@@ -664,7 +676,8 @@ int main(int argc, char **argv) {
         return ego_cli_end(&cli);
     }
     r->cli = &cli;
-    r->progress = ego_cli_progress(&cli);
+    r->bar = ego_cli_progress(&cli);
+    r->progress = (ego_progress){.report = show_progress, .context = r};
     if (check_usage(r)) {
         ego_err err = EGO_OK;
         if (!cli.dry_run)
