@@ -90,7 +90,7 @@ ego_feature_counts ego_features_get_counts(ego_feature_reader *r) {
     return r->counts;
 }
 
-/* ---- one reading -------------------------------------------------------------------------------- */
+/* ---- one reading ----------------------------------------------------------------------------- */
 
 /* A text on its way: what it needs of the encoders, and its lower half. */
 typedef struct text_state {
@@ -180,7 +180,7 @@ static void keep(ego_tensor *t, int64_t first, const ego_tensor *x) {
     memcpy(ego_f32(t) + first * ego_tensor_columns(x), x->data, count * sizeof(float));
 }
 
-/* ---- texts -------------------------------------------------------------------------------------- */
+/* ---- texts ----------------------------------------------------------------------------------- */
 
 static ego_err tokens_of(pass *p, size_t i) {
     const ego_model *m = p->r->model;
@@ -257,7 +257,7 @@ static ego_err encode_texts(pass *p) {
     return EGO_OK;
 }
 
-/* ---- clips -------------------------------------------------------------------------------------- */
+/* ---- clips ----------------------------------------------------------------------------------- */
 
 static ego_err dual_clips(pass *p, const ego_tensor *clips, int64_t first) {
     ego_ctx *cx = p->r->cx;
@@ -383,7 +383,7 @@ static ego_err read_video(pass *p) {
                               r->options.batch, encode_clips, p);
 }
 
-/* ---- what was read last -------------------------------------------------------------------------- */
+/* ---- what was read last ---------------------------------------------------------------------- */
 
 static bool same_number(double a, double b) { return a == b || (isnan(a) && isnan(b)); }
 
@@ -440,7 +440,7 @@ static void keep_last(pass *p) {
         forget_last(r);
 }
 
-/* ---- the whole ---------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static const unsigned clip_kinds[] = {EGO_FEATURES_PROJECTED, EGO_FEATURES_DUAL};
 static const unsigned text_kinds[] = {EGO_FEATURES_FUSED, EGO_FEATURES_MATCH, EGO_FEATURES_SENTENCE,

@@ -10,7 +10,7 @@
 
 enum { MAX_BATCH = 64 };
 
-/* ---- how long a video is ------------------------------------------------------------------------ */
+/* ---- how long a video is --------------------------------------------------------------------- */
 
 typedef struct extent {
     double seconds;
@@ -45,7 +45,7 @@ static ego_err measure(const char *root, const char *video, extent *whole) {
     return EGO_OK;
 }
 
-/* ---- where the clips are ------------------------------------------------------------------------ */
+/* ---- where the clips are --------------------------------------------------------------------- */
 
 static ego_err range_of(const ego_video_part *part, const extent *whole, bool told,
                         ego_clip_grid *g) {
@@ -103,7 +103,7 @@ ego_sampling ego_clip_grid_reader(ego_sampling sampling) {
     return sampling == EGO_SAMPLING_TIME ? EGO_SAMPLING_TIME : EGO_SAMPLING_NUMBERS;
 }
 
-/* ---- reading them ------------------------------------------------------------------------------- */
+/* ---- reading them ---------------------------------------------------------------------------- */
 
 typedef struct walk {
     const ego_clip_grid *grid;

@@ -76,7 +76,7 @@ static void release(place *p) {
     ego_buf_release(&p->path);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------ */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static bool read_grid(const char *text, ego_clip_grid *grid) {
     ego_json *json;
@@ -132,7 +132,7 @@ ego_err ego_features_load(const char *store, const ego_feature_key *key, ego_are
     return err;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------ */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static ego_err write_grid(const ego_clip_grid *grid, ego_buf *json) {
     ego_buf_char(json, '{');

@@ -40,7 +40,7 @@ unsigned ego_grounding_needs(const ego_grounding_options *options) {
     return ego_features_need(wanted(options));
 }
 
-/* ---- opening ------------------------------------------------------------------------------------ */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static ego_err check_head(const ego_head *head, const ego_model *model) {
     if (head->kind != &ego_head_vslnet && head->kind != &ego_head_vslnet_small)
@@ -125,7 +125,7 @@ static ego_err make_answer(const ego_grounding *g, const ego_clip_grid *grid, in
                                       : ego_fail(EGO_ENOMEM, "out of memory for an answer");
 }
 
-/* ---- zero-shot ---------------------------------------------------------------------------------- */
+/* ---- zero-shot ------------------------------------------------------------------------------- */
 
 /* The windows of one video, and what of their scores does not depend on the text. */
 typedef struct windows {
@@ -168,8 +168,8 @@ static void add_row(const ego_tensor *x, int64_t row, double sign, double *sum) 
     for (int64_t c = 0; c < P; c++) sum[c] += sign * (double)ego_f32(x)[row * P + c];
 }
 
-/* |Σ e| of each window. Windows of one length follow each other: what a window shares with the one before it stays in
- * the sum, clips move in and out. */
+/* |Σ e| of each window. Windows of one length follow each other: what a window shares with the one
+ * before it stays in the sum, clips move in and out. */
 static ego_err measure_windows(const ego_tensor *embeddings, windows *w) {
     int64_t P = ego_tensor_columns(embeddings), from = 0, to = 0;
     double *sum = calloc((size_t)P, sizeof *sum);
@@ -190,7 +190,8 @@ static ego_err measure_windows(const ego_tensor *embeddings, windows *w) {
     return EGO_OK;
 }
 
-/* Adds to each window's score the sum of a curve over it, divided by its length or its number of clips. */
+/* Adds to each window's score the sum of a curve over it, divided by its length or its number of
+ * clips. */
 static void add_scores(windows *w, const float *curve, int64_t T, bool dual) {
     w->upto[0] = 0;
     for (int64_t i = 0; i < T; i++) w->upto[i + 1] = w->upto[i] + (double)curve[i];
@@ -229,9 +230,10 @@ static ego_err answer_zero_shot(const ego_grounding *g, const ego_clip_features 
                           &item->found);
 }
 
-/* ---- with a head -------------------------------------------------------------------------------- */
+/* ---- with a head ----------------------------------------------------------------------------- */
 
-/* The answer in clips as spans of the video. More of them than are wanted where some must not overlap. */
+/* The answer in clips as spans of the video. More of them than are wanted where some must not
+ * overlap. */
 static ego_err choose(const ego_grounding *g, const ego_clip_grid *grid,
                       const ego_vslnet_output *out, int64_t n, ego_grounding_item *item) {
     double duration = grid->end - grid->start;
@@ -282,9 +284,10 @@ static ego_err answer_by_head(const ego_grounding *g, const ego_clip_features *f
     return err;
 }
 
-/* ---- questions ---------------------------------------------------------------------------------- */
+/* ---- questions ------------------------------------------------------------------------------- */
 
-/* Questions as the published reader has them; NULL-terminated copies, freed with release_questions. */
+/* Questions as the published reader has them; NULL-terminated copies, freed with
+ * release_questions. */
 static ego_err make_questions(const char *const *texts, size_t n, char **questions) {
     for (size_t i = 0; i < n; i++) {
         ego_buf text = {0};

@@ -89,7 +89,7 @@ static ego_err add_block(ego_timeline *t, int height, ego_image **image) {
     return EGO_OK;
 }
 
-/* ---- drawing ------------------------------------------------------------------------------------ */
+/* ---- drawing --------------------------------------------------------------------------------- */
 
 static void write(ego_image *image, int x, int y, int scale, const char *text, ego_colour colour) {
     ego_draw_text(image, x, y, scale, text, strlen(text), colour);
@@ -132,7 +132,7 @@ static void span_box(const ego_timeline *t, double start, double end, int *x, in
     if (*width < 3) *width = 3;
 }
 
-/* ---- a part of a video: its name and frames ------------------------------------------------------ */
+/* ---- a part of a video: its name and frames -------------------------------------------------- */
 
 static void release_frames(ego_image *frames, int n) {
     for (int i = 0; i < n; i++) ego_image_free(&frames[i]);
@@ -225,7 +225,7 @@ static ego_err begin_part(ego_timeline *t, const ego_video_part *part,
     return draw_strip(t, part->video);
 }
 
-/* ---- a question ---------------------------------------------------------------------------------- */
+/* ---- a question ------------------------------------------------------------------------------ */
 
 /* The curve's value at column x of the plot: linear between the middles of its parts. */
 static double curve_at(const ego_grounding_item *a, int x) {
@@ -332,7 +332,7 @@ ego_err ego_timeline_add(ego_timeline *t, const ego_video_part *part, const ego_
     return draw_row(t, row);
 }
 
-/* ---- the file ------------------------------------------------------------------------------------ */
+/* ---- the file -------------------------------------------------------------------------------- */
 
 ego_err ego_timeline_write(ego_timeline *t, const char *path) {
     ego_image whole = {0};
