@@ -18,62 +18,6 @@ typedef struct ego_head_note {
     const char *text;
 } note;
 
-/* ---- configuration ---------------------------------------------------------------------------------------- */
-
-static int64_t *number(const ego_head_key *key, ego_head_config *config) {
-    return (int64_t *)(void *)((char *)config + key->offset);
-}
-
-ego_head_config ego_head_config_default(const ego_head_kind *kind) {
-    ego_head_config config;
-    memset(&config, 0, sizeof config);
-    for (size_t i = 0; i < kind->key_count; i++)
-        *number(&kind->keys[i], &config) = kind->keys[i].initial;
-    return config;
-}
-
-static ego_err read_member(const ego_head_kind *kind, const ego_json *member, ego_head_config *config) {
-    for (size_t i = 0; i < kind->key_count; i++) {
-        const ego_head_key *key = &kind->keys[i];
-        if (strcmp(key->name, ego_json_key(member)) != 0) continue;
-        if (ego_json_integer(member, number(key, config))) return EGO_OK;
-        return ego_fail(EGO_EINPUT, "%s: expected a whole number, found %s", key->name, ego_json_kind(member));
-    }
-    return ego_fail(EGO_EINPUT, "'%s' is no key of a %s head", ego_json_key(member), kind->name);
-}
-
-ego_err ego_head_config_read(const ego_head_kind *kind, const ego_json *object, ego_head_config *config) {
-    ego_head_config read = *config;
-    if (!ego_json_is_object(object))
-        return ego_fail(EGO_EINPUT, "a head's configuration: expected an object, found %s", ego_json_kind(object));
-    for (const ego_json *x = ego_json_first(object); x; x = ego_json_next(x)) EGO_TRY(read_member(kind, x, &read));
-    EGO_TRY(ego_head_config_check(kind, &read));
-    *config = read;
-    return EGO_OK;
-}
-
-ego_err ego_head_config_check(const ego_head_kind *kind, const ego_head_config *config) {
-    ego_head_config copy = *config;
-    for (size_t i = 0; i < kind->key_count; i++) {
-        const ego_head_key *key = &kind->keys[i];
-        int64_t value = *number(key, &copy);
-        if (value < key->least || value > key->most)
-            return ego_fail(EGO_EINPUT, "%s: expected %lld to %lld, found %lld", key->name, (long long)key->least,
-                            (long long)key->most, (long long)value);
-    }
-    return kind->check(config);
-}
-
-void ego_head_config_write(const ego_head_kind *kind, const ego_head_config *config, ego_buf *out) {
-    ego_head_config copy = *config;
-    ego_buf_char(out, '{');
-    for (size_t i = 0; i < kind->key_count; i++) {
-        ego_buf_json_key(out, kind->keys[i].name);
-        ego_buf_printf(out, "%lld", (long long)*number(&kind->keys[i], &copy));
-    }
-    ego_buf_char(out, '}');
-}
-
 void ego_head_describe(const ego_head *head, ego_buf *out) {
     ego_buf_text(out, "{\"kind\":");
     ego_buf_json_string(out, head->kind->name, strlen(head->kind->name));
@@ -111,7 +55,8 @@ static const ego_head_kind *kind_from_names(const ego_weights *weights, bool *wh
         counting c = {.weights = weights};
         ego_head_params params;
         ego_head_config config = ego_head_config_default(ego_head_kinds[i]);
-        (void)ego_head_kinds[i]->visit(&config, &params, count_name, &c); /* count_name never fails */
+        (void)ego_head_kinds[i]->visit(&config, &params, count_name,
+                                       &c); /* count_name never fails */
         double share = (double)c.found / (double)c.names;
         if (best ? share <= best_share : share < best_share) continue;
         best = ego_head_kinds[i];
@@ -121,39 +66,13 @@ static const ego_head_kind *kind_from_names(const ego_weights *weights, bool *wh
     return best;
 }
 
-/* How many layers there are: '#' of the pattern stands for 0, 1, … */
-static int64_t count_layers(const ego_weights *weights, const ego_head_key *key) {
-    const char *hash = strchr(key->tensor, '#');
-    int64_t n = 0;
-    ego_buf name = {0};
-    for (bool there = true; there && n <= key->most; n += there) {
-        ego_buf_clear(&name);
-        ego_buf_printf(&name, "%.*s%lld%s", (int)(hash - key->tensor), key->tensor, (long long)n, hash + 1);
-        there = !name.failed && ego_weights_find(weights, name.data);
-    }
-    ego_buf_release(&name);
-    return n;
-}
-
-static ego_head_config config_from_shapes(const ego_head_kind *kind, const ego_weights *weights) {
-    ego_head_config config = ego_head_config_default(kind);
-    for (size_t i = 0; i < kind->key_count; i++) {
-        const ego_head_key *key = &kind->keys[i];
-        const ego_tensor *t = key->tensor ? ego_weights_find(weights, key->tensor) : NULL;
-        if (key->dim == EGO_HEAD_COUNT)
-            *number(key, &config) = count_layers(weights, key);
-        else if (t && t->ndim > key->dim)
-            *number(key, &config) = t->shape[key->dim];
-    }
-    return config;
-}
-
 bool ego_weights_are_head(const ego_weights *weights) {
     bool whole;
     if (ego_weights_find(weights, "video_model.pos_embed") ||
         ego_weights_find(weights, "text_model.embeddings.word_embeddings.weight"))
         return false;
-    return ego_weights_metadata(weights, EGO_META_HEAD) || (kind_from_names(weights, &whole) && whole);
+    return ego_weights_metadata(weights, EGO_META_HEAD) ||
+           (kind_from_names(weights, &whole) && whole);
 }
 
 /* ---- what a file says of itself --------------------------------------------------------------------------- */
@@ -164,12 +83,15 @@ static ego_err read_description(ego_head *head, const ego_json *root, const ego_
     const ego_json *config = ego_json_get(root, "config");
     if (ego_json_string(ego_json_get(root, "kind"), &name)) {
         const ego_head_kind *kind = ego_head_kind_of(name);
-        if (!kind) return ego_fail(EGO_EUNSUPPORTED, "a head of kind '%.64s', which is not known", name);
-        if (kind != head->kind) head->config = config_from_shapes(kind, weights);
+        if (!kind)
+            return ego_fail(EGO_EUNSUPPORTED, "a head of kind '%.64s', which is not known", name);
+        if (kind != head->kind) head->config = ego_head_config_from_shapes(kind, weights);
         head->kind = kind;
     }
-    if (!head->kind) return ego_fail(EGO_EMODEL, "no head: expected a \"kind\", or the tensors of one");
-    if (ego_json_string(ego_json_get(root, "backbone"), &backbone)) ego_head_set_backbone(head, backbone);
+    if (!head->kind)
+        return ego_fail(EGO_EMODEL, "no head: expected a \"kind\", or the tensors of one");
+    if (ego_json_string(ego_json_get(root, "backbone"), &backbone))
+        ego_head_set_backbone(head, backbone);
     (void)ego_json_bool(ego_json_get(root, "random"), &head->random);
     return config ? ego_head_config_read(head->kind, config, &head->config) : EGO_OK;
 }
@@ -211,16 +133,19 @@ static ego_err describe_from_sidecar(ego_head *head, const ego_weights *weights)
 
 static ego_err describe(ego_head *head, const ego_weights *weights, const ego_head_kind *wanted) {
     bool whole;
-    head->kind = ego_weights_metadata(weights, EGO_META_HEAD) ? NULL : kind_from_names(weights, &whole);
+    head->kind =
+        ego_weights_metadata(weights, EGO_META_HEAD) ? NULL : kind_from_names(weights, &whole);
     if (!head->kind && wanted) head->kind = wanted; /* its missing tensors will be listed */
-    if (head->kind) head->config = config_from_shapes(head->kind, weights);
+    if (head->kind) head->config = ego_head_config_from_shapes(head->kind, weights);
     EGO_TRY(describe_from_metadata(head, weights));
-    if (strcmp(ego_weights_format(weights), "safetensors") != 0) EGO_TRY(describe_from_sidecar(head, weights));
+    if (strcmp(ego_weights_format(weights), "safetensors") != 0)
+        EGO_TRY(describe_from_sidecar(head, weights));
     if (!head->kind)
-        return ego_fail(EGO_EMODEL, "%s: no head: its tensors are of no kind of head that is known", head->path);
+        return ego_fail(EGO_EMODEL, "%s: no head: its tensors are of no kind of head that is known",
+                        head->path);
     if (wanted && wanted != head->kind)
-        return ego_fail(EGO_EMODEL, "%s: expected a head of kind %s, found %s", head->path, wanted->name,
-                        head->kind->name);
+        return ego_fail(EGO_EMODEL, "%s: expected a head of kind %s, found %s", head->path,
+                        wanted->name, head->kind->name);
     ego_err err = ego_head_config_check(head->kind, &head->config);
     return err == EGO_OK ? EGO_OK : ego_fail_context(err, "%s (a sidecar can say it)", head->path);
 }
@@ -257,13 +182,14 @@ static ego_err bind(void *context, const ego_param_spec *spec) {
         return EGO_OK;
     }
     if (!ego_param_fits(spec, t))
-        return ego_fail(EGO_EMODEL, "%s: '%s': expected numbers of shape %s, found %s %s", b->head->path, spec->name,
-                        ego_shape_text(spec->shape, spec->ndim, want), ego_dtype_name(t->dtype),
-                        ego_shape_text(t->shape, t->ndim, found));
+        return ego_fail(EGO_EMODEL, "%s: '%s': expected numbers of shape %s, found %s %s",
+                        b->head->path, spec->name, ego_shape_text(spec->shape, spec->ndim, want),
+                        ego_dtype_name(t->dtype), ego_shape_text(t->shape, t->ndim, found));
     if (t->dtype == EGO_F16) b->head->dtype = EGO_F16;
     EGO_TRY(give_room(b->head, spec));
     ego_to_f32(t->data, t->dtype, ego_f32(&spec->param->value), (size_t)ego_tensor_count(t));
-    for (size_t i = 0; i < ego_weights_count(b->weights); i++) b->used[i] |= ego_weights_tensor(b->weights, i) == t;
+    for (size_t i = 0; i < ego_weights_count(b->weights); i++)
+        b->used[i] |= ego_weights_tensor(b->weights, i) == t;
     return EGO_OK;
 }
 
@@ -292,18 +218,23 @@ static ego_err identify_stored(binding *b) {
     ego_sha256 *hash;
     EGO_TRY(ego_sha256_new(&hash));
     for (size_t i = 0; i < ego_weights_count(b->weights); i++)
-        if (b->used[i]) ego_identity_add(hash, ego_weights_name(b->weights, i), ego_weights_tensor(b->weights, i));
+        if (b->used[i])
+            ego_identity_add(hash, ego_weights_name(b->weights, i),
+                             ego_weights_tensor(b->weights, i));
     ego_sha256_finish(hash, b->head->id);
     return EGO_OK;
 }
 
 static ego_err bind_all(ego_head *head, const ego_weights *weights) {
-    binding b = {.head = head, .weights = weights, .used = calloc(ego_weights_count(weights) + 1, sizeof(bool))};
+    binding b = {.head = head,
+                 .weights = weights,
+                 .used = calloc(ego_weights_count(weights) + 1, sizeof(bool))};
     if (!b.used) return ego_fail(EGO_ENOMEM, "out of memory");
     ego_err err = ego_head_visit(head, bind, &b);
     if (err == EGO_OK && b.missing_count)
-        err = ego_fail(EGO_EMODEL, "%s: of a %s head %zu tensors are missing:%s%s", head->path, head->kind->name,
-                       b.missing_count, b.missing.data ? b.missing.data : "", b.missing_count > LISTED ? " …" : "");
+        err = ego_fail(EGO_EMODEL, "%s: of a %s head %zu tensors are missing:%s%s", head->path,
+                       head->kind->name, b.missing_count, b.missing.data ? b.missing.data : "",
+                       b.missing_count > LISTED ? " …" : "");
     if (err == EGO_OK) err = note_unused(&b);
     if (err == EGO_OK) err = identify_stored(&b);
     ego_buf_release(&b.missing);
@@ -329,12 +260,14 @@ static ego_err read_notes(ego_head *head, const ego_weights *weights) {
     size_t prefix = strlen(NOTE_PREFIX);
     for (size_t i = 0; i < ego_weights_metadata_count(weights); i++) {
         const char *key, *text = ego_weights_metadata_at(weights, i, &key);
-        if (strncmp(key, NOTE_PREFIX, prefix) == 0) EGO_TRY(ego_head_set_note(head, key + prefix, text));
+        if (strncmp(key, NOTE_PREFIX, prefix) == 0)
+            EGO_TRY(ego_head_set_note(head, key + prefix, text));
     }
     return EGO_OK;
 }
 
-ego_err ego_head_from_weights(const ego_weights *weights, const ego_head_kind *kind, ego_head **head) {
+ego_err ego_head_from_weights(const ego_weights *weights, const ego_head_kind *kind,
+                              ego_head **head) {
     ego_head *h;
     EGO_TRY(new_head(ego_weights_path(weights), &h));
     ego_err err = describe(h, weights, kind);
@@ -365,13 +298,15 @@ static ego_err draw(void *context, const ego_param_spec *spec) {
     EGO_TRY(give_room(d->head, spec));
     float *out = ego_f32(&spec->param->value);
     if (spec->like)
-        memcpy(out, spec->like->value.data, (size_t)ego_tensor_count(&spec->param->value) * sizeof *out);
+        memcpy(out, spec->like->value.data,
+               (size_t)ego_tensor_count(&spec->param->value) * sizeof *out);
     else
         ego_param_init(spec, d->seed, out);
     return EGO_OK;
 }
 
-ego_err ego_head_create(const ego_head_kind *kind, const ego_head_config *config, uint64_t seed, ego_head **head) {
+ego_err ego_head_create(const ego_head_kind *kind, const ego_head_config *config, uint64_t seed,
+                        ego_head **head) {
     ego_head *h;
     EGO_TRY(ego_head_config_check(kind, config));
     EGO_TRY(new_head("(a head made in memory)", &h));
@@ -421,12 +356,15 @@ static ego_err give_gradient(void *context, const ego_param_spec *spec) {
     ego_head *head = context;
     size_t bytes = (size_t)ego_tensor_count(&spec->param->value) * sizeof(float);
     if (!spec->param->grad) spec->param->grad = ego_arena_alloc(&head->arena, bytes);
-    if (!spec->param->grad) return ego_fail(EGO_ENOMEM, "out of memory for the gradient of '%s'", spec->name);
+    if (!spec->param->grad)
+        return ego_fail(EGO_ENOMEM, "out of memory for the gradient of '%s'", spec->name);
     memset(spec->param->grad, 0, bytes);
     return EGO_OK;
 }
 
-ego_err ego_head_make_trainable(ego_head *head) { return ego_head_visit(head, give_gradient, head); }
+ego_err ego_head_make_trainable(ego_head *head) {
+    return ego_head_visit(head, give_gradient, head);
+}
 
 static ego_err changed(void *context, const ego_param_spec *spec) {
     ego_backend *backend = context;
@@ -527,12 +465,14 @@ static int by_key(const void *a, const void *b) {
 static ego_err identify(const saving *s, char id[65]) {
     ego_sha256 *hash;
     EGO_TRY(ego_sha256_new(&hash));
-    for (size_t i = 0; i < s->count; i++) ego_identity_add(hash, s->list[i].name, &s->list[i].tensor);
+    for (size_t i = 0; i < s->count; i++)
+        ego_identity_add(hash, s->list[i].name, &s->list[i].tensor);
     ego_sha256_finish(hash, id);
     return EGO_OK;
 }
 
-ego_err ego_head_metadata(const ego_head *head, ego_buf *described, ego_metadata **list, size_t *count) {
+ego_err ego_head_metadata(const ego_head *head, ego_buf *described, ego_metadata **list,
+                          size_t *count) {
     size_t n = 1;
     for (const note *x = head->notes; x; x = x->next) n++;
     ego_metadata *all = calloc(n, sizeof *all);
@@ -570,7 +510,8 @@ out:
 
 ego_err ego_head_save(ego_head *head, const char *path, ego_dtype dtype) {
     if (dtype != EGO_F32 && dtype != EGO_F16)
-        return ego_fail(EGO_EUNSUPPORTED, "%s: a head is stored as F32 or F16, not as %s", path, ego_dtype_name(dtype));
+        return ego_fail(EGO_EUNSUPPORTED, "%s: a head is stored as F32 or F16, not as %s", path,
+                        ego_dtype_name(dtype));
     saving s = {.dtype = dtype};
     ego_arena_init(&s.halves, 0);
     ego_err err = ego_head_visit(head, collect, &s);

@@ -40,8 +40,9 @@ typedef struct ego_vslnet_config {
     int64_t dim;         /* D (128) */
     int64_t heads;       /* (8); D divides by it */
     int64_t positions;   /* the longest sequence (256) */
-    int64_t highlighted; /* 1: the small one looks for spans in the highlighted video; 0, as published: it computes
-                            that, and answers from the plain encoded video instead, whatever the question */
+    int64_t highlighted; /* 1: the small one looks for spans in the highlighted video; 0, as
+                            published: it computes that, and answers from the plain encoded video
+                            instead, whatever the question */
 } ego_vslnet_config;
 
 enum { EGO_VSLNET_CONVS = 4, EGO_VSLNET_KERNEL = 7 };
@@ -110,7 +111,7 @@ typedef struct ego_head_key {
     size_t offset; /* of the int64_t in its configuration */
     int64_t initial, least, most;
     const char *tensor; /* whose dimension `dim` tells it; NULL: no shape does */
-    int dim;            /* EGO_HEAD_COUNT: `tensor` has a '#' where layers count from 0, and is there so often */
+    int dim;            /* EGO_HEAD_COUNT: how often `tensor` is there, its '#' counting from 0 */
 } ego_head_key;
 
 typedef union ego_head_config {
@@ -133,9 +134,10 @@ typedef struct ego_head_kind {
     /* EGO_EINPUT when numbers that are in range each do not go together. */
     ego_err (*check)(const ego_head_config *config);
     /* Calls visit for each parameter, in the order of the checkpoint. */
-    ego_err (*visit)(const ego_head_config *config, ego_head_params *params, ego_param_visitor *visit,
-                     void *context);
-    const char *const *ignored; /* starts of names in official files that are no parameters; NULL at the end */
+    ego_err (*visit)(const ego_head_config *config, ego_head_params *params,
+                     ego_param_visitor *visit, void *context);
+    /* Starts of names in official files that are no parameters; NULL at the end. */
+    const char *const *ignored;
 } ego_head_kind;
 
 extern const ego_head_kind ego_head_vslnet, ego_head_vslnet_small, ego_head_qa, ego_head_qfvs;
@@ -151,6 +153,8 @@ ego_head_config ego_head_config_default(const ego_head_kind *kind);
 ego_err ego_head_config_read(const ego_head_kind *kind, const ego_json *object,
                              ego_head_config *config);
 ego_err ego_head_config_check(const ego_head_kind *kind, const ego_head_config *config);
+/* What the shapes of a file's tensors tell; the rest as published. */
+ego_head_config ego_head_config_from_shapes(const ego_head_kind *kind, const ego_weights *weights);
 /* Appends {"dim":…,…}. */
 void ego_head_config_write(const ego_head_kind *kind, const ego_head_config *config, ego_buf *out);
 
@@ -175,13 +179,15 @@ typedef struct ego_head {
  * are missing or of another shape, or both kinds where they differ. */
 ego_err ego_head_open(const char *path, const ego_head_kind *kind, ego_head **head);
 /* The same out of a file that is open already, and may be closed afterwards. */
-ego_err ego_head_from_weights(const ego_weights *weights, const ego_head_kind *kind, ego_head **head);
+ego_err ego_head_from_weights(const ego_weights *weights, const ego_head_kind *kind,
+                              ego_head **head);
 
 /* A head whose weights are drawn from a seed as its training starts. */
 ego_err ego_head_create(const ego_head_kind *kind, const ego_head_config *config, uint64_t seed,
                         ego_head **head);
 
-void ego_head_close(ego_head *head, ego_backend *backend); /* takes NULL; backend frees its packing */
+/* Takes NULL; the backend frees its packing. */
+void ego_head_close(ego_head *head, ego_backend *backend);
 
 /* Calls visit for each parameter, in the order of the checkpoint. spec->param->value is float32;
  * spec->param->grad is NULL unless it was made trainable; spec->decay says whether it decays. */
@@ -210,7 +216,8 @@ ego_err ego_head_set_note(ego_head *head, const char *name, const char *text);
 void ego_head_describe(const ego_head *head, ego_buf *out);
 /* What a file of these weights says of itself but their id, for a checkpoint too: "ego.head", whose text
  * goes to `described`, and the notes, by key. *list is the caller's to free; keys and texts are not. */
-ego_err ego_head_metadata(const ego_head *head, ego_buf *described, ego_metadata **list, size_t *count);
+ego_err ego_head_metadata(const ego_head *head, ego_buf *described, ego_metadata **list,
+                          size_t *count);
 
 /* Whether an opened file is a head and no model: it says so, or has all of a kind's tensors, and no encoder. */
 bool ego_weights_are_head(const ego_weights *weights);

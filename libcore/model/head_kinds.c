@@ -45,34 +45,49 @@ static const start xavier = {.weight = EGO_INIT_XAVIER, .bias = EGO_INIT_ZERO};
 static const start torch_linear = {.weight = EGO_INIT_UNIFORM, .bias = EGO_INIT_UNIFORM};
 
 /* A linear layer, weight (O, I) or, as a convolution of width one, (O, I, 1). `like`: the layer it starts as. */
-static void layer(walk *w, ego_linear_params *p, const char *name, int ndim, int64_t outputs, int64_t inputs, start s,
-                  const ego_linear_params *like) {
+static void layer(walk *w, ego_linear_params *p, const char *name, int ndim, int64_t outputs,
+                  int64_t inputs, start s, const ego_linear_params *like) {
     char suffix[96];
     snprintf(suffix, sizeof suffix, "%sweight", name);
     one(w, suffix,
-        (ego_param_spec){.ndim = ndim, .shape = {outputs, inputs, ndim == 3}, .param = &p->weight, .product = true,
-                         .init = s.weight, .amount = s.weight_amount, .fan_in = inputs, .fan_out = outputs,
+        (ego_param_spec){.ndim = ndim,
+                         .shape = {outputs, inputs, ndim == 3},
+                         .param = &p->weight,
+                         .product = true,
+                         .init = s.weight,
+                         .amount = s.weight_amount,
+                         .fan_in = inputs,
+                         .fan_out = outputs,
                          .like = like ? &like->weight : NULL});
     snprintf(suffix, sizeof suffix, "%sbias", name);
     one(w, suffix,
-        (ego_param_spec){.ndim = 1, .shape = {outputs}, .param = &p->bias, .init = s.bias, .amount = s.bias_amount,
-                         .fan_in = inputs, .like = like ? &like->bias : NULL});
+        (ego_param_spec){.ndim = 1,
+                         .shape = {outputs},
+                         .param = &p->bias,
+                         .init = s.bias,
+                         .amount = s.bias_amount,
+                         .fan_in = inputs,
+                         .like = like ? &like->bias : NULL});
 }
 
-static void linear(walk *w, ego_linear_params *p, const char *name, int64_t outputs, int64_t inputs, start s) {
+static void linear(walk *w, ego_linear_params *p, const char *name, int64_t outputs, int64_t inputs,
+                   start s) {
     layer(w, p, name, 2, outputs, inputs, s, NULL);
 }
 
-static void conv1d(walk *w, ego_linear_params *p, const char *name, int64_t outputs, int64_t inputs) {
+static void conv1d(walk *w, ego_linear_params *p, const char *name, int64_t outputs,
+                   int64_t inputs) {
     layer(w, p, name, 3, outputs, inputs, xavier, NULL);
 }
 
 static void norm(walk *w, ego_norm_params *p, const char *name, int64_t dim) {
     char suffix[96];
     snprintf(suffix, sizeof suffix, "%sweight", name);
-    one(w, suffix, (ego_param_spec){.ndim = 1, .shape = {dim}, .param = &p->weight, .init = EGO_INIT_ONE});
+    one(w, suffix,
+        (ego_param_spec){.ndim = 1, .shape = {dim}, .param = &p->weight, .init = EGO_INIT_ONE});
     snprintf(suffix, sizeof suffix, "%sbias", name);
-    one(w, suffix, (ego_param_spec){.ndim = 1, .shape = {dim}, .param = &p->bias, .init = EGO_INIT_ZERO});
+    one(w, suffix,
+        (ego_param_spec){.ndim = 1, .shape = {dim}, .param = &p->bias, .init = EGO_INIT_ZERO});
 }
 
 static bool all_decay(const char *name) {
@@ -85,20 +100,21 @@ static const char *const nothing[] = {NULL};
 /* ---- nlq.vslnet, nlq.vslnet_small ----------------------------------------------------------------------- */
 
 #define VSLNET(member) offsetof(ego_head_config, vslnet.member)
-#define VSLNET_KEYS                                                                                           \
-    {"video_width", VSLNET(video_width), 768, 1, 1 << 16, "video_affine.linear.conv1d.weight", 1},            \
-        {"query_width", VSLNET(query_width), 768, 1, 1 << 16, "query_affine.weight", 1},                      \
-        {"dim", VSLNET(dim), 128, 1, 1 << 13, "query_affine.weight", 0},                                      \
-        {"heads", VSLNET(heads), 8, 1, 1 << 10, NULL, 0},                                                     \
-        {"positions", VSLNET(positions), 256, 1, 1 << 16,                                                     \
-         "feature_encoder.pos_embedding.position_embeddings.weight", 0}
-static const ego_head_key vslnet_keys[] = {VSLNET_KEYS};
-static const ego_head_key vslnet_small_keys[] = {VSLNET_KEYS, {"highlighted", VSLNET(highlighted), 0, 0, 1, NULL, 0}};
+static const ego_head_key vslnet_keys[] = {
+    {"video_width", VSLNET(video_width), 768, 1, 1 << 16, "video_affine.linear.conv1d.weight", 1},
+    {"query_width", VSLNET(query_width), 768, 1, 1 << 16, "query_affine.weight", 1},
+    {"dim", VSLNET(dim), 128, 1, 1 << 13, "query_affine.weight", 0},
+    {"heads", VSLNET(heads), 8, 1, 1 << 10, NULL, 0},
+    {"positions", VSLNET(positions), 256, 1, 1 << 16,
+     "feature_encoder.pos_embedding.position_embeddings.weight", 0},
+    {"highlighted", VSLNET(highlighted), 0, 0, 1, NULL, 0}, /* the last: of the small one alone */
+};
 
 static ego_err vslnet_check(const ego_head_config *config) {
     const ego_vslnet_config *c = &config->vslnet;
     if (c->dim % c->heads == 0) return EGO_OK;
-    return ego_fail(EGO_EINPUT, "dim, %lld, does not divide by heads, %lld", (long long)c->dim, (long long)c->heads);
+    return ego_fail(EGO_EINPUT, "dim, %lld, does not divide by heads, %lld", (long long)c->dim,
+                    (long long)c->heads);
 }
 
 /* As published: whatever has one of these in its name. weighted_pool and the w4 decay. */
@@ -108,20 +124,36 @@ static bool vslnet_decays(const char *name) {
 
 /* A vector that is multiplied by, stored as a column. Glorot's fans are those of the stored shape. */
 static void column(walk *w, ego_param *param, const char *suffix, int64_t dim) {
-    one(w, suffix, (ego_param_spec){.ndim = 2, .shape = {dim, 1}, .param = param, .init = EGO_INIT_XAVIER,
-                                    .fan_in = 1, .fan_out = dim, .product = true, .column = true});
+    one(w, suffix,
+        (ego_param_spec){.ndim = 2,
+                         .shape = {dim, 1},
+                         .param = param,
+                         .init = EGO_INIT_XAVIER,
+                         .fan_in = 1,
+                         .fan_out = dim,
+                         .product = true,
+                         .column = true});
 }
 
-static void vslnet_encoder(walk *w, ego_vslnet_encoder *p, const char *prefix, const ego_vslnet_config *c) {
+static void vslnet_encoder(walk *w, ego_vslnet_encoder *p, const char *prefix,
+                           const ego_vslnet_config *c) {
     int64_t D = c->dim;
     at(w, "%s", prefix);
     one(w, "pos_embedding.position_embeddings.weight",
-        (ego_param_spec){.ndim = 2, .shape = {c->positions, D}, .param = &p->positions, .init = EGO_INIT_NORMAL, .amount = 1});
+        (ego_param_spec){.ndim = 2,
+                         .shape = {c->positions, D},
+                         .param = &p->positions,
+                         .init = EGO_INIT_NORMAL,
+                         .amount = 1});
     for (int i = 0; i < EGO_VSLNET_CONVS; i++) {
         at(w, "%sconv_block.depthwise_separable_conv.%d.", prefix, i);
         one(w, "0.weight",
-            (ego_param_spec){.ndim = 3, .shape = {D, 1, EGO_VSLNET_KERNEL}, .param = &p->conv[i].depthwise,
-                             .init = EGO_INIT_XAVIER, .fan_in = EGO_VSLNET_KERNEL, .fan_out = D * EGO_VSLNET_KERNEL});
+            (ego_param_spec){.ndim = 3,
+                             .shape = {D, 1, EGO_VSLNET_KERNEL},
+                             .param = &p->conv[i].depthwise,
+                             .init = EGO_INIT_XAVIER,
+                             .fan_in = EGO_VSLNET_KERNEL,
+                             .fan_out = D * EGO_VSLNET_KERNEL});
         conv1d(w, &p->conv[i].pointwise, "1.", D, D);
     }
     for (int i = 0; i < EGO_VSLNET_CONVS; i++) {
@@ -141,8 +173,13 @@ static void vslnet_attention(walk *w, ego_vslnet_params *p, int64_t D) {
     at(w, "cq_attention.");
     column(w, &p->attention.video, "w4C", D);
     column(w, &p->attention.query, "w4Q", D);
-    one(w, "w4mlu", (ego_param_spec){.ndim = 3, .shape = {1, 1, D}, .param = &p->attention.both,
-                                     .init = EGO_INIT_XAVIER, .fan_in = D, .fan_out = D});
+    one(w, "w4mlu",
+        (ego_param_spec){.ndim = 3,
+                         .shape = {1, 1, D},
+                         .param = &p->attention.both,
+                         .init = EGO_INIT_XAVIER,
+                         .fan_in = D,
+                         .fan_out = D});
     conv1d(w, &p->attention.linear, "cqa_linear.conv1d.", D, 4 * D);
 }
 
@@ -158,8 +195,8 @@ static void vslnet_span(walk *w, ego_vslnet_params *p, const ego_vslnet_config *
     conv1d(w, &p->end[1], "end_block.2.conv1d.", 1, D);
 }
 
-static ego_err vslnet_walk(const ego_vslnet_config *c, ego_vslnet_params *p, bool attends, ego_param_visitor *visit,
-                           void *context) {
+static ego_err vslnet_walk(const ego_vslnet_config *c, ego_vslnet_params *p, bool attends,
+                           ego_param_visitor *visit, void *context) {
     walk w = {.visit = visit, .context = context, .decays = vslnet_decays};
     conv1d(&w, &p->video_affine, "video_affine.linear.conv1d.", c->dim, c->video_width);
     vslnet_encoder(&w, &p->encoder, "feature_encoder.", c);
@@ -175,20 +212,21 @@ static ego_err vslnet_walk(const ego_vslnet_config *c, ego_vslnet_params *p, boo
     return w.err;
 }
 
-static ego_err vslnet_visit(const ego_head_config *config, ego_head_params *params, ego_param_visitor *visit,
-                            void *context) {
+static ego_err vslnet_visit(const ego_head_config *config, ego_head_params *params,
+                            ego_param_visitor *visit, void *context) {
     return vslnet_walk(&config->vslnet, &params->vslnet, true, visit, context);
 }
 
-static ego_err vslnet_small_visit(const ego_head_config *config, ego_head_params *params, ego_param_visitor *visit,
-                                  void *context) {
+static ego_err vslnet_small_visit(const ego_head_config *config, ego_head_params *params,
+                                  ego_param_visitor *visit, void *context) {
     return vslnet_walk(&config->vslnet, &params->vslnet, false, visit, context);
 }
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-const ego_head_kind ego_head_vslnet = {"nlq.vslnet", vslnet_keys, COUNT(vslnet_keys), vslnet_check, vslnet_visit, nothing};
-const ego_head_kind ego_head_vslnet_small = {"nlq.vslnet_small", vslnet_small_keys,  COUNT(vslnet_small_keys),
-                                             vslnet_check,       vslnet_small_visit, nothing};
+const ego_head_kind ego_head_vslnet = {
+    "nlq.vslnet", vslnet_keys, COUNT(vslnet_keys) - 1, vslnet_check, vslnet_visit, nothing};
+const ego_head_kind ego_head_vslnet_small = {
+    "nlq.vslnet_small", vslnet_keys, COUNT(vslnet_keys), vslnet_check, vslnet_small_visit, nothing};
 
 /* ---- qa --------------------------------------------------------------------------------------------------- */
 
@@ -202,8 +240,8 @@ static ego_err qa_check(const ego_head_config *config) {
     return EGO_OK;
 }
 
-static ego_err qa_visit(const ego_head_config *config, ego_head_params *params, ego_param_visitor *visit,
-                        void *context) {
+static ego_err qa_visit(const ego_head_config *config, ego_head_params *params,
+                        ego_param_visitor *visit, void *context) {
     const ego_qa_config *c = &config->qa;
     walk w = {.visit = visit, .context = context, .decays = all_decay};
     linear(&w, &params->qa.projector[0], "projector_1.", c->answers, c->width, torch_linear);
@@ -219,7 +257,8 @@ const ego_head_kind ego_head_qa = {"qa", qa_keys, COUNT(qa_keys), qa_check, qa_v
 static const ego_head_key qfvs_keys[] = {
     {"width", QFVS(width), 768, 1, 1 << 14, "projector_1.weight", 1},
     {"heads", QFVS(heads), 2, 1, 1 << 10, NULL, 0},
-    {"layers", QFVS(layers), 2, 1, EGO_QFVS_LAYERS, "transformer_encoder.layers.#.linear1.weight", EGO_HEAD_COUNT},
+    {"layers", QFVS(layers), 2, 1, EGO_QFVS_LAYERS, "transformer_encoder.layers.#.linear1.weight",
+     EGO_HEAD_COUNT},
     {"hidden", QFVS(hidden), 2048, 1, 1 << 16, "transformer_encoder.layers.0.linear1.weight", 0},
     {"middle", QFVS(middle), 8, 1, 1 << 14, "projector_1.weight", 0},
 };
@@ -227,7 +266,8 @@ static const ego_head_key qfvs_keys[] = {
 static ego_err qfvs_check(const ego_head_config *config) {
     const ego_qfvs_config *c = &config->qfvs;
     if (c->width % c->heads == 0) return EGO_OK;
-    return ego_fail(EGO_EINPUT, "width, %lld, does not divide by heads, %lld", (long long)c->width, (long long)c->heads);
+    return ego_fail(EGO_EINPUT, "width, %lld, does not divide by heads, %lld", (long long)c->width,
+                    (long long)c->heads);
 }
 
 /* All layers start as the first: the published encoder is made of copies of one layer. */
@@ -236,16 +276,19 @@ static void qfvs_layer(walk *w, ego_qfvs_params *p, const ego_qfvs_config *c, in
     static const start out = {.weight = EGO_INIT_UNIFORM, .bias = EGO_INIT_ZERO};
     int64_t D = c->width;
     at(w, "transformer_encoder.layers.%d.", i);
-    layer(w, &p->layer[i].qkv, "self_attn.in_proj_", 2, 3 * D, D, into, i ? &p->layer[0].qkv : NULL);
+    layer(w, &p->layer[i].qkv, "self_attn.in_proj_", 2, 3 * D, D, into,
+          i ? &p->layer[0].qkv : NULL);
     layer(w, &p->layer[i].out, "self_attn.out_proj.", 2, D, D, out, i ? &p->layer[0].out : NULL);
-    layer(w, &p->layer[i].fc1, "linear1.", 2, c->hidden, D, torch_linear, i ? &p->layer[0].fc1 : NULL);
-    layer(w, &p->layer[i].fc2, "linear2.", 2, D, c->hidden, torch_linear, i ? &p->layer[0].fc2 : NULL);
+    layer(w, &p->layer[i].fc1, "linear1.", 2, c->hidden, D, torch_linear,
+          i ? &p->layer[0].fc1 : NULL);
+    layer(w, &p->layer[i].fc2, "linear2.", 2, D, c->hidden, torch_linear,
+          i ? &p->layer[0].fc2 : NULL);
     norm(w, &p->layer[i].norm1, "norm1.", D);
     norm(w, &p->layer[i].norm2, "norm2.", D);
 }
 
-static ego_err qfvs_visit(const ego_head_config *config, ego_head_params *params, ego_param_visitor *visit,
-                          void *context) {
+static ego_err qfvs_visit(const ego_head_config *config, ego_head_params *params,
+                          ego_param_visitor *visit, void *context) {
     static const start score = {EGO_INIT_NORMAL, EGO_INIT_CONSTANT, 0.1, -1.91};
     const ego_qfvs_config *c = &config->qfvs;
     walk w = {.visit = visit, .context = context, .decays = all_decay};
@@ -258,12 +301,13 @@ static ego_err qfvs_visit(const ego_head_config *config, ego_head_params *params
 
 /* The sinusoid is computed; encoder_layer is what the layers were copied from, and is used for nothing. */
 static const char *const qfvs_ignored[] = {"pos.pe", "encoder_layer.", NULL};
-const ego_head_kind ego_head_qfvs = {"qfvs", qfvs_keys, COUNT(qfvs_keys), qfvs_check, qfvs_visit, qfvs_ignored};
+const ego_head_kind ego_head_qfvs = {"qfvs",     qfvs_keys,  COUNT(qfvs_keys),
+                                     qfvs_check, qfvs_visit, qfvs_ignored};
 
 /* ---- all of them ---------------------------------------------------------------------------------------- */
 
-const ego_head_kind *const ego_head_kinds[] = {&ego_head_vslnet, &ego_head_vslnet_small, &ego_head_qa, &ego_head_qfvs,
-                                               NULL};
+const ego_head_kind *const ego_head_kinds[] = {&ego_head_vslnet, &ego_head_vslnet_small,
+                                               &ego_head_qa, &ego_head_qfvs, NULL};
 
 const ego_head_kind *ego_head_kind_of(const char *name) {
     for (size_t i = 0; ego_head_kinds[i]; i++)

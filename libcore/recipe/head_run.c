@@ -9,7 +9,8 @@
 /* Names of what is drawn from the run's seed. */
 enum { DRAW_ORDER = 100, DRAW_SAMPLES };
 
-void ego_head_losses_add(ego_head_losses *losses, const char *name, ego_tensor *value, double weight) {
+void ego_head_losses_add(ego_head_losses *losses, const char *name, ego_tensor *value,
+                         double weight) {
     if (losses->count == EGO_HEAD_LOSSES) return;
     losses->list[losses->count++] = (struct ego_head_loss){name, value, weight};
 }
@@ -23,10 +24,13 @@ int64_t ego_head_steps(int64_t samples, int64_t batch) {
 ego_err ego_head_order_init(ego_head_order *order, uint64_t seed, int64_t samples, int64_t batch) {
     *order = (ego_head_order){.seed = seed, .samples = samples, .batch = batch, .epoch = -1};
     if (samples < 1 || samples > UINT32_MAX || batch < 1)
-        return ego_fail(EGO_EINPUT, "%lld samples in batches of %lld: expected at least one of each",
+        return ego_fail(EGO_EINPUT,
+                        "%lld samples in batches of %lld: expected at least one of each",
                         (long long)samples, (long long)batch);
     order->order = malloc((size_t)samples * sizeof *order->order);
-    return order->order ? EGO_OK : ego_fail(EGO_ENOMEM, "out of memory for the order of %lld samples", (long long)samples);
+    return order->order ? EGO_OK
+                        : ego_fail(EGO_ENOMEM, "out of memory for the order of %lld samples",
+                                   (long long)samples);
 }
 
 void ego_head_order_release(ego_head_order *order) {
@@ -35,12 +39,13 @@ void ego_head_order_release(ego_head_order *order) {
 }
 
 int64_t ego_head_order_batch(ego_head_order *o, int64_t t, int64_t *samples, uint64_t *streams) {
-    int64_t steps = ego_head_steps(o->samples, o->batch), epoch = t / steps, first = t % steps * o->batch;
+    int64_t steps = ego_head_steps(o->samples, o->batch), epoch = t / steps,
+            first = t % steps * o->batch;
     int64_t n = o->samples - first < o->batch ? o->samples - first : o->batch;
     uint64_t drawn = ego_rng_stream(ego_rng_stream(o->seed, DRAW_SAMPLES), (uint64_t)epoch);
     if (o->epoch != epoch)
-        ego_rng_permute(ego_rng_stream(ego_rng_stream(o->seed, DRAW_ORDER), (uint64_t)epoch), (uint32_t)o->samples,
-                        o->order);
+        ego_rng_permute(ego_rng_stream(ego_rng_stream(o->seed, DRAW_ORDER), (uint64_t)epoch),
+                        (uint32_t)o->samples, o->order);
     o->epoch = epoch;
     for (int64_t i = 0; i < n; i++) {
         samples[i] = o->order[first + i];
@@ -88,12 +93,14 @@ static void add_losses(ego_ctx *cx, const ego_head_losses *losses, sums *s) {
 }
 
 /* Forward and backward of some samples; their gradients are added, their memory is given back. */
-static ego_err one_portion(running *r, const ego_head_batch *batch, int64_t from, int64_t n, sums *s) {
+static ego_err one_portion(running *r, const ego_head_batch *batch, int64_t from, int64_t n,
+                           sums *s) {
     ego_ctx *cx = &r->cx;
     ego_head_losses losses = {0};
     ego_ctx_mark mark = ego_ctx_save(cx);
     ego_tape_attach(cx, r->tape);
-    ego_err err = r->task->losses(r->task->context, cx, batch, from, n, &losses), late = ego_ctx_err(cx);
+    ego_err err = r->task->losses(r->task->context, cx, batch, from, n, &losses),
+            late = ego_ctx_err(cx);
     if (err == EGO_OK) err = late;
     if (err == EGO_OK) {
         add_losses(cx, &losses, s);
@@ -129,7 +136,8 @@ static ego_err run_step(void *context, const ego_run_step *step, ego_run_losses 
     batch.count = ego_head_order_batch(&r->order, step->t, r->samples, r->streams);
     int64_t rank = ego_dist_rank(r->options->dist), ranks = ego_dist_size(r->options->dist);
     /* The first rank has the first sample: it is the one that knows the names for the log. */
-    int64_t from = (batch.count * rank + ranks - 1) / ranks, to = (batch.count * (rank + 1) + ranks - 1) / ranks;
+    int64_t from = (batch.count * rank + ranks - 1) / ranks,
+            to = (batch.count * (rank + 1) + ranks - 1) / ranks;
     int64_t portion = r->options->portion > 0 ? r->options->portion : batch.count;
     values_changed(r);
     for (int64_t at = from; at < to; at += portion)
@@ -156,11 +164,13 @@ static ego_err write_head(running *r) {
     return ego_head_save(r->options->head, r->path.data, r->options->dtype);
 }
 
-static ego_err validate(void *context, int64_t epochs, bool last, ego_run_numbers *out, double *score) {
+static ego_err validate(void *context, int64_t epochs, bool last, ego_run_numbers *out,
+                        double *score) {
     running *r = context;
     values_changed(r);
     ego_ctx_mark mark = ego_ctx_save(&r->cx);
-    ego_err err = r->task->validate(r->task->context, &r->cx, epochs, last, out, score), late = ego_ctx_err(&r->cx);
+    ego_err err = r->task->validate(r->task->context, &r->cx, epochs, last, out, score),
+            late = ego_ctx_err(&r->cx);
     ego_ctx_rewind(&r->cx, &mark);
     EGO_TRY(err);
     EGO_TRY(late);
@@ -209,7 +219,8 @@ static ego_err list_trained(running *r) {
     if (!r->trained) return ego_fail(EGO_ENOMEM, "out of memory for the list of parameters");
     r->trained_count = 0;
     EGO_TRY(ego_head_visit(head, add_trained, r));
-    for (size_t i = 0; i < r->task->beside_count; i++) r->trained[r->trained_count++] = r->task->beside[i];
+    for (size_t i = 0; i < r->task->beside_count; i++)
+        r->trained[r->trained_count++] = r->task->beside[i];
     return EGO_OK;
 }
 
@@ -217,8 +228,9 @@ static ego_err list_trained(running *r) {
 static ego_err bind(running *r) {
     const ego_head_run_options *o = r->options;
     ego_buf *b = &r->binding;
-    ego_buf_printf(b, "{\"head\":%s,\"samples\":%lld,\"batch\":%lld,\"validations\":%lld", r->described.data,
-                   (long long)r->order.samples, (long long)r->order.batch, (long long)o->validations);
+    ego_buf_printf(b, "{\"head\":%s,\"samples\":%lld,\"batch\":%lld,\"validations\":%lld",
+                   r->described.data, (long long)r->order.samples, (long long)r->order.batch,
+                   (long long)o->validations);
     ego_buf_json_key(b, "clip_norm");
     ego_buf_json_double(b, o->clip_norm);
     ego_buf_json_key(b, "floor");
@@ -230,11 +242,13 @@ static ego_err bind(running *r) {
 static ego_err set_up(running *r) {
     const ego_head_run_options *o = r->options;
     o->head->random = false; /* what is saved of it was trained */
-    EGO_TRY(ego_head_order_init(&r->order, (uint64_t)o->run->seed, r->task->samples, o->run->batch));
+    EGO_TRY(
+        ego_head_order_init(&r->order, (uint64_t)o->run->seed, r->task->samples, o->run->batch));
     size_t batch = (size_t)(o->run->batch < r->task->samples ? o->run->batch : r->task->samples);
     r->samples = calloc(batch, sizeof *r->samples);
     r->streams = calloc(batch, sizeof *r->streams);
-    if (!r->samples || !r->streams) return ego_fail(EGO_ENOMEM, "out of memory for a batch of %zu", batch);
+    if (!r->samples || !r->streams)
+        return ego_fail(EGO_ENOMEM, "out of memory for a batch of %zu", batch);
     EGO_TRY(ego_tape_new(false, &r->tape));
     EGO_TRY(list_trained(r));
     EGO_TRY(ego_optim_init(&r->optim, &o->optim->adamw, r->trained, r->trained_count, o->pool));

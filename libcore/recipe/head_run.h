@@ -37,15 +37,16 @@ typedef struct ego_head_losses {
     } list[EGO_HEAD_LOSSES];
 } ego_head_losses;
 
-void ego_head_losses_add(ego_head_losses *losses, const char *name, ego_tensor *value, double weight);
+void ego_head_losses_add(ego_head_losses *losses, const char *name, ego_tensor *value,
+                         double weight);
 
 typedef struct ego_head_task {
     void *context;
     int64_t samples; /* of the training set */
     /* The losses' share of samples from … from + n of the batch: over all portions of all ranks the values add
      * up to the batch's losses. A tape is attached to cx; its memory is given back after the gradients. */
-    ego_err (*losses)(void *context, ego_ctx *cx, const ego_head_batch *batch, int64_t from, int64_t n,
-                      ego_head_losses *out);
+    ego_err (*losses)(void *context, ego_ctx *cx, const ego_head_batch *batch, int64_t from,
+                      int64_t n, ego_head_losses *out);
     /* As ego_run_task's, with a context to compute in (no tape: nothing is dropped, nothing recorded). NULL:
      * no validation. */
     ego_err (*validate)(void *context, ego_ctx *cx, int64_t epochs, bool last, ego_run_numbers *out,
@@ -62,22 +63,22 @@ typedef struct ego_head_task {
 } ego_head_task;
 
 typedef struct ego_head_run_options {
-    ego_head *head;                     /* becomes trainable */
+    ego_head *head; /* becomes trainable */
     const ego_head_optim *optim;
     const ego_head_run_settings *run;
-    double floor;                       /* of the schedule (train/schedule.h) */
-    double clip_norm;                   /* 0: gradients are not clipped */
-    int64_t portion;                    /* samples on a tape at once; 0: all of this rank's */
-    int64_t validations;                /* an epoch; 0: 1, at its end. n: every ⌊steps/n⌋ steps and at its end */
-    ego_dtype dtype;                    /* of OUT/head.safetensors; EGO_F32, EGO_F16 */
-    const char *binding;                /* what must agree for a run to be resumed; any text, NULL: "" */
-    ego_backend *backend;               /* the head is packed in; the caller's, as is what follows */
+    double floor;        /* of the schedule (train/schedule.h) */
+    double clip_norm;    /* 0: gradients are not clipped */
+    int64_t portion;     /* samples on a tape at once; 0: all of this rank's */
+    int64_t validations; /* an epoch; 0: 1, at its end. n: every ⌊steps/n⌋ steps and at its end */
+    ego_dtype dtype;     /* of OUT/head.safetensors; EGO_F32, EGO_F16 */
+    const char *binding;  /* what must agree for a run to be resumed; any text, NULL: "" */
+    ego_backend *backend; /* the head is packed in; the caller's, as is what follows */
     ego_pool *pool;
-    ego_dist *dist;                     /* NULL: one rank */
+    ego_dist *dist; /* NULL: one rank */
     bool resume;
-    const ego_progress *progress;       /* NULL: nobody listens */
-    const volatile sig_atomic_t *stop;  /* see train/run.h; may be NULL */
-    const ego_notice *notice;           /* may be NULL */
+    const ego_progress *progress;      /* NULL: nobody listens */
+    const volatile sig_atomic_t *stop; /* see train/run.h; may be NULL */
+    const ego_notice *notice;          /* may be NULL */
 } ego_head_run_options;
 
 /* Runs, or resumes, to the end; returns what ego_run returns. EGO_EINPUT when there is no sample. */

@@ -10,9 +10,10 @@
 enum { ANSWERS = 5, VALIDATIONS = 2 };
 
 void ego_nlq_head_defaults(ego_head_optim *optim, ego_head_run_settings *run) {
-    *optim = (ego_head_optim){.lr = 1e-3,
-                              .adamw = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-6, .weight_decay = 0.01},
-                              .schedule = EGO_SCHEDULE_LINEAR};
+    *optim =
+        (ego_head_optim){.lr = 1e-3,
+                         .adamw = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-6, .weight_decay = 0.01},
+                         .schedule = EGO_SCHEDULE_LINEAR};
     *run = (ego_head_run_settings){.epochs = 50, .batch = 32, .keep = 3, .seed = 1};
 }
 
@@ -28,8 +29,8 @@ static ego_err load(ego_ctx *cx, const ego_head *head, const ego_nlq_source *sou
     EGO_TRY(source->features(source->context, i, &f));
     int64_t told = source->sample(source->context, i).clips, clips;
     if (f.clips < 1 || f.tokens < 1 || f.clips != told)
-        return ego_fail(EGO_EINPUT, "question %lld: %lld clips of the %lld told, and %lld words", (long long)i,
-                        (long long)f.clips, (long long)told, (long long)f.tokens);
+        return ego_fail(EGO_EINPUT, "question %lld: %lld clips of the %lld told, and %lld words",
+                        (long long)i, (long long)f.clips, (long long)told, (long long)f.tokens);
     ego_tensor *video = EGO_TENSOR(cx, least(f.clips, c->positions), c->video_width);
     ego_tensor *words = EGO_TENSOR(cx, f.tokens, c->query_width);
     EGO_TRY(ego_ctx_err(cx));
@@ -50,7 +51,8 @@ typedef struct training {
 
 static int64_t clips_of(const training *t, int64_t kept) {
     const ego_nlq_source *s = &t->options->train;
-    return least(s->sample(s->context, t->kept[kept]).clips, t->options->head->config.vslnet.positions);
+    return least(s->sample(s->context, t->kept[kept]).clips,
+                 t->options->head->config.vslnet.positions);
 }
 
 static ego_err one_sample(const training *t, ego_ctx *cx, const ego_head_batch *batch, int64_t i,
@@ -66,8 +68,8 @@ static ego_err one_sample(const training *t, ego_ctx *cx, const ego_head_batch *
     return ego_vslnet_loss(cx, &out, in.clips, t->labels[kept], whole, losses);
 }
 
-static ego_err losses_of(void *context, ego_ctx *cx, const ego_head_batch *batch, int64_t from, int64_t n,
-                         ego_head_losses *out) {
+static ego_err losses_of(void *context, ego_ctx *cx, const ego_head_batch *batch, int64_t from,
+                         int64_t n, ego_head_losses *out) {
     const training *t = context;
     ego_vslnet_batch whole = {.samples = batch->count};
     ego_vslnet_losses sum = {0};
@@ -90,17 +92,22 @@ static ego_err label_all(training *t) {
     size_t room = (size_t)(s->count > 0 ? s->count : 1);
     t->kept = calloc(room, sizeof *t->kept);
     t->labels = calloc(room, sizeof *t->labels);
-    if (!t->kept || !t->labels) return ego_fail(EGO_ENOMEM, "out of memory for %zu questions", room);
+    if (!t->kept || !t->labels)
+        return ego_fail(EGO_ENOMEM, "out of memory for %zu questions", room);
     for (int64_t i = 0; i < s->count; i++) {
         ego_nlq_sample q = s->sample(s->context, i);
         int64_t clips = least(q.clips, o->head->config.vslnet.positions);
-        if (clips < 1) return ego_fail(EGO_EINPUT, "question %lld is asked of no clip", (long long)i);
-        if (!ego_vslnet_label(q.start, q.end, clips, q.duration, &t->labels[t->count]) && !o->keep_empty) continue;
+        if (clips < 1)
+            return ego_fail(EGO_EINPUT, "question %lld is asked of no clip", (long long)i);
+        if (!ego_vslnet_label(q.start, q.end, clips, q.duration, &t->labels[t->count]) &&
+            !o->keep_empty)
+            continue;
         t->kept[t->count++] = i;
     }
     if (t->count < s->count && o->notice && o->notice->say) {
         char text[128];
-        snprintf(text, sizeof text, "%lld of %lld questions are left out: their answers have no length",
+        snprintf(text, sizeof text,
+                 "%lld of %lld questions are left out: their answers have no length",
                  (long long)(s->count - t->count), (long long)s->count);
         o->notice->say(o->notice->context, text);
     }
@@ -147,12 +154,13 @@ ego_err ego_nlq_head_validate(ego_ctx *cx, ego_head *head, const ego_nlq_source 
             return ego_fail(EGO_ECANCELLED, "stopped while validating");
     }
     double share = source->count ? 100.0 / (double)source->count : 0;
-    *recall = (ego_nlq_recall){share * sum.r1_03, share * sum.r5_03, share * sum.r1_05, share * sum.r5_05,
-                               share * sum.mean_iou};
+    *recall = (ego_nlq_recall){share * sum.r1_03, share * sum.r5_03, share * sum.r1_05,
+                               share * sum.r5_05, share * sum.mean_iou};
     return EGO_OK;
 }
 
-static ego_err validate(void *context, ego_ctx *cx, int64_t epochs, bool last, ego_run_numbers *out, double *score) {
+static ego_err validate(void *context, ego_ctx *cx, int64_t epochs, bool last, ego_run_numbers *out,
+                        double *score) {
     const training *t = context;
     const ego_nlq_head_options *o = t->options;
     ego_nlq_recall r;
@@ -203,7 +211,8 @@ ego_err ego_nlq_head_train(const ego_nlq_head_options *options) {
     training t = {.options = options};
     ego_buf binding = {0};
     if (options->head->kind != &ego_head_vslnet && options->head->kind != &ego_head_vslnet_small)
-        return ego_fail(EGO_EINPUT, "%s: expected a head of kind nlq.vslnet or nlq.vslnet_small, found %s",
+        return ego_fail(EGO_EINPUT,
+                        "%s: expected a head of kind nlq.vslnet or nlq.vslnet_small, found %s",
                         options->head->path, options->head->kind->name);
     bind(options, &binding);
     ego_err err = ego_buf_err(&binding);

@@ -38,13 +38,13 @@ typedef struct ego_nlq_source {
 void ego_nlq_head_defaults(ego_head_optim *optim, ego_head_run_settings *run);
 
 typedef struct ego_nlq_head_options {
-    ego_head *head;       /* drawn or opened; of kind nlq.vslnet or nlq.vslnet_small; its backbone is set */
+    ego_head *head; /* nlq.vslnet or nlq.vslnet_small, drawn or opened; its backbone is set */
     ego_nlq_source train, validate; /* validate.count 0: no validation */
     const ego_head_optim *optim;
     const ego_head_run_settings *run;
     double dropout;
-    bool keep_empty;      /* published: a target of no length teaches clips (0, 0); else it is left out */
-    const char *binding;  /* see ego_head_run_options, as for what follows */
+    bool keep_empty;     /* as published, a target of no length teaches clips (0, 0) */
+    const char *binding; /* see ego_head_run_options, as for what follows */
     ego_backend *backend;
     ego_pool *pool;
     ego_dist *dist;

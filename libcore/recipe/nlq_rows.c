@@ -37,16 +37,18 @@ ego_err ego_nlq_rows_list(const ego_nlq_rows_options *o, ego_nlq_rows *rows) {
     ego_arena_init(&rows->arena, 1 << 16);
     EGO_TRY(ego_nlq_read(o->annotations, &rows->arena, &all));
     rows->list = ego_arena_alloc(&rows->arena, (all.query_count + 1) * sizeof *rows->list);
-    if (!rows->list) return ego_fail(EGO_ENOMEM, "out of memory for %zu questions", all.query_count);
+    if (!rows->list)
+        return ego_fail(EGO_ENOMEM, "out of memory for %zu questions", all.query_count);
     for (size_t i = 0; i < all.clip_count; i++) add_queries(o, &all, &all.clips[i], rows);
-    return rows->count ? EGO_OK
-                       : ego_fail(EGO_EINPUT, "%s: no query has both a text and an answer", o->annotations);
+    return rows->count
+               ? EGO_OK
+               : ego_fail(EGO_EINPUT, "%s: no query has both a text and an answer", o->annotations);
 }
 
 /* ---- features --------------------------------------------------------------------------------------------- */
 
-static ego_err open_reader(ego_ctx *cx, ego_model *model, const ego_nlq_rows_options *o, const ego_progress *progress,
-                           ego_feature_reader **reader) {
+static ego_err open_reader(ego_ctx *cx, ego_model *model, const ego_nlq_rows_options *o,
+                           const ego_progress *progress, ego_feature_reader **reader) {
     ego_feature_options options = {.video_root = o->video_root,
                                    .sampling = o->sampling,
                                    .max_tokens = EGO_GROUNDING_TOKENS,
@@ -63,7 +65,8 @@ static bool same_part(const ego_video_part *a, const ego_video_part *b) {
 /* How many rows from here on are about one part, TOGETHER at most. */
 static size_t stretch(const ego_nlq_rows *rows, size_t first) {
     size_t n = 1;
-    while (first + n < rows->count && n < TOGETHER && same_part(&rows->list[first].part, &rows->list[first + n].part))
+    while (first + n < rows->count && n < TOGETHER &&
+           same_part(&rows->list[first].part, &rows->list[first + n].part))
         n++;
     return n;
 }
@@ -89,12 +92,14 @@ static ego_err make_features(ego_feature_reader *reader, ego_nlq_row *row, size_
 static void tell_failure(const ego_nlq_rows_options *o, const ego_nlq_row *row, size_t n) {
     char text[640];
     if (!o->notice || !o->notice->say) return;
-    snprintf(text, sizeof text, "%s: %zu of its questions are left out: %s", row->part.video, n, ego_err_message());
+    snprintf(text, sizeof text, "%s: %zu of its questions are left out: %s", row->part.video, n,
+             ego_err_message());
     o->notice->say(o->notice->context, text);
 }
 
 /* What stays is moved to the front. */
-static ego_err make_all(ego_feature_reader *reader, const ego_nlq_rows_options *o, ego_nlq_rows *rows) {
+static ego_err make_all(ego_feature_reader *reader, const ego_nlq_rows_options *o,
+                        ego_nlq_rows *rows) {
     size_t kept = 0;
     for (size_t i = 0, n; i < rows->count; i += n) {
         n = stretch(rows, i);
@@ -109,10 +114,12 @@ static ego_err make_all(ego_feature_reader *reader, const ego_nlq_rows_options *
         }
     }
     rows->count = kept;
-    return kept ? EGO_OK : ego_fail(EGO_EINPUT, "%s: of no query the video can be read", o->annotations);
+    return kept ? EGO_OK
+                : ego_fail(EGO_EINPUT, "%s: of no query the video can be read", o->annotations);
 }
 
-ego_err ego_nlq_rows_read(ego_ctx *cx, ego_model *model, const ego_nlq_rows_options *o, ego_nlq_rows *rows) {
+ego_err ego_nlq_rows_read(ego_ctx *cx, ego_model *model, const ego_nlq_rows_options *o,
+                          ego_nlq_rows *rows) {
     ego_feature_reader *maker;
     EGO_TRY(ego_nlq_rows_list(o, rows));
     EGO_TRY(open_reader(cx, model, o, o->progress, &maker));
@@ -132,7 +139,9 @@ void ego_nlq_rows_release(ego_nlq_rows *rows) {
 
 /* ---- a source --------------------------------------------------------------------------------------------- */
 
-static ego_nlq_sample sample(void *context, int64_t i) { return ((const ego_nlq_rows *)context)->list[i].sample; }
+static ego_nlq_sample sample(void *context, int64_t i) {
+    return ((const ego_nlq_rows *)context)->list[i].sample;
+}
 
 static ego_err features(void *context, int64_t i, ego_nlq_features *out) {
     ego_nlq_rows *rows = context;
@@ -140,8 +149,10 @@ static ego_err features(void *context, int64_t i, ego_nlq_features *out) {
     ego_clip_features *f = &rows->at_hand;
     ego_features_release(f);
     EGO_TRY(ego_grounding_features(rows->reader, &row->part, &row->question, 1, rows->fast, f));
-    if (f->texts[0].err != EGO_OK) return ego_fail(f->texts[0].err, "%s: %s", row->question, f->texts[0].message);
-    const ego_tensor *video = rows->fast ? &f->dual : &f->texts[0].fused, *words = &f->texts[0].words;
+    if (f->texts[0].err != EGO_OK)
+        return ego_fail(f->texts[0].err, "%s: %s", row->question, f->texts[0].message);
+    const ego_tensor *video = rows->fast ? &f->dual : &f->texts[0].fused,
+                     *words = &f->texts[0].words;
     *out = (ego_nlq_features){.video = ego_f32(video),
                               .words = ego_f32(words),
                               .clips = ego_tensor_rows(video),

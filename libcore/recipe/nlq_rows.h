@@ -16,10 +16,10 @@
 typedef struct ego_nlq_rows_options {
     const char *annotations; /* nlq_*.json */
     const char *video_root;
-    const char *store;       /* a folder */
+    const char *store; /* a folder */
     const char *model_id;
     ego_sampling sampling;
-    bool fast;               /* features of clips that do not depend on the question */
+    bool fast;                    /* features of clips that do not depend on the question */
     const ego_progress *progress; /* may be NULL */
     const ego_notice *notice;     /* may be NULL */
 } ego_nlq_rows_options;
@@ -34,7 +34,7 @@ typedef struct ego_nlq_rows {
     ego_nlq_row *list;
     size_t count;
     size_t untold; /* queries without a text or an answer, left out */
-    size_t failed; /* queries whose video cannot be read, left out; each video is told in a notice */
+    size_t failed; /* queries whose video cannot be read, left out; a notice tells each video */
     ego_feature_counts work; /* what had to be computed */
     /* private */
     bool fast;

@@ -30,7 +30,8 @@ static const ego_setting keys[] = {
     {"head.kind", EGO_SETTING_WORD, EGO_SETTING_BINDS, AT(head.kind), 0, 0, kind_words},
     {"head.dim", EGO_SETTING_WHOLE, EGO_SETTING_BINDS, AT(head.dim), 1, 1 << 13, NULL},
     {"head.heads", EGO_SETTING_WHOLE, EGO_SETTING_BINDS, AT(head.heads), 1, 1 << 10, NULL},
-    {"head.positions", EGO_SETTING_WHOLE, EGO_SETTING_BINDS, AT(head.positions), EGO_GROUNDING_TOKENS, 1 << 16, NULL},
+    {"head.positions", EGO_SETTING_WHOLE, EGO_SETTING_BINDS, AT(head.positions),
+     EGO_GROUNDING_TOKENS, 1 << 16, NULL},
     {"dropout", EGO_SETTING_NUMBER, EGO_SETTING_BINDS, AT(dropout), 0, 0.9, NULL},
     {"reference_quirks", EGO_SETTING_FLAG, EGO_SETTING_BINDS, AT(reference_quirks), 0, 0, NULL},
     EGO_HEAD_SETTINGS(ego_nlq_train_config)};
@@ -58,7 +59,8 @@ ego_settings ego_nlq_train_settings(ego_nlq_train_config *config) {
 ego_err ego_nlq_train_config_check(ego_nlq_train_config *config) {
     static const char *const needed[] = {"model", "data.train", "data.cache", "run.out"};
     ego_settings s = ego_nlq_train_settings(config);
-    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) EGO_TRY(ego_settings_require(&s, needed[i]));
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
+        EGO_TRY(ego_settings_require(&s, needed[i]));
     return EGO_OK;
 }
 
@@ -79,11 +81,13 @@ static bool fast(const ego_nlq_train_config *c) { return c->data.features == 1; 
 
 static ego_nlq_rows_options rows_options(const ego_nlq_train_options *o, bool held_out) {
     const ego_nlq_train_config *c = o->config;
-    const char *root = held_out && c->data.validate_root ? c->data.validate_root : c->data.video_root;
+    const char *root =
+        held_out && c->data.validate_root ? c->data.validate_root : c->data.video_root;
     return (ego_nlq_rows_options){.annotations = held_out ? c->data.validate : c->data.train,
                                   .video_root = root,
                                   .store = c->data.cache,
-                                  .sampling = c->data.sampling ? EGO_SAMPLING_REFERENCE : EGO_SAMPLING_TIME,
+                                  .sampling =
+                                      c->data.sampling ? EGO_SAMPLING_REFERENCE : EGO_SAMPLING_TIME,
                                   .fast = fast(c),
                                   .progress = o->progress,
                                   .notice = o->notice};
@@ -91,7 +95,8 @@ static ego_nlq_rows_options rows_options(const ego_nlq_train_options *o, bool he
 
 static ego_err open_model(const ego_nlq_train_config *c, ego_model **model) {
     unsigned wanted = EGO_FEATURES_WORDS | (fast(c) ? EGO_FEATURES_DUAL : EGO_FEATURES_FUSED);
-    ego_model_options o = {.tokenizer = c->tokenizer, .frames = c->frames, .needs = ego_features_need(wanted)};
+    ego_model_options o = {
+        .tokenizer = c->tokenizer, .frames = c->frames, .needs = ego_features_need(wanted)};
     return ego_model_open(c->model, &o, model);
 }
 
@@ -120,9 +125,13 @@ static ego_err read_all(training *t, const char *id) {
     for (int turn = 0; turn < 2; turn++) {
         bool mine = first == (turn == 0);
         if (mine) err = read_rows(t, id, false, &t->rows);
-        if (mine && err == EGO_OK && t->config->data.validate) err = read_rows(t, id, true, &t->held_out);
+        if (mine && err == EGO_OK && t->config->data.validate)
+            err = read_rows(t, id, true, &t->held_out);
         EGO_TRY(ego_dist_any(dist, err != EGO_OK, &failed));
-        if (failed) return err != EGO_OK ? err : ego_fail(EGO_ECANCELLED, "another rank could not read its questions");
+        if (failed)
+            return err != EGO_OK
+                       ? err
+                       : ego_fail(EGO_ECANCELLED, "another rank could not read its questions");
     }
     return EGO_OK;
 }
@@ -137,7 +146,8 @@ static ego_err set_up(training *t, const ego_nlq_train_options *options) {
     EGO_TRY(ego_model_id(t->model, &id));
     EGO_TRY(make_head(t->config, t->model->config.dim, &t->head));
     ego_head_set_backbone(t->head, id);
-    EGO_TRY(ego_head_set_note(t->head, EGO_GROUNDING_NOTE, feature_words[t->config->data.features]));
+    EGO_TRY(
+        ego_head_set_note(t->head, EGO_GROUNDING_NOTE, feature_words[t->config->data.features]));
     EGO_TRY(read_all(t, id));
     ego_settings_write(&settings, true, &t->binding);
     return ego_buf_err(&t->binding);
@@ -188,13 +198,15 @@ static int64_t clips_of(const ego_nlq_row *row) {
     return n >= 1 ? (int64_t)n : 1;
 }
 
-static ego_err count(const ego_nlq_train_options *options, bool held_out, int64_t *queries, ego_nlq_train_plan *plan) {
+static ego_err count(const ego_nlq_train_options *options, bool held_out, int64_t *queries,
+                     ego_nlq_train_plan *plan) {
     ego_nlq_rows_options o = rows_options(options, held_out);
     ego_nlq_rows rows;
     ego_err err = ego_nlq_rows_list(&o, &rows);
     for (size_t i = 0; err == EGO_OK && i < rows.count; i++) {
         const ego_nlq_row *row = &rows.list[i], *before = i ? row - 1 : NULL;
-        bool same = before && before->part.video == row->part.video && before->part.start == row->part.start;
+        bool same = before && before->part.video == row->part.video &&
+                    before->part.start == row->part.start;
         if (!same) plan->clips += clips_of(row);
         if (!fast(options->config)) plan->pairs += clips_of(row);
     }

@@ -17,8 +17,8 @@ typedef struct ego_nlq_train_config {
     const char *tokenizer; /* folder of a vocabulary; NULL: the model's own */
     int64_t frames;        /* of a clip (4) */
     struct {
-        const char *train;         /* nlq_train.json */
-        const char *validate;      /* nlq_val.json; NULL: no validation */
+        const char *train;    /* nlq_train.json */
+        const char *validate; /* nlq_val.json; NULL: no validation */
         const char *video_root;
         const char *validate_root; /* NULL: video_root */
         const char *cache;         /* folder of features, as ego-nlq --features has it */
@@ -30,8 +30,8 @@ typedef struct ego_nlq_train_config {
         int64_t dim, heads, positions;
     } head;
     double dropout;
-    bool reference_quirks; /* answers of no length teach the first clip; the small head's spans do not see its
-                              highlight */
+    bool reference_quirks; /* answers of no length teach the first clip; the small head's spans
+                              do not see its highlight */
     ego_head_optim optim;
     ego_head_run_settings run;
     ego_arena texts;

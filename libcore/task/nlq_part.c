@@ -9,7 +9,8 @@ static bool is_there(const char *root, const char *name) {
     return true;
 }
 
-void ego_nlq_find_part(const char *root, const ego_nlq_clip *clip, ego_video_part *part, double *offset) {
+void ego_nlq_find_part(const char *root, const ego_nlq_clip *clip, ego_video_part *part,
+                       double *offset) {
     *part = (ego_video_part){clip->video, clip->start, clip->end};
     *offset = clip->start;
     if (is_there(root, clip->video) || !is_there(root, clip->uid)) return;

@@ -8,6 +8,7 @@
 
 /* The clip is one of an official file; the part borrows its texts. *offset: what the clip's own seconds are behind
  * those of the part's video. Found or not, something is returned: reading it says what is missing. */
-void ego_nlq_find_part(const char *root, const ego_nlq_clip *clip, ego_video_part *part, double *offset);
+void ego_nlq_find_part(const char *root, const ego_nlq_clip *clip, ego_video_part *part,
+                       double *offset);
 
 #endif

@@ -32,7 +32,9 @@ static ego_dropout dropout_at(const pass *p, uint64_t site) {
     return (ego_dropout){.p = p->dropout, .streams = p->streams, .site = site};
 }
 
-static ego_tensor *drop(const pass *p, ego_tensor *x, uint64_t site) { return ego_drop(p->cx, x, dropout_at(p, site)); }
+static ego_tensor *drop(const pass *p, ego_tensor *x, uint64_t site) {
+    return ego_drop(p->cx, x, dropout_at(p, site));
+}
 
 static ego_tensor *norm(const pass *p, const ego_tensor *x, ego_norm_params *n) {
     return ego_layer_norm(p->cx, x, &n->weight, &n->bias, EPS);
@@ -88,7 +90,8 @@ static ego_tensor *convolve(const pass *p, ego_tensor *x, ego_vslnet_encoder *e,
 }
 
 /* The merged heads are not projected, as published. Keys are the first `valid` rows. */
-static ego_tensor *attend(const pass *p, ego_tensor *x, int64_t valid, ego_vslnet_encoder *e, uint64_t site) {
+static ego_tensor *attend(const pass *p, ego_tensor *x, int64_t valid, ego_vslnet_encoder *e,
+                          uint64_t site) {
     ego_segment *all = ego_ctx_alloc(p->cx, sizeof *all);
     ego_tensor *y = drop(p, norm(p, x, &e->norm1), site);
     ego_attention_args a = {.q = linear(p, y, &e->query, EGO_ACT_NONE, NULL),
@@ -100,14 +103,16 @@ static ego_tensor *attend(const pass *p, ego_tensor *x, int64_t valid, ego_vslne
                             .count = 1,
                             .drop = dropout_at(p, site + 1)};
     if (p->cx->err != EGO_OK) return NULL;
-    *all = (ego_segment){.q_step = 1, .nq = ego_tensor_rows(x), .k_step = 1, .nk = valid, .extra = -1};
+    *all =
+        (ego_segment){.q_step = 1, .nq = ego_tensor_rows(x), .k_step = 1, .nk = valid, .extra = -1};
     x = ego_add(p->cx, drop(p, ego_attention(p->cx, &a), site + 2), x);
     y = drop(p, norm(p, x, &e->norm2), site + 3);
     y = linear(p, y, &e->out, EGO_ACT_NONE, NULL);
     return ego_add(p->cx, drop(p, y, site + 4), x);
 }
 
-static ego_tensor *encode(const pass *p, const ego_tensor *x, int64_t valid, ego_vslnet_encoder *e, uint64_t site) {
+static ego_tensor *encode(const pass *p, const ego_tensor *x, int64_t valid, ego_vslnet_encoder *e,
+                          uint64_t site) {
     ego_tensor *y = convolve(p, positioned(p, x, &e->positions), e, site);
     return attend(p, y, valid, e, site + EGO_VSLNET_CONVS);
 }
@@ -115,28 +120,35 @@ static ego_tensor *encode(const pass *p, const ego_tensor *x, int64_t valid, ego
 /* ---- video and query -------------------------------------------------------------------------------------- */
 
 /* Video C (T, D) reads query Q (L, D) and, through it, itself. Similarities alone see dropped copies. */
-static ego_tensor *read_query(const pass *p, ego_tensor *C, ego_tensor *Q, int64_t clips, int64_t tokens) {
+static ego_tensor *read_query(const pass *p, ego_tensor *C, ego_tensor *Q, int64_t clips,
+                              int64_t tokens) {
     ego_ctx *cx = p->cx;
     ego_vslnet_params *w = p->params;
     ego_tensor *c = drop(p, C, SITE_CONTEXT), *q = drop(p, Q, SITE_QUERY);
     ego_tensor *S = ego_product(cx, ego_scale_columns(cx, c, &w->attention.both), q); /* (T, L) */
     S = ego_add_outer(cx, S, ego_linear(cx, c, &w->attention.video, NULL, EGO_ACT_NONE, NULL),
                       ego_linear(cx, q, &w->attention.query, NULL, EGO_ACT_NONE, NULL));
-    ego_tensor *A = masked_softmax(cx, S, tokens);                    /* (T, L): of each clip over the query */
-    ego_tensor *B = masked_softmax(cx, ego_transpose(cx, S), clips); /* (L, T): of each token over the video */
+    ego_tensor *A = masked_softmax(cx, S, tokens); /* (T, L): of each clip over the query */
+    ego_tensor *B =
+        masked_softmax(cx, ego_transpose(cx, S), clips); /* (L, T): of each token over the video */
     ego_tensor *to_query = ego_product(cx, A, ego_transpose(cx, Q));
-    ego_tensor *of_video = ego_product(cx, B, ego_transpose(cx, C)); /* (L, D): what each token has found */
+    ego_tensor *of_video =
+        ego_product(cx, B, ego_transpose(cx, C)); /* (L, D): what each token has found */
     ego_tensor *to_video = ego_product(cx, A, ego_transpose(cx, of_video));
-    ego_tensor *both = ego_concat(cx, ego_concat(cx, C, to_query),
-                                  ego_concat(cx, ego_multiply(cx, C, to_query), ego_multiply(cx, C, to_video)));
+    ego_tensor *both =
+        ego_concat(cx, ego_concat(cx, C, to_query),
+                   ego_concat(cx, ego_multiply(cx, C, to_query), ego_multiply(cx, C, to_video)));
     return linear(p, both, &w->attention.linear, EGO_ACT_NONE, NULL);
 }
 
 /* Beside each clip the one vector that the query comes to. */
-static ego_tensor *append_query(const pass *p, const ego_tensor *x, const ego_tensor *Q, int64_t tokens) {
+static ego_tensor *append_query(const pass *p, const ego_tensor *x, const ego_tensor *Q,
+                                int64_t tokens) {
     ego_ctx *cx = p->cx;
-    ego_tensor *share = ego_transpose(cx, ego_linear(cx, Q, &p->params->pool, NULL, EGO_ACT_NONE, NULL));
-    ego_tensor *pooled = ego_product(cx, masked_softmax(cx, share, tokens), ego_transpose(cx, Q)); /* (1, D) */
+    ego_tensor *share =
+        ego_transpose(cx, ego_linear(cx, Q, &p->params->pool, NULL, EGO_ACT_NONE, NULL));
+    ego_tensor *pooled =
+        ego_product(cx, masked_softmax(cx, share, tokens), ego_transpose(cx, Q)); /* (1, D) */
     if (cx->err != EGO_OK) return NULL;
     int64_t rows = ego_tensor_rows(x), *numbers = row_numbers(cx, rows, true);
     ego_tensor *beside = ego_concat(cx, x, ego_gather_rows(cx, pooled, numbers, rows));
@@ -145,9 +157,10 @@ static ego_tensor *append_query(const pass *p, const ego_tensor *x, const ego_te
 
 /* ---- spans ------------------------------------------------------------------------------------------------ */
 
-static ego_tensor *span_logits(const pass *p, const ego_tensor *encoded, const ego_tensor *x, int64_t clips,
-                               ego_norm_params *n, ego_linear_params block[2]) {
-    ego_tensor *y = linear(p, ego_concat(p->cx, norm(p, encoded, n), x), &block[0], EGO_ACT_RELU, NULL);
+static ego_tensor *span_logits(const pass *p, const ego_tensor *encoded, const ego_tensor *x,
+                               int64_t clips, ego_norm_params *n, ego_linear_params block[2]) {
+    ego_tensor *y =
+        linear(p, ego_concat(p->cx, norm(p, encoded, n), x), &block[0], EGO_ACT_RELU, NULL);
     y = ego_transpose(p->cx, linear(p, y, &block[1], EGO_ACT_NONE, NULL));
     if (p->cx->err != EGO_OK) return NULL;
     return ego_add_outer(p->cx, y, NULL, column_mask(p->cx, ego_tensor_columns(y), clips));
@@ -166,16 +179,20 @@ static void predict(const pass *p, const ego_tensor *x, int64_t clips, ego_vslne
 
 static ego_err check_input(const ego_vslnet_config *c, const ego_vslnet_input *in) {
     int64_t T = ego_tensor_rows(in->video), L = ego_tensor_rows(in->query);
-    if (ego_tensor_columns(in->video) != c->video_width || ego_tensor_columns(in->query) != c->query_width)
-        return ego_fail(EGO_EINPUT, "the head reads features %lld wide and words %lld wide, not %lld and %lld",
-                        (long long)c->video_width, (long long)c->query_width,
-                        (long long)ego_tensor_columns(in->video), (long long)ego_tensor_columns(in->query));
+    if (ego_tensor_columns(in->video) != c->video_width ||
+        ego_tensor_columns(in->query) != c->query_width)
+        return ego_fail(
+            EGO_EINPUT, "the head reads features %lld wide and words %lld wide, not %lld and %lld",
+            (long long)c->video_width, (long long)c->query_width,
+            (long long)ego_tensor_columns(in->video), (long long)ego_tensor_columns(in->query));
     if (T > c->positions || L > c->positions)
-        return ego_fail(EGO_EINPUT, "%lld clips and %lld words: the head has %lld positions", (long long)T,
-                        (long long)L, (long long)c->positions);
+        return ego_fail(EGO_EINPUT, "%lld clips and %lld words: the head has %lld positions",
+                        (long long)T, (long long)L, (long long)c->positions);
     if (in->clips < 1 || in->clips > T || in->tokens < 1 || in->tokens > L)
-        return ego_fail(EGO_EINPUT, "%lld clips of %lld, %lld words of %lld: expected at least one, and no more",
-                        (long long)in->clips, (long long)T, (long long)in->tokens, (long long)L);
+        return ego_fail(
+            EGO_EINPUT,
+            "%lld clips of %lld, %lld words of %lld: expected at least one, and no more",
+            (long long)in->clips, (long long)T, (long long)in->tokens, (long long)L);
     return EGO_OK;
 }
 
@@ -192,14 +209,19 @@ static ego_tensor *highlight_of(const pass *p, const ego_tensor *x, int64_t clip
     return ego_add_outer(p->cx, logits, column_mask(p->cx, ego_tensor_rows(x), clips), NULL);
 }
 
-ego_err ego_vslnet_forward(ego_ctx *cx, ego_head *head, const ego_vslnet_input *in, ego_vslnet_output *out) {
-    pass p = {.cx = cx, .config = &head->config.vslnet, .params = &head->params.vslnet, .dropout = in->dropout};
+ego_err ego_vslnet_forward(ego_ctx *cx, ego_head *head, const ego_vslnet_input *in,
+                           ego_vslnet_output *out) {
+    pass p = {.cx = cx,
+              .config = &head->config.vslnet,
+              .params = &head->params.vslnet,
+              .dropout = in->dropout};
     EGO_TRY(ego_ctx_err(cx)); /* an input could not be made */
     EGO_TRY(check_input(p.config, in));
     int64_t T = ego_tensor_rows(in->video), L = ego_tensor_rows(in->query);
     if (in->dropout > 0) p.streams = row_streams(cx, in->stream, T > L ? T : L);
 
-    ego_tensor *video = linear(&p, drop(&p, in->video, SITE_VIDEO), &p.params->video_affine, EGO_ACT_NONE, NULL);
+    ego_tensor *video =
+        linear(&p, drop(&p, in->video, SITE_VIDEO), &p.params->video_affine, EGO_ACT_NONE, NULL);
     ego_tensor *query = linear(&p, in->query, &p.params->query_affine, EGO_ACT_NONE, NULL);
     video = encode(&p, video, in->clips, &p.params->encoder, SITE_VIDEO_ENCODER);
     query = encode(&p, query, in->tokens, &p.params->encoder, SITE_QUERY_ENCODER);
@@ -221,13 +243,14 @@ ego_err ego_vslnet_forward(ego_ctx *cx, ego_head *head, const ego_vslnet_input *
 
 /* ---- losses ----------------------------------------------------------------------------------------------- */
 
-ego_err ego_vslnet_loss(ego_ctx *cx, const ego_vslnet_output *output, int64_t clips, ego_vslnet_span target,
-                        ego_vslnet_batch batch, ego_vslnet_losses *losses) {
+ego_err ego_vslnet_loss(ego_ctx *cx, const ego_vslnet_output *output, int64_t clips,
+                        ego_vslnet_span target, ego_vslnet_batch batch, ego_vslnet_losses *losses) {
     int64_t T = ego_tensor_columns(output->start);
     if (target.start < 0 || target.end < target.start || target.end >= clips)
-        return ego_fail(EGO_EINPUT, "a target of clips %lld to %lld, of %lld", (long long)target.start,
-                        (long long)target.end, (long long)clips);
-    float *y = ego_ctx_alloc(cx, (size_t)T * sizeof *y), *weight = ego_ctx_alloc(cx, (size_t)T * sizeof *weight);
+        return ego_fail(EGO_EINPUT, "a target of clips %lld to %lld, of %lld",
+                        (long long)target.start, (long long)target.end, (long long)clips);
+    float *y = ego_ctx_alloc(cx, (size_t)T * sizeof *y),
+          *weight = ego_ctx_alloc(cx, (size_t)T * sizeof *weight);
     int64_t *labels = ego_ctx_alloc(cx, 2 * sizeof *labels);
     EGO_TRY(ego_ctx_err(cx));
     ego_vslnet_highlight(target, clips, y);
@@ -237,7 +260,8 @@ ego_err ego_vslnet_loss(ego_ctx *cx, const ego_vslnet_output *output, int64_t cl
     }
     labels[0] = target.start;
     labels[1] = target.end;
-    float share = (float)(1 / (double)batch.samples), of_clip = (float)(1 / ((double)batch.clips + 1e-12));
+    float share = (float)(1 / (double)batch.samples),
+          of_clip = (float)(1 / ((double)batch.clips + 1e-12));
     losses->span = ego_add(cx, ego_cross_entropy(cx, output->start, labels, share),
                            ego_cross_entropy(cx, output->end, labels + 1, share));
     losses->highlight = ego_binary_cross_entropy(cx, output->highlight, y, weight, of_clip);

@@ -45,13 +45,14 @@ static float overlap(float a0, float a1, float b0, float b1) {
     return inter > 0 ? inter / fmaxf(hull, 1e-12f) : 0;
 }
 
-bool ego_vslnet_label(double start, double end, int64_t n, double duration, ego_vslnet_span *label) {
+bool ego_vslnet_label(double start, double end, int64_t n, double duration,
+                      ego_vslnet_span *label) {
     float best = 0;
     *label = (ego_vslnet_span){0, 0};
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = i; j < n; j++) { /* one that ends before it starts overlaps nothing */
-            float o = overlap(ego_vslnet_start(i, n, duration), ego_vslnet_end(j, n, duration), (float)start,
-                              (float)end);
+            float o = overlap(ego_vslnet_start(i, n, duration), ego_vslnet_end(j, n, duration),
+                              (float)start, (float)end);
             if (!(o > best)) continue;
             best = o;
             *label = (ego_vslnet_span){i, j};
@@ -76,7 +77,8 @@ static double log_total(const float *logits, int64_t n) {
     return most + log(sum);
 }
 
-int64_t ego_vslnet_best(const float *start, const float *end, int64_t n, int64_t k, ego_vslnet_answer *answers) {
+int64_t ego_vslnet_best(const float *start, const float *end, int64_t n, int64_t k,
+                        ego_vslnet_answer *answers) {
     int64_t found = 0;
     double total = n > 0 ? log_total(start, n) + log_total(end, n) : 0;
     for (int64_t i = 0; i < n; i++)

@@ -66,7 +66,8 @@ static ego_tensor *rows_of(ego_ctx *cx, const ego_npy *all, int64_t sample) {
     int64_t rows = all->tensor.shape[1], columns = all->tensor.shape[2];
     ego_tensor *x = EGO_TENSOR(cx, rows, columns);
     if (x)
-        memcpy(x->data, ego_f32(&all->tensor) + sample * rows * columns, (size_t)(rows * columns) * sizeof(float));
+        memcpy(x->data, ego_f32(&all->tensor) + sample * rows * columns,
+               (size_t)(rows * columns) * sizeof(float));
     return x;
 }
 
@@ -76,15 +77,18 @@ static void one_sample(fixture *f, int64_t s, int64_t clips, double *span, doubl
                            .query = rows_of(&f->cx, &f->query, s),
                            .clips = length(&f->video_mask, s),
                            .tokens = length(&f->query_mask, s)};
-    ego_vslnet_span target = {((int32_t *)f->start.tensor.data)[s], ((int32_t *)f->end.tensor.data)[s]};
+    ego_vslnet_span target = {((int32_t *)f->start.tensor.data)[s],
+                              ((int32_t *)f->end.tensor.data)[s]};
     ego_vslnet_output out;
     ego_vslnet_losses losses;
     if (!CHECK_OK(ego_vslnet_forward(&f->cx, f->head, &in, &out))) return;
-    if (!CHECK_OK(ego_vslnet_loss(&f->cx, &out, in.clips, target, (ego_vslnet_batch){SAMPLES, clips}, &losses)))
+    if (!CHECK_OK(ego_vslnet_loss(&f->cx, &out, in.clips, target,
+                                  (ego_vslnet_batch){SAMPLES, clips}, &losses)))
         return;
     *span += (double)ego_f32(losses.span)[0];
     *highlight += (double)ego_f32(losses.highlight)[0];
-    for (int64_t i = 0; i < CLIPS; i++) f->got[0][s][i] = 1 / (1 + expf(-ego_f32(out.highlight)[i]));
+    for (int64_t i = 0; i < CLIPS; i++)
+        f->got[0][s][i] = 1 / (1 + expf(-ego_f32(out.highlight)[i]));
     memcpy(f->got[1][s], out.start->data, sizeof f->got[1][s]);
     memcpy(f->got[2][s], out.end->data, sizeof f->got[2][s]);
     ego_grad_add(&f->cx, losses.span, 1, NULL);
@@ -133,7 +137,9 @@ static void test_training(fixture *f) {
 
 static void test_spans(fixture *f) {
     ego_npy starts = {0}, ends = {0}, targets = {0};
-    if (!load("top5_start", &starts) || !load("top5_end", &ends) || !load("highlight_labels", &targets)) return;
+    if (!load("top5_start", &starts) || !load("top5_end", &ends) ||
+        !load("highlight_labels", &targets))
+        return;
     for (int64_t s = 0; s < SAMPLES; s++) {
         ego_vslnet_answer best[BEST];
         float target[CLIPS];
@@ -143,7 +149,8 @@ static void test_spans(fixture *f) {
             CHECK(best[k].span.start == ((int32_t *)starts.tensor.data)[s * BEST + k]);
             CHECK(best[k].span.end == ((int32_t *)ends.tensor.data)[s * BEST + k]);
         }
-        ego_vslnet_span label = {((int32_t *)f->start.tensor.data)[s], ((int32_t *)f->end.tensor.data)[s]};
+        ego_vslnet_span label = {((int32_t *)f->start.tensor.data)[s],
+                                 ((int32_t *)f->end.tensor.data)[s]};
         ego_vslnet_highlight(label, n, target);
         for (int64_t i = 0; i < n; i++) CHECK(target[i] == ego_f32(&targets.tensor)[s * CLIPS + i]);
     }
@@ -156,10 +163,13 @@ static bool set_up(fixture *f) {
     if (!CHECK_OK(ego_json_read(FOLDER "meta.json", 1 << 24, &f->meta))) return false;
     f->vslnet = ego_json_get(f->meta, "vslnet");
     if (!CHECK_OK(ego_head_open(FOLDER "vslnet.pth", NULL, &f->head))) return false;
-    if (!CHECK_OK(ego_pool_new(2, &f->pool)) || !CHECK_OK(ego_cpu_backend_new(f->pool, &f->backend))) return false;
+    if (!CHECK_OK(ego_pool_new(2, &f->pool)) ||
+        !CHECK_OK(ego_cpu_backend_new(f->pool, &f->backend)))
+        return false;
     ego_ctx_init(&f->cx, f->backend);
-    return load("video", &f->video) && load("query", &f->query) && load("video_mask", &f->video_mask) &&
-           load("query_mask", &f->query_mask) && load("start_labels", &f->start) && load("end_labels", &f->end);
+    return load("video", &f->video) && load("query", &f->query) &&
+           load("video_mask", &f->video_mask) && load("query_mask", &f->query_mask) &&
+           load("start_labels", &f->start) && load("end_labels", &f->end);
 }
 
 static void tear_down(fixture *f) {

@@ -31,9 +31,11 @@ static ego_head *draw(const ego_head_kind *kind, const char *config, uint64_t se
 }
 
 static ego_head *small(const ego_head_kind *kind, uint64_t seed) {
-    const char *config = kind == &ego_head_qa     ? "{\"width\":12,\"answers\":5}"
-                         : kind == &ego_head_qfvs ? "{\"width\":8,\"heads\":2,\"layers\":3,\"hidden\":16,\"middle\":4}"
-                                                  : "{\"video_width\":10,\"query_width\":6,\"dim\":8,\"heads\":2,\"positions\":9}";
+    const char *config =
+        kind == &ego_head_qa ? "{\"width\":12,\"answers\":5}"
+        : kind == &ego_head_qfvs
+            ? "{\"width\":8,\"heads\":2,\"layers\":3,\"hidden\":16,\"middle\":4}"
+            : "{\"video_width\":10,\"query_width\":6,\"dim\":8,\"heads\":2,\"positions\":9}";
     return draw(kind, config, seed);
 }
 
@@ -132,12 +134,14 @@ static double spread(const ego_param *p, double *mean) {
 
 static double largest(const ego_param *p) {
     double most = 0;
-    for (int64_t i = 0; i < ego_tensor_count(&p->value); i++) most = fmax(most, fabs((double)ego_f32(&p->value)[i]));
+    for (int64_t i = 0; i < ego_tensor_count(&p->value); i++)
+        most = fmax(most, fabs((double)ego_f32(&p->value)[i]));
     return most;
 }
 
 static bool same_values(const ego_param *a, const ego_param *b) {
-    return memcmp(a->value.data, b->value.data, (size_t)ego_tensor_count(&a->value) * sizeof(float)) == 0;
+    return memcmp(a->value.data, b->value.data,
+                  (size_t)ego_tensor_count(&a->value) * sizeof(float)) == 0;
 }
 
 static void check_starts(void) {
@@ -148,12 +152,15 @@ static void check_starts(void) {
     CHECK_NEAR(std, 1, 0.02);
     CHECK_NEAR(mean, 0, 0.02);
     double bound = sqrt(6.0 / (768 + 128));
-    CHECK(largest(&p->video_affine.weight) <= bound && largest(&p->video_affine.weight) > 0.99 * bound);
+    CHECK(largest(&p->video_affine.weight) <= bound &&
+          largest(&p->video_affine.weight) > 0.99 * bound);
     bound = sqrt(6.0 / (7 + 7 * 128)); /* fans of (128, 1, 7) */
-    CHECK(largest(&p->encoder.conv[0].depthwise) <= bound && largest(&p->encoder.conv[0].depthwise) > 0.99 * bound);
+    CHECK(largest(&p->encoder.conv[0].depthwise) <= bound &&
+          largest(&p->encoder.conv[0].depthwise) > 0.99 * bound);
     CHECK(largest(&p->video_affine.bias) == 0 && largest(&p->encoder.norm1.weight) == 1);
     CHECK(p->attention.video.value.shape[0] == 1 && p->attention.video.value.shape[1] == 128);
-    int64_t encoder = 256 * 128 + 4 * (128 * 7 + 128 * 128 + 128) + 4 * 256 + 4 * (128 * 128 + 128) + 2 * 256;
+    int64_t encoder =
+        256 * 128 + 4 * (128 * 7 + 128 * 128 + 128) + 4 * 256 + 4 * (128 * 128 + 128) + 2 * 256;
     int64_t fusion = 3 * 128 + (512 * 128 + 128) + 128 + (256 * 128 + 128) + 129;
     int64_t spans = 2 * 256 + 2 * (256 * 128 + 128) + 2 * 129;
     CHECK(ego_head_parameters(v) == 2 * (768 * 128 + 128) + 2 * encoder + fusion + spans);
@@ -193,8 +200,8 @@ static void check_official(void) {
     ego_weights *weights;
     if (!CHECK_OK(ego_head_open("tests/golden/heads/vslnet.pth", NULL, &head))) return;
     const ego_vslnet_config *c = &head->config.vslnet;
-    CHECK(head->kind == &ego_head_vslnet && c->dim == 32 && c->video_width == 64 && c->positions == 24 &&
-          c->query_width == 768);
+    CHECK(head->kind == &ego_head_vslnet && c->dim == 32 && c->video_width == 64 &&
+          c->positions == 24 && c->query_width == 768);
     CHECK(c->heads == 4); /* its sidecar's */
     CHECK(head->unused_count == 0 && !head->random && !head->backbone[0]);
     CHECK_OK(ego_head_save(head, at("v.safetensors"), EGO_F32));
@@ -216,7 +223,8 @@ static void check_official(void) {
 }
 
 static void check_message(const char *word) {
-    if (!CHECK(strstr(ego_err_message(), word) != NULL)) fprintf(stderr, "    message: %s\n", ego_err_message());
+    if (!CHECK(strstr(ego_err_message(), word) != NULL))
+        fprintf(stderr, "    message: %s\n", ego_err_message());
 }
 
 static ego_err list_params(void *context, const ego_param_spec *spec) {
@@ -252,11 +260,12 @@ static void check_refused(void) {
     CHECK_OK(ego_safetensors_write(at("none.safetensors"), list + n, 1, NULL, 0, NULL, NULL));
     CHECK_ERR(EGO_EMODEL, ego_head_open(at("none.safetensors"), NULL, &head));
     check_message("no head");
-    static const char *const bad[][2] = {{"{\"kind\":\"psi\"}", "psi"},
-                                         {"{\"kind\":\"qa\",\"config\":{\"answers\":0}}", "answers"},
-                                         {"{\"kind\":\"qa\",\"config\":{\"depth\":1}}", "depth"},
-                                         {"{\"kind\":\"qa\",\"config\":[]}", "object"},
-                                         {"{", "ego.head"}};
+    static const char *const bad[][2] = {
+        {"{\"kind\":\"psi\"}", "psi"},
+        {"{\"kind\":\"qa\",\"config\":{\"answers\":0}}", "answers"},
+        {"{\"kind\":\"qa\",\"config\":{\"depth\":1}}", "depth"},
+        {"{\"kind\":\"qa\",\"config\":[]}", "object"},
+        {"{", "ego.head"}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         ego_metadata says = {EGO_META_HEAD, bad[i][0]};
         CHECK_OK(ego_safetensors_write(at("bad.safetensors"), list, n, &says, 1, NULL, NULL));
@@ -276,7 +285,8 @@ static void check_backbone(void) {
     CHECK(!ego_head_foreign(q, "aaaa", &warning)); /* nothing is known */
     ego_head_set_backbone(q, "aaaa");
     CHECK(!ego_head_foreign(q, "aaaa", &warning) && warning.len == 0);
-    CHECK(ego_head_foreign(q, "bbbb", &warning) && strstr(warning.data, "aaaa") && strstr(warning.data, "bbbb"));
+    CHECK(ego_head_foreign(q, "bbbb", &warning) && strstr(warning.data, "aaaa") &&
+          strstr(warning.data, "bbbb"));
     ego_buf_release(&warning);
     ego_head_close(q, NULL);
 }

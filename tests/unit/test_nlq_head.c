@@ -65,7 +65,8 @@ static bool set_up(bench *b, const char *where, const char *name, unsigned threa
     *b = (bench){.toy = {.empty = 1}};
     ego_head_config c = {.vslnet = {VIDEO, WORD, 16, 2, POSITIONS, 0}};
     if (!CHECK_OK(ego_head_create(&ego_head_vslnet, &c, 4, &b->head))) return false;
-    if (!CHECK_OK(ego_pool_new(threads, &b->pool)) || !CHECK_OK(ego_cpu_backend_new(b->pool, &b->backend)))
+    if (!CHECK_OK(ego_pool_new(threads, &b->pool)) ||
+        !CHECK_OK(ego_cpu_backend_new(b->pool, &b->backend)))
         return false;
     ego_head_set_backbone(b->head, "abc");
     CHECK_OK(ego_head_set_note(b->head, "features", "fused"));
@@ -75,9 +76,16 @@ static bool set_up(bench *b, const char *where, const char *name, unsigned threa
     b->run.epochs = 12;
     b->run.batch = 4;
     ego_nlq_source source = {&b->toy, QUESTIONS, sample, features};
-    b->options = (ego_nlq_head_options){.head = b->head, .train = source, .validate = source, .optim = &b->optim,
-                                        .run = &b->run, .dropout = 0.2, .backend = b->backend, .pool = b->pool,
-                                        .stop = &b->toy.stop, .notice = &notice};
+    b->options = (ego_nlq_head_options){.head = b->head,
+                                        .train = source,
+                                        .validate = source,
+                                        .optim = &b->optim,
+                                        .run = &b->run,
+                                        .dropout = 0.2,
+                                        .backend = b->backend,
+                                        .pool = b->pool,
+                                        .stop = &b->toy.stop,
+                                        .notice = &notice};
     notice.context = &b->notices;
     return true;
 }
@@ -108,8 +116,8 @@ static void test_by_heart(const char *where) {
     CHECK_OK(ego_nlq_head_validate(&cx, b.head, &b.options.validate, NULL, &before));
     CHECK_OK(ego_nlq_head_train(&b.options));
     CHECK_OK(ego_nlq_head_validate(&cx, b.head, &b.options.validate, NULL, &after));
-    printf("by heart: R@1 at 0.3 from %.0f to %.0f, at 0.5 to %.0f, mean IoU %.0f\n", before.r1_03, after.r1_03,
-           after.r1_05, after.mean_iou);
+    printf("by heart: R@1 at 0.3 from %.0f to %.0f, at 0.5 to %.0f, mean IoU %.0f\n", before.r1_03,
+           after.r1_03, after.r1_05, after.mean_iou);
     CHECK(after.r1_03 == 100 && after.r5_05 == 100 && after.mean_iou > 60 && before.mean_iou < 50);
     CHECK(b.notices == 0);
 
@@ -121,7 +129,8 @@ static void test_by_heart(const char *where) {
         CHECK_STR(ego_head_note(best, "features"), "fused");
         ego_head_close(best, b.backend);
     }
-    if (CHECK_OK(ego_head_open(in(&b, "checkpoint-100.safetensors"), NULL, &best))) { /* a checkpoint is a head */
+    if (CHECK_OK(ego_head_open(in(&b, "checkpoint-100.safetensors"), NULL,
+                               &best))) { /* a checkpoint is a head */
         CHECK(best->unused_count == 0 && best->kind == &ego_head_vslnet);
         CHECK_STR(ego_head_note(best, "features"), "fused");
         ego_head_close(best, b.backend);
@@ -183,7 +192,8 @@ static void test_left_out(const char *where) {
     b.run.steps = 3;
     b.options.validate.count = 0;
     CHECK_OK(ego_nlq_head_train(&b.options));
-    CHECK(b.notices == 1 && access(in(&b, "head.safetensors"), R_OK) == 0); /* without validation: the last */
+    CHECK(b.notices == 1 &&
+          access(in(&b, "head.safetensors"), R_OK) == 0); /* without validation: the last */
     b.options.keep_empty = true;
     snprintf(b.out, sizeof b.out, "%s/kept", where);
     CHECK_OK(ego_nlq_head_train(&b.options));
@@ -226,7 +236,8 @@ static void test_order(void) {
     ego_head_order_batch(&order, 1, samples, streams); /* back, and as it was */
     ego_head_order_batch(&order, 4, again, again_streams);
     ego_head_order_batch(&order, 1, again, again_streams);
-    CHECK(memcmp(samples, again, sizeof samples) == 0 && memcmp(streams, again_streams, sizeof streams) == 0);
+    CHECK(memcmp(samples, again, sizeof samples) == 0 &&
+          memcmp(streams, again_streams, sizeof streams) == 0);
     ego_head_order_release(&order);
     CHECK_ERR(EGO_EINPUT, ego_head_order_init(&order, 9, 0, BATCH));
     ego_head_order_release(&order);

@@ -35,12 +35,13 @@ static void check_pool(void) {
     CHECK(out[0] == 1 && out[1] == 2 && out[7] == 9);
 }
 
-static void check_label(double start, double end, int64_t n, double duration, bool found, int64_t i, int64_t j) {
+static void check_label(double start, double end, int64_t n, double duration, bool found, int64_t i,
+                        int64_t j) {
     ego_vslnet_span label = {-1, -1};
     CHECK(ego_vslnet_label(start, end, n, duration, &label) == found);
     if (!CHECK(label.start == i && label.end == j))
-        fprintf(stderr, "    [%g, %g] of %g s in %lld: %lld to %lld\n", start, end, duration, (long long)n,
-                (long long)label.start, (long long)label.end);
+        fprintf(stderr, "    [%g, %g] of %g s in %lld: %lld to %lld\n", start, end, duration,
+                (long long)n, (long long)label.start, (long long)label.end);
 }
 
 static void check_labels(void) {
@@ -75,8 +76,8 @@ static void check_best(void) {
     CHECK(a[0].span.start == 1 && a[0].span.end == 3);
     CHECK_NEAR(a[0].score, exp(4) / ps / pe, 1e-12);
     /* e³ three times: (0, 0), (1, 2), (2, 3), in this order */
-    CHECK(a[1].span.start == 0 && a[1].span.end == 0 && a[2].span.start == 1 && a[2].span.end == 2 &&
-          a[3].span.start == 2 && a[3].span.end == 3);
+    CHECK(a[1].span.start == 0 && a[1].span.end == 0 && a[2].span.start == 1 &&
+          a[2].span.end == 2 && a[3].span.start == 2 && a[3].span.end == 3);
     for (int i = 0; i < 10; i++) {
         CHECK(a[i].span.start <= a[i].span.end && (i == 0 || a[i].score <= a[i - 1].score));
         sum += a[i].score;
@@ -100,7 +101,8 @@ static ego_head *make(const ego_head_kind *kind) {
 
 static ego_tensor *noise(ego_ctx *cx, int64_t rows, int64_t columns, uint64_t seed) {
     ego_tensor *x = EGO_TENSOR(cx, rows, columns);
-    for (int64_t i = 0; x && i < rows * columns; i++) ego_f32(x)[i] = (float)ego_rng_normal(seed, (uint64_t)i);
+    for (int64_t i = 0; x && i < rows * columns; i++)
+        ego_f32(x)[i] = (float)ego_rng_normal(seed, (uint64_t)i);
     return x;
 }
 
@@ -112,8 +114,12 @@ typedef struct numbers {
 static numbers run(fixture *f, ego_head *head, float dropout, uint64_t stream) {
     numbers n = {{0}};
     ego_ctx_mark mark = ego_ctx_save(&f->cx);
-    ego_vslnet_input in = {.video = noise(&f->cx, CLIPS, VIDEO, 1), .query = noise(&f->cx, WORDS, QUERY, 2),
-                           .clips = CLIPS, .tokens = WORDS, .dropout = dropout, .stream = stream};
+    ego_vslnet_input in = {.video = noise(&f->cx, CLIPS, VIDEO, 1),
+                           .query = noise(&f->cx, WORDS, QUERY, 2),
+                           .clips = CLIPS,
+                           .tokens = WORDS,
+                           .dropout = dropout,
+                           .stream = stream};
     ego_vslnet_output out;
     if (CHECK_OK(ego_vslnet_forward(&f->cx, head, &in, &out))) {
         memcpy(n.all, out.highlight->data, CLIPS * sizeof(float));
@@ -161,18 +167,22 @@ static void check_small(fixture *f) {
 static void check_padding(fixture *f) {
     ego_head *head = make(&ego_head_vslnet);
     ego_vslnet_output out;
-    ego_vslnet_input in = {.video = noise(&f->cx, CLIPS, VIDEO, 1), .query = noise(&f->cx, WORDS, QUERY, 2),
-                           .clips = CLIPS - 2, .tokens = WORDS - 1};
+    ego_vslnet_input in = {.video = noise(&f->cx, CLIPS, VIDEO, 1),
+                           .query = noise(&f->cx, WORDS, QUERY, 2),
+                           .clips = CLIPS - 2,
+                           .tokens = WORDS - 1};
     if (CHECK_OK(ego_vslnet_forward(&f->cx, head, &in, &out))) {
         CHECK(ego_f32(out.start)[CLIPS - 3] > -1e3f && ego_f32(out.start)[CLIPS - 2] < -1e29f);
         CHECK(ego_f32(out.end)[CLIPS - 1] < -1e29f && ego_f32(out.highlight)[CLIPS - 1] < -1e29f);
         ego_vslnet_losses l;
-        CHECK_OK(ego_vslnet_loss(&f->cx, &out, CLIPS - 2, (ego_vslnet_span){1, 3}, (ego_vslnet_batch){1, CLIPS - 2}, &l));
+        CHECK_OK(ego_vslnet_loss(&f->cx, &out, CLIPS - 2, (ego_vslnet_span){1, 3},
+                                 (ego_vslnet_batch){1, CLIPS - 2}, &l));
         CHECK(isfinite(ego_f32(l.span)[0]) && isfinite(ego_f32(l.highlight)[0]));
-        CHECK_ERR(EGO_EINPUT, ego_vslnet_loss(&f->cx, &out, CLIPS - 2, (ego_vslnet_span){1, CLIPS - 2},
-                                              (ego_vslnet_batch){1, 1}, &l));
         CHECK_ERR(EGO_EINPUT,
-                  ego_vslnet_loss(&f->cx, &out, CLIPS, (ego_vslnet_span){3, 1}, (ego_vslnet_batch){1, 1}, &l));
+                  ego_vslnet_loss(&f->cx, &out, CLIPS - 2, (ego_vslnet_span){1, CLIPS - 2},
+                                  (ego_vslnet_batch){1, 1}, &l));
+        CHECK_ERR(EGO_EINPUT, ego_vslnet_loss(&f->cx, &out, CLIPS, (ego_vslnet_span){3, 1},
+                                              (ego_vslnet_batch){1, 1}, &l));
     }
     ego_head_close(head, f->backend);
 }
@@ -181,12 +191,13 @@ static void check_refused(fixture *f) {
     ego_head *head = make(&ego_head_vslnet);
     ego_vslnet_output out;
     ego_tensor *video = noise(&f->cx, 16, VIDEO, 1), *query = noise(&f->cx, WORDS, QUERY, 2);
-    ego_vslnet_input bad[] = {{.video = query, .query = query, .clips = 1, .tokens = 1},
-                              {.video = video, .query = video, .clips = 1, .tokens = 1},
-                              {.video = video, .query = query, .clips = 17, .tokens = 1},
-                              {.video = video, .query = query, .clips = 0, .tokens = 1},
-                              {.video = video, .query = query, .clips = 1, .tokens = WORDS + 1},
-                              {.video = noise(&f->cx, 17, VIDEO, 1), .query = query, .clips = 1, .tokens = 1}};
+    ego_vslnet_input bad[] = {
+        {.video = query, .query = query, .clips = 1, .tokens = 1},
+        {.video = video, .query = video, .clips = 1, .tokens = 1},
+        {.video = video, .query = query, .clips = 17, .tokens = 1},
+        {.video = video, .query = query, .clips = 0, .tokens = 1},
+        {.video = video, .query = query, .clips = 1, .tokens = WORDS + 1},
+        {.video = noise(&f->cx, 17, VIDEO, 1), .query = query, .clips = 1, .tokens = 1}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         CHECK_ERR(EGO_EINPUT, ego_vslnet_forward(&f->cx, head, &bad[i], &out));
     bad[0] = (ego_vslnet_input){.video = video, .query = query, .clips = 16, .tokens = WORDS};
