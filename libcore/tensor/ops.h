@@ -6,6 +6,8 @@
  * asks ego_ctx_err() once. Rows are independent: the result for a row never depends, not even in its
  * last bit, on how many rows stand beside it, nor on the number of threads.
  *
+ * Lists of numbers are borrowed: they must live as long as the call, or the tape that records it.
+ *
  * Every operation goes through one function (ops.c: run), which fills an ego_call and hands it to the
  * backend's table. That is where a tape, when one is attached, records the call (tensor/tape.h).
  */
@@ -62,6 +64,7 @@ ego_tensor *ego_tensor_new(ego_ctx *cx, int ndim, const int64_t *shape);
 #define EGO_TENSOR(cx, ...)                                                                        \
     ego_tensor_new((cx), (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)),                \
                    (int64_t[]){__VA_ARGS__})
+
 typedef enum ego_act {
     EGO_ACT_NONE,
     EGO_ACT_GELU,
@@ -106,8 +109,7 @@ typedef struct ego_attention_args {
     int64_t heads, width;
     const ego_segment *segments; /* must cover each row of q exactly once; must outlive the call */
     int64_t count;
-    const float *key_bias; /* of each row of k: added to its scores after / √width; must outlive the call;
-                              NULL: none */
+    const float *key_bias; /* of each row of k: added to its scores; must outlive the call; NULL: none */
     ego_dropout drop; /* of the softmax; value number c of a row of q: c = head · keys + key, keys as the
                          row's segment counts them, the extra one first */
 } ego_attention_args;

@@ -398,6 +398,7 @@ static void egonce_reference(const sample *s, double *out) {
     X(scale_rows, scale_rows, scale_rows, 1e-7, 1e-5, 3)                                           \
     X(scale_columns, scale_columns, scale_columns, 1e-7, 1e-5, 1)                                  \
     X(add_outer, add_outer, add_outer, 2e-7, 1e-5, 3)                                              \
+    X(masked_softmax, single, masked, 5e-7, 1e-5, 1)                                               \
     X(depthwise_conv, depthwise, depthwise, 1e-6, 1e-5, 0)                                         \
     X(modulate, modulate, modulate, 3e-7, 1e-5, 0)                                                 \
     X(mean_rows, mean_rows, mean_rows, 1e-6, 1e-6, 0)                                              \
@@ -506,6 +507,8 @@ static const struct {
     {&op_add_outer, {70, 300, OF_ROWS | OF_COLUMNS}},
     {&op_add_outer, {9, 17, OF_ROWS}},
     {&op_add_outer, {9, 17, OF_COLUMNS}},
+    {&op_masked_softmax, {1, 1}},
+    {&op_masked_softmax, {30, 23}},
     {&op_depthwise_conv, {1, 1, 1, 1}},
     {&op_depthwise_conv, {0, 5, 1, 3}},
     {&op_depthwise_conv, {3, 5, 1, 7}},
