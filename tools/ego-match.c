@@ -2,17 +2,15 @@
 #include "engine.h"
 
 #include "base/file.h"
-#include "media/picture.h"
 #include "task/embed.h"
+#include "task/gallery.h"
 #include "task/match.h"
 #include "task/rerank.h"
-#include "task/show.h"
 #include "task/unrelated.h"
 #include "task/vectors.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,8 +48,6 @@ static const ego_cli_tool tool = {
     .uses = EGO_CLI_USES_MODEL | EGO_CLI_USES_VIDEO | EGO_CLI_USES_WORK | EGO_CLI_USES_CONFIG |
             EGO_CLI_USES_PLAN | EGO_CLI_USES_PROVENANCE};
 
-enum { SHEET_ROWS = 100, SHEET_HEIGHT = 112 };
-
 typedef struct matcher {
     ego_cli *cli;
     ego_engine engine; /* the model is open only where --query or --rerank need it */
@@ -62,83 +58,17 @@ typedef struct matcher {
     ego_unrelated *unrelated; /* --calibrate */
     uint64_t queries;         /* answered so far */
     bool told_bad_targets;
-    ego_sheet_row rows[SHEET_ROWS]; /* of --sheet; labels and frames are ours */
-    size_t n_rows;
+    ego_gallery gallery; /* --sheet, --clips */
 } matcher;
 
-/* ---- pictures and files of matches --------------------------------------------------------------- */
-
-/* "kitchen.mp4#t=2,6": what an id says without its quotes, for labels and file names. */
-static const char *plain_id(const ego_record *record) {
-    const char *id;
-    return ego_json_string(ego_json_get(record->json, "id"), &id) ? id : record->id;
-}
-
-static ego_err add_row(matcher *m, const ego_record *query, const ego_record *target, size_t rank,
-                       double score) {
-    if (m->n_rows == SHEET_ROWS) return EGO_OK;
-    int n = m->cli->frames ? (int)m->cli->frames : 4;
-    ego_image *frames = calloc(EGO_SHOW_MAX_FRAMES, sizeof *frames);
-    ego_buf label = {0};
-    ego_buf_printf(&label, "%s\n%zu. %.4f\n%s", query->text ? query->text : plain_id(query), rank,
-                   score, plain_id(target));
-    if (target->text) ego_buf_printf(&label, "\n%s", target->text);
-    if (!frames || label.failed) {
-        free(frames);
-        ego_buf_release(&label);
-        return ego_fail(EGO_ENOMEM, "out of memory");
-    }
-    if (n > EGO_SHOW_MAX_FRAMES) n = EGO_SHOW_MAX_FRAMES;
-    m->rows[m->n_rows++] = (ego_sheet_row){label.data, frames, (size_t)n};
-    return ego_show_frames(m->cli->video_root, target, SHEET_HEIGHT, n, frames);
-}
-
-static void release_rows(matcher *m) {
-    for (size_t i = 0; i < m->n_rows; i++) {
-        ego_image *frames = (ego_image *)(uintptr_t)m->rows[i].frames;
-        for (size_t f = 0; f < m->rows[i].frame_count; f++) ego_image_free(&frames[f]);
-        free(frames);
-        free((char *)(uintptr_t)m->rows[i].label);
-    }
-    m->n_rows = 0;
-}
-
-static ego_err write_sheet(matcher *m) {
-    ego_image sheet = {0};
-    ego_err err = ego_sheet(m->rows, m->n_rows, SHEET_HEIGHT, &sheet);
-    if (err == EGO_OK) err = ego_png_write(&sheet, sheet_path);
-    ego_image_free(&sheet);
-    return err;
-}
-
-/* DIR/0001-01-kitchen.mp4_t_2_6.mp4: query, rank, and the target's id as far as a file name can say it. */
-static ego_err save_clip(matcher *m, const ego_record *target, size_t rank) {
-    static const char file_letters[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-    ego_buf path = {0};
-    ego_buf_printf(&path, "%s/%04" PRIu64 "-%02zu-", clips_path, m->queries + 1, rank);
-    const char *id = ego_basename(plain_id(target));
-    for (size_t i = 0; id[i] && i < 80; i++) {
-        bool kept = (unsigned char)id[i] >= 0x80 || strchr(file_letters, id[i]);
-        ego_buf_char(&path, kept ? id[i] : '_');
-    }
-    ego_buf_text(&path, ".mp4");
-    ego_err err = ego_buf_err(&path);
-    if (err == EGO_OK) err = ego_show_save(m->cli->video_root, target, path.data);
-    ego_buf_release(&path);
-    return err;
-}
+/* ---- answers ------------------------------------------------------------------------------------- */
 
 /* What cannot be shown is said; the match itself stands. */
 static void show(matcher *m, const ego_record *query, const ego_record *target, size_t rank,
                  double score) {
-    ego_err err = sheet_path ? add_row(m, query, target, rank, score) : EGO_OK;
-    if (err == EGO_OK && clips_path) err = save_clip(m, target, rank);
-    if (err == EGO_OK) return;
+    if (ego_gallery_add(&m->gallery, m->queries + 1, query, target, rank, score) == EGO_OK) return;
     ego_cli_fault(m->cli, "%s: cannot be shown: %s", target->id, ego_err_message());
 }
-
-/* ---- answers ------------------------------------------------------------------------------------- */
 
 typedef struct candidate { /* one hit of a query */
     ego_match_hit hit;
@@ -572,7 +502,8 @@ static void answer(matcher *m) {
     if (m->cli->dry_run) return plan(m);
     if (!open_model(m) || !calibrate_all(m)) return;
     bool done = query_text ? answer_words(m) : answer_file(m, m->cli->args[0]);
-    if (done && sheet_path && m->n_rows && write_sheet(m) != EGO_OK) ego_cli_fatal(m->cli, EGO_EIO);
+    if (done && sheet_path && ego_gallery_write(&m->gallery, sheet_path) != EGO_OK)
+        ego_cli_fatal(m->cli, EGO_EIO);
 }
 
 static ego_err read_rest(int fd, ego_buf *bytes) {
@@ -629,8 +560,12 @@ int main(int argc, char **argv) {
     static matcher m;
     if (!ego_cli_begin(&cli, &tool, argc, argv)) return ego_cli_end(&cli);
     m.cli = &cli;
+    m.gallery = (ego_gallery){.video_root = cli.video_root,
+                              .folder = clips_path,
+                              .rows_wanted = sheet_path != NULL,
+                              .frames = (int)cli.frames};
     if (check_arguments(&cli)) match(&m, cli.args[cli.n_args - 1]);
-    release_rows(&m);
+    ego_gallery_release(&m.gallery);
     ego_unrelated_close(m.unrelated);
     ego_rerank_close(m.reranker);
     ego_engine_close(&m.engine);
