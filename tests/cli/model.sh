@@ -175,8 +175,8 @@ run 0 ego-model convert half.safetensors -o half_again.safetensors
 is "a head stored in 16 bits stays so" "$half" "$(jq -r .head "$out")"
 run 1 ego-model diff head.safetensors half.safetensors
 run 0 ego-model diff --tolerance 1e-3 head.safetensors half.safetensors
-run 3 ego-model convert head.safetensors --store bf16 -o no.safetensors
-run 3 ego-model convert head.safetensors --pack -o no.safetensors
+run 2 ego-model convert head.safetensors --store bf16 -o no.safetensors
+run 2 ego-model convert head.safetensors --pack -o no.safetensors
 run 2 ego-model convert head.safetensors -o half.safetensors
 absent no.safetensors
 head -c 100000 head.safetensors >cut.safetensors
