@@ -46,6 +46,7 @@ static const key keys[] = {
     {"init.from", TEXT, BIND, AT(init.from), 0, 0, NULL},
     {"init.time", WORD, BIND, AT(init.time), 0, 0, time_words},
     {"init.std", NUMBER, BIND, AT(init.std), 0, 1, NULL},
+    {"init.gate", NUMBER, BIND, AT(init.gate), -100, 100, NULL},
     {"data.annotations", TEXT, BIND, AT(data.annotations), 0, 0, NULL},
     {"data.video_root", TEXT, LOOSE, AT(data.video_root), 0, 0, NULL},
     {"data.validate", TEXT, BIND, AT(data.validate), 0, 0, NULL},

@@ -44,6 +44,8 @@ typedef struct ego_train_init {
     const char *from;  /* a checkpoint of this model; excludes the two others */
     ego_time_start time;
     double std; /* of weights drawn from a normal distribution; 0.02 suits a width of 768, 0.55/√width others */
+    double gate; /* where learned gates start that a file has not opened: 0 as published. At 0 nothing behind a gate
+                    has a gradient, and matching waits until a gate has drifted away; a short run cannot wait */
 } ego_train_init;
 
 typedef struct ego_train_data {

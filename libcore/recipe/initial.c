@@ -200,6 +200,15 @@ static void draw(void *context, size_t i, unsigned worker) {
     for (int64_t k = 0; k < ego_tensor_count(&spec->param->value); k++) value[k] *= scale;
 }
 
+/* A learned gate that is shut, drawn so or left so by a file's training without fusion. */
+static ego_err open_gate(void *context, const ego_param_spec *spec) {
+    const making *m = context;
+    ego_param *p = spec->param;
+    if (!strstr(spec->name, "alpha_") || p->value.data == p->constant) return EGO_OK;
+    if (ego_f32(&p->value)[0] == 0) ego_f32(&p->value)[0] = (float)m->config->init.gate;
+    return EGO_OK;
+}
+
 /* ---- files ----------------------------------------------------------------------------------- */
 
 static ego_err open_files(making *m, ego_train_config *config) {
@@ -337,7 +346,7 @@ static ego_err fill(making *m, ego_pool *pool) {
                         m->missing_count > LISTED ? " …" : "");
     ego_parallel(pool, m->starting_count, draw, m);
     count_left(m);
-    return EGO_OK;
+    return ego_params_visit(&m->config->model, m->initial->model->params, open_gate, m);
 }
 
 ego_err ego_initialise(ego_train_config *config, ego_pool *pool, ego_initial *initial) {

@@ -162,6 +162,34 @@ static void test_nothing(void) {
     }
 }
 
+/* How many gates start at a value. */
+typedef struct gates {
+    float wanted;
+    int there, others;
+} gates;
+
+static ego_err count_gate(void *context, const ego_param_spec *spec) {
+    gates *g = context;
+    if (!strstr(spec->name, "alpha_")) return EGO_OK;
+    *(ego_f32(&spec->param->value)[0] == g->wanted ? &g->there : &g->others) += 1;
+    return EGO_OK;
+}
+
+static void test_gates(void) {
+    for (int open = 0; open < 2; open++) {
+        ego_train_config config;
+        ego_initial initial;
+        start(&config);
+        if (open) set(&config, "init.gate", "0.5");
+        CHECK_OK(ego_initialise(&config, pool, &initial));
+        gates g = {.wanted = open ? 0.5f : 0};
+        CHECK_OK(ego_params_visit(&config.model, initial.model->params, count_gate, &g));
+        CHECK(g.there > 0 && g.others == 0);
+        ego_initial_release(&initial, NULL);
+        ego_train_config_release(&config);
+    }
+}
+
 /* ---- files of other people's making ---------------------------------------------------------- */
 
 /* A donor's parameters under published names. */
@@ -506,6 +534,7 @@ int main(void) {
     start(&config);
     ego_model *donor = new_donor(&config.model);
     test_nothing();
+    test_gates();
     test_encoders(donor);
     test_faults(donor);
     test_from(donor);
