@@ -84,7 +84,6 @@ static ego_err read_clip(ego__table *t) {
     EGO_TRY(ego__table_name(t, VIDEO, &clip->video));
     EGO_TRY(read_time(t, START, &clip->start));
     EGO_TRY(read_time(t, STOP, &clip->stop));
-    if (clip->stop < clip->start) return ego__table_wrong(t, STOP, "a time after the start");
     EGO_TRY(ego__pack_string(&t->pack, ego__table_field(t, NARRATION), &clip->narration));
     if (*verb && !ego__parse_index(verb, strlen(verb), MAX_CLASS, &class))
         return ego__table_wrong(t, VERB, "a class");

@@ -32,7 +32,7 @@
 typedef struct ego_epic_clip {
     const char *id; /* narration_id */
     const char *participant, *video;
-    double start, stop; /* seconds of the video */
+    double start, stop; /* seconds of the video, as written: one bad row does not spoil a benchmark */
     const char *narration;
     int32_t verb;          /* class; -1 when not given */
     const uint16_t *nouns; /* classes, ascending, each once */
