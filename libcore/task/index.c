@@ -116,11 +116,9 @@ static int by_path(const void *a, const void *b) {
     return strcmp(((const ego_index_file *)a)->path, ((const ego_index_file *)b)->path);
 }
 
-ego_err ego_index_open(const char *path, ego_index *x) {
+/* x->stream is open. */
+static ego_err read_index(const char *path, ego_index *x) {
     ego_stream_record head;
-    *x = (ego_index){0};
-    if (access(path, F_OK) != 0) return EGO_OK;
-    EGO_TRY(ego_stream_open(path, &x->stream));
     ego_err err = ego_stream_is_mapped(x->stream)
                       ? ego_stream_next(x->stream, &head)
                       : ego_fail(EGO_EINPUT, "%s: expected a file", path);
@@ -128,12 +126,24 @@ ego_err ego_index_open(const char *path, ego_index *x) {
     if (err == EGO_EEND || err == EGO_EFORMAT)
         err = ego_fail(EGO_EINPUT, "%s: is no index that --update made: name another file", path);
     if (err == EGO_OK) err = read_records(x);
-    if (err != EGO_OK) {
+    if (err != EGO_OK)
         ego_index_close(x);
-        return err;
-    }
-    if (x->n_files) qsort(x->files, x->n_files, sizeof *x->files, by_path);
-    return EGO_OK;
+    else if (x->n_files)
+        qsort(x->files, x->n_files, sizeof *x->files, by_path);
+    return err;
+}
+
+ego_err ego_index_open(const char *path, ego_index *x) {
+    *x = (ego_index){0};
+    if (access(path, F_OK) != 0) return EGO_OK;
+    EGO_TRY(ego_stream_open(path, &x->stream));
+    return read_index(path, x);
+}
+
+ego_err ego__index_parse(const uint8_t *data, size_t size, ego_index *x) {
+    *x = (ego_index){0};
+    EGO_TRY(ego__stream_open_memory(data, size, &x->stream));
+    return read_index("memory", x);
 }
 
 void ego_index_close(ego_index *x) {

@@ -59,6 +59,8 @@ typedef struct ego_index {
 /* A file that is not there gives an empty index; one that is no index is EGO_EINPUT. */
 ego_err ego_index_open(const char *path, ego_index *index);
 void ego_index_close(ego_index *index);
+/* From bytes in memory, which stay the caller's; for tests. */
+ego_err ego__index_parse(const uint8_t *data, size_t size, ego_index *index);
 
 /* The entry of this path when neither size nor time of change differ; else one, whatever its name, of the
  * same content, for which *file is read once: its SHA-256 is left in `content`, if it was needed (else
