@@ -31,26 +31,28 @@ static const ego_cli_tool tool = {
     .usage = "[OPTIONS] [QUESTIONS.json | RECORDS.jsonl]...\n"
              "[OPTIONS] --question STR [--question STR]... MEDIA...",
     .summary = "Answers questions about clips: with a head, or by choice among --answers.",
-    .example = "ego-qa --head qa.safetensors --video-root v formatted_test_qas_encode.json > a.jsonl\n"
-               "ego-qa --answers colours.txt --question 'What colour is the cup?' kitchen.mp4",
+    .example =
+        "ego-qa --head qa.safetensors --video-root v formatted_test_qas_encode.json > a.jsonl\n"
+        "ego-qa --answers colours.txt --question 'What colour is the cup?' kitchen.mp4",
     .options = options,
-    .uses = EGO_CLI_USES_MODEL | EGO_CLI_USES_VIDEO | EGO_CLI_USES_WORK | EGO_CLI_USES_SHARD | EGO_CLI_USES_SEED |
-            EGO_CLI_USES_CONFIG | EGO_CLI_USES_PLAN | EGO_CLI_USES_PROVENANCE};
+    .uses = EGO_CLI_USES_MODEL | EGO_CLI_USES_VIDEO | EGO_CLI_USES_WORK | EGO_CLI_USES_SHARD |
+            EGO_CLI_USES_SEED | EGO_CLI_USES_CONFIG | EGO_CLI_USES_PLAN | EGO_CLI_USES_PROVENANCE};
 
-/* ---- questions ----------------------------------------------------------------------------------- */
+/* ---- questions ------------------------------------------------------------------------------- */
 
-/* A question with what must live while it is being answered. Texts are the run's arena's, the record's
- * or the benchmark's file's. */
+/* A question with what must live while it is being answered. Texts are the run's arena's, the
+ * record's or the benchmark's file's. */
 typedef struct question {
     ego_record record; /* of a JSON line or MEDIA; {0} for EgoTaskQA's own file */
     ego_buf id;        /* JSON text */
     char label[256];
     ego_qa_clip clip;
     const char *interval, *text; /* NULL: none */
-    const char *const *answers;  /* to choose from, `count` of them; with a head its classes' names or NULL */
+    /* To choose from, `count` of them; with a head its classes' names, or NULL. */
+    const char *const *answers;
     const char *const *statements;
     size_t count;
-    const char *truth; /* NULL: not told */
+    const char *truth;   /* NULL: not told */
     int64_t truth_class; /* -1: not told */
     const ego_qa_question *source;
     float *scores; /* (count) */
@@ -75,12 +77,13 @@ typedef struct run {
 static void *room(run *r, size_t bytes) { return ego_arena_alloc(&r->texts, bytes ? bytes : 1); }
 
 static const char *keep_text(run *r, ego_buf *buf) {
-    return ego_buf_err(buf) == EGO_OK ? ego_arena_strdup(&r->texts, buf->data ? buf->data : "") : NULL;
+    return ego_buf_err(buf) == EGO_OK ? ego_arena_strdup(&r->texts, buf->data ? buf->data : "")
+                                      : NULL;
 }
 
 /* An array of texts of the record; absent: count 0. */
-static ego_err read_texts(run *r, const ego_json *array, const char *name, const char *const **texts,
-                          size_t *count) {
+static ego_err read_texts(run *r, const ego_json *array, const char *name,
+                          const char *const **texts, size_t *count) {
     size_t n = ego_json_count(array), i = 0;
     *count = 0;
     if (!array) return EGO_OK;
@@ -102,19 +105,24 @@ static ego_err settle_answers(run *r, const ego_json *own, question *q) {
     size_t statements = 0;
     if (r->head) {
         if (ego_json_get(own, "answers") || ego_json_get(own, "statements"))
-            return ego_fail(EGO_EINPUT, "answers: the head has its own: expected --zero-shot to choose "
-                                        "among the record's");
+            return ego_fail(EGO_EINPUT,
+                            "answers: the head has its own: expected --zero-shot to choose "
+                            "among the record's");
         q->answers = r->answers.count ? r->answers.names : NULL;
         q->count = (size_t)r->head->config.qa.answers;
         return EGO_OK;
     }
     EGO_TRY(read_texts(r, ego_json_get(own, "answers"), "answers", &q->answers, &q->count));
-    EGO_TRY(read_texts(r, ego_json_get(own, "statements"), "statements", &q->statements, &statements));
+    EGO_TRY(
+        read_texts(r, ego_json_get(own, "statements"), "statements", &q->statements, &statements));
     if (!q->count) q->answers = r->answers.names, q->count = r->answers.count;
     if (!q->count)
-        return ego_fail(EGO_EINPUT, "answers: expected --head FILE, --answers FILE or the record's own, found none");
+        return ego_fail(
+            EGO_EINPUT,
+            "answers: expected --head FILE, --answers FILE or the record's own, found none");
     if (statements && statements != q->count)
-        return ego_fail(EGO_EINPUT, "statements: expected one an answer, %zu, found %zu", q->count, statements);
+        return ego_fail(EGO_EINPUT, "statements: expected one an answer, %zu, found %zu", q->count,
+                        statements);
     return EGO_OK;
 }
 
@@ -179,7 +187,7 @@ static void release_question(question *q) {
     *q = (question){0};
 }
 
-/* ---- scores -------------------------------------------------------------------------------------- */
+/* ---- scores ---------------------------------------------------------------------------------- */
 
 /* What the encoder is asked: the question, or a statement an answer. */
 static ego_err form_texts(run *r, const question *q, ego_qa_item *item) {
@@ -228,7 +236,7 @@ static ego_err ask_head(run *r, question *q, const ego_qa_item *item) {
     return err;
 }
 
-/* ---- answers out --------------------------------------------------------------------------------- */
+/* ---- answers out ----------------------------------------------------------------------------- */
 
 static void add_name(const question *q, size_t k, ego_buf *line) {
     if (q->answers)
@@ -273,7 +281,8 @@ static void add_text(const char *key, const char *text, ego_buf *line) {
     ego_buf_json_string(line, text, strlen(text));
 }
 
-/* What is known of the question goes along, so that ego-score needs no second file to say by type. */
+/* What is known of the question goes along, so that ego-score needs no second file to say by
+ * type. */
 static void add_truth(const question *q, ego_buf *line) {
     add_text("truth", q->truth, line);
     if (q->truth_class >= 0) {
@@ -360,7 +369,7 @@ static ego_err add(run *r, ego_err err) {
     return ++r->n == BATCH ? answer(r) : EGO_OK;
 }
 
-/* ---- files --------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 static bool in_shard(const ego_cli *cli, const ego_qa_question *q) {
     char video[256];
@@ -395,8 +404,8 @@ static ego_err answer_media(run *r) {
 }
 
 static ego_err next_question(ego_cli *cli, ego_record *record) {
-    static const char *const reads[] = {"question", "interval", "answers", "statements", "answer",
-                                        "answer_encode", NULL};
+    static const char *const reads[] = {"question", "interval",      "answers", "statements",
+                                        "answer",   "answer_encode", NULL};
     static const char *const writes[] = {"truth", "truth_class", "answer_class", NULL};
     static const ego_record_rules rules = {reads, writes};
     return ego_cli_next_record(cli, &rules, record);
@@ -423,15 +432,15 @@ static ego_err answer_records(run *r) {
     return answer(r);
 }
 
-/* ---- the whole ----------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static void report(run *r) {
     ego_qa_counts c = ego_qa_get_counts(r->session);
     if (r->told)
         ego_cli_note(r->cli, "%.1f %% right  (%" PRIu64 " of %" PRIu64 ")",
                      100.0 * (double)r->right / (double)r->told, r->right, r->told);
-    ego_cli_verbose(r->cli, "%" PRIu64 " clips and %" PRIu64 " texts computed, %" PRIu64 " pairs", c.clips,
-                    c.texts, c.pairs);
+    ego_cli_verbose(r->cli, "%" PRIu64 " clips and %" PRIu64 " texts computed, %" PRIu64 " pairs",
+                    c.clips, c.texts, c.pairs);
 }
 
 static ego_qa_options session_options(const run *r) {
@@ -457,14 +466,17 @@ static ego_err open_head(run *r) {
     if (!path) return answers_path ? ego_names_read(answers_path, &r->names, &r->answers) : EGO_OK;
     EGO_TRY(ego_head_open(path, &ego_head_qa, &r->head));
     if (r->head->config.qa.width != m->config.dim)
-        return ego_fail(EGO_EINPUT, "%s: expected a head for states of the model's width %" PRId64
-                                    ", found %" PRId64, path, m->config.dim, r->head->config.qa.width);
+        return ego_fail(EGO_EINPUT,
+                        "%s: expected a head for states of the model's width %" PRId64
+                        ", found %" PRId64,
+                        path, m->config.dim, r->head->config.qa.width);
     if (!inside && ego_head_foreign(r->head, r->engine.model_id, &warning))
         ego_cli_note(r->cli, "%s", warning.data ? warning.data : "");
     ego_buf_release(&warning);
     EGO_TRY(ego_qa_head_answers(r->head, answers_path, &r->names, &r->answers));
     if (!r->answers.count)
-        ego_cli_note(r->cli, "%s: names no answers, so they are numbers (--answers FILE names them)", path);
+        ego_cli_note(r->cli,
+                     "%s: names no answers, so they are numbers (--answers FILE names them)", path);
     return EGO_OK;
 }
 
@@ -474,7 +486,9 @@ static ego_err answer_all(run *r) {
     ego_qa_options o = session_options(r);
     EGO_TRY(ego_qa_open(&r->engine.cx, r->engine.model, &o, &r->session));
     if (o.clips.sampling == EGO_SAMPLING_TASKQA)
-        ego_cli_note(cli, "frames are drawn from seed %" PRId64 ", as the published reader draws them", cli->seed);
+        ego_cli_note(cli,
+                     "frames are drawn from seed %" PRId64 ", as the published reader draws them",
+                     cli->seed);
     if (cli->n_media) return answer_media(r);
     size_t lines = 0;
     bool none = cli->n_files == 0;
@@ -503,7 +517,8 @@ static ego_err plan(ego_cli *cli) {
         ego_qa all;
         ego_arena_init(&arena, 1 << 16);
         ego_err err = ego_qa_read(cli->files[i], &arena, &all);
-        for (size_t k = 0; err == EGO_OK && k < all.count; k++) questions += in_shard(cli, &all.questions[k]);
+        for (size_t k = 0; err == EGO_OK && k < all.count; k++)
+            questions += in_shard(cli, &all.questions[k]);
         ego_arena_release(&arena);
         EGO_TRY(err);
     }
@@ -521,12 +536,16 @@ static ego_err plan(ego_cli *cli) {
 
 static bool usage_is_good(ego_cli *cli) {
     if (cli->n_media && !asked.n)
-        return ego_cli_usage(cli, "%s: expected --question STR with MEDIA; or questions in .json, .jsonl or -",
-                             cli->media[0]);
-    if (asked.n && !cli->n_media) return ego_cli_usage(cli, "--question: expected MEDIA to ask it of");
+        return ego_cli_usage(
+            cli, "%s: expected --question STR with MEDIA; or questions in .json, .jsonl or -",
+            cli->media[0]);
+    if (asked.n && !cli->n_media)
+        return ego_cli_usage(cli, "--question: expected MEDIA to ask it of");
     if (cli->n_media && cli->n_files)
-        return ego_cli_usage(cli, "%s: expected either questions or MEDIA, found both", cli->files[0]);
-    if (head_path && zero_shot) return ego_cli_usage(cli, "expected either --head or --zero-shot, found both");
+        return ego_cli_usage(cli, "%s: expected either questions or MEDIA, found both",
+                             cli->files[0]);
+    if (head_path && zero_shot)
+        return ego_cli_usage(cli, "expected either --head or --zero-shot, found both");
     return true;
 }
 

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- configuration --------------------------------------------------------------------------------- */
+/* ---- configuration --------------------------------------------------------------------------- */
 
 #define AT(field) offsetof(ego_qa_train_config, field)
 static const char *const backbone_words[] = {"frozen", "fused", NULL};
@@ -28,7 +28,8 @@ static const ego_setting keys[] = {
     {"data.video_root", EGO_SETTING_TEXT, EGO_SETTING_FREE, AT(data.video_root), 0, 0, NULL},
     {"data.validate_root", EGO_SETTING_TEXT, EGO_SETTING_FREE, AT(data.validate_root), 0, 0, NULL},
     {"data.cache", EGO_SETTING_TEXT, EGO_SETTING_FREE, AT(data.cache), 0, 0, NULL},
-    {"data.interval_fps", EGO_SETTING_NUMBER, EGO_SETTING_BINDS, AT(data.interval_fps), 0.01, 1000, NULL},
+    {"data.interval_fps", EGO_SETTING_NUMBER, EGO_SETTING_BINDS, AT(data.interval_fps), 0.01, 1000,
+     NULL},
     {"data.sampling", EGO_SETTING_WORD, EGO_SETTING_BINDS, AT(data.sampling), 0, 0, sampling_words},
     {"dropout", EGO_SETTING_NUMBER, EGO_SETTING_BINDS, AT(dropout), 0, 0.9, NULL},
     {"backbone", EGO_SETTING_WORD, EGO_SETTING_BINDS, AT(backbone), 0, 0, backbone_words},
@@ -36,15 +37,18 @@ static const ego_setting keys[] = {
     EGO_HEAD_SETTINGS(ego_qa_train_config)};
 
 void ego_qa_train_config_init(ego_qa_train_config *config) {
-    *config = (ego_qa_train_config){
-        .data = {.interval_fps = 30},
-        .backbone_lr = 1,
-        .dropout = (double)EGO_QA_DROPOUT,
-        .optim = {.lr = 2e-4,
-                  .adamw = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.01, .torch = true},
-                  .schedule = EGO_SCHEDULE_COSINE,
-                  .warmup = 0.1},
-        .run = {.epochs = 36, .batch = 8, .keep = 2, .seed = 1}};
+    *config = (ego_qa_train_config){.data = {.interval_fps = 30},
+                                    .backbone_lr = 1,
+                                    .dropout = (double)EGO_QA_DROPOUT,
+                                    .optim = {.lr = 2e-4,
+                                              .adamw = {.beta1 = 0.9,
+                                                        .beta2 = 0.999,
+                                                        .eps = 1e-8,
+                                                        .weight_decay = 0.01,
+                                                        .torch = true},
+                                              .schedule = EGO_SCHEDULE_COSINE,
+                                              .warmup = 0.1},
+                                    .run = {.epochs = 36, .batch = 8, .keep = 2, .seed = 1}};
     ego_arena_init(&config->texts, 1 << 12);
 }
 
@@ -65,7 +69,7 @@ ego_err ego_qa_train_config_check(ego_qa_train_config *config) {
     return EGO_OK;
 }
 
-/* ---- a training ------------------------------------------------------------------------------------ */
+/* ---- a training ------------------------------------------------------------------------------ */
 
 /* Names of what is drawn from the run's seed beside what recipe/head_run.h draws. */
 enum { DRAW_HEAD = 100, DRAW_FRAMES };
@@ -90,9 +94,10 @@ static uint64_t draws(const training *t, int what) {
     return ego_rng_stream((uint64_t)t->config->run.seed, (uint64_t)what);
 }
 
-/* States of rows[0] … rows[n − 1], as they were computed, or through the layers that learn; NULL after a failure
- * that the context keeps or *err has. */
-static const ego_tensor *states_of(ego_ctx *cx, ego_qa_rows *from, const int64_t *rows, int64_t n, ego_err *err) {
+/* States of rows[0] … rows[n − 1], as they were computed, or through the layers that learn; NULL
+ * after a failure that the context keeps or *err has. */
+static const ego_tensor *states_of(ego_ctx *cx, ego_qa_rows *from, const int64_t *rows, int64_t n,
+                                   ego_err *err) {
     int64_t D = from->width;
     const ego_tensor *met = NULL;
     *err = EGO_OK;
@@ -110,8 +115,8 @@ static const ego_tensor *states_of(ego_ctx *cx, ego_qa_rows *from, const int64_t
 }
 
 /* Cross-entropy of samples from … from + n of the batch: their share of its mean. */
-static ego_err losses(void *context, ego_ctx *cx, const ego_head_batch *batch, int64_t from, int64_t n,
-                      ego_head_losses *out) {
+static ego_err losses(void *context, ego_ctx *cx, const ego_head_batch *batch, int64_t from,
+                      int64_t n, ego_head_losses *out) {
     training *t = context;
     ego_err err;
     int64_t *labels = ego_ctx_alloc(cx, (size_t)n * sizeof *labels);
@@ -121,7 +126,8 @@ static ego_err losses(void *context, ego_ctx *cx, const ego_head_batch *batch, i
     EGO_TRY(err);
     ego_dropout drop = {.p = (float)t->config->dropout, .streams = batch->streams + from};
     ego_tensor *logits = ego_qa_logits(cx, t->head, x, drop);
-    ego_head_losses_add(out, "answer", ego_cross_entropy(cx, logits, labels, 1 / (float)batch->count), 1);
+    ego_head_losses_add(out, "answer",
+                        ego_cross_entropy(cx, logits, labels, 1 / (float)batch->count), 1);
     return EGO_OK;
 }
 
@@ -135,10 +141,11 @@ static ego_err write_both(void *context, const char *path) {
     return ego_tuned_save(t->model, t->head, path);
 }
 
-/* ---- validation ------------------------------------------------------------------------------------ */
+/* ---- validation ------------------------------------------------------------------------------ */
 
 typedef struct share {
-    const char *name; /* of the number, and of the questions' part of reasoning_type; NULL part: all */
+    const char
+        *name; /* of the number, and of the questions' part of reasoning_type; NULL part: all */
     const char *part;
     int64_t asked, right;
 } share;
@@ -192,8 +199,10 @@ static double percent(const share *s) { return 100.0 * (double)s->right / (doubl
 static ego_err validate(void *context, ego_ctx *cx, int64_t epochs, bool last, ego_run_numbers *out,
                         double *score) {
     training *t = context;
-    int64_t count = (int64_t)t->held_out.count, step = t->model ? ego_good_batch(t->model) : VALIDATION_BATCH;
-    tally sums = {.shares = {[ALL] = {.name = "all"}, [OPEN] = {.name = "open", .part = "query"},
+    int64_t count = (int64_t)t->held_out.count,
+            step = t->model ? ego_good_batch(t->model) : VALIDATION_BATCH;
+    tally sums = {.shares = {[ALL] = {.name = "all"},
+                             [OPEN] = {.name = "open", .part = "query"},
                              [BINARY] = {.name = "binary", .part = "verify"}}};
     (void)epochs, (void)last;
     if (step > VALIDATION_BATCH) step = VALIDATION_BATCH;
@@ -210,9 +219,10 @@ static ego_err validate(void *context, ego_ctx *cx, int64_t epochs, bool last, e
     return EGO_OK;
 }
 
-/* ---- setting up ------------------------------------------------------------------------------------ */
+/* ---- setting up ------------------------------------------------------------------------------ */
 
-static ego_err read_rows(training *t, const char *annotations, const char *root, ego_qa_rows *rows) {
+static ego_err read_rows(training *t, const char *annotations, const char *root,
+                         ego_qa_rows *rows) {
     const ego_qa_train_config *c = t->config;
     ego_qa_rows_options o = {.annotations = annotations,
                              .video_root = root,
@@ -229,7 +239,8 @@ static ego_err read_rows(training *t, const char *annotations, const char *root,
 
 static ego_err make_head(training *t) {
     const char *id;
-    ego_head_config config = {.qa = {.width = t->model->config.dim, .answers = (int64_t)t->answers.count}};
+    ego_head_config config = {
+        .qa = {.width = t->model->config.dim, .answers = (int64_t)t->answers.count}};
     EGO_TRY(ego_model_id(t->model, &id));
     EGO_TRY(ego_head_create(&ego_head_qa, &config, draws(t, DRAW_HEAD), &t->head));
     ego_head_set_backbone(t->head, id);
@@ -237,7 +248,8 @@ static ego_err make_head(training *t) {
 }
 
 static ego_err open_model(const ego_qa_train_config *c, ego_model **model) {
-    ego_model_options o = {.tokenizer = c->tokenizer, .frames = c->frames, .needs = EGO_NEEDS_FUSED};
+    ego_model_options o = {
+        .tokenizer = c->tokenizer, .frames = c->frames, .needs = EGO_NEEDS_FUSED};
     return ego_model_open(c->model, &o, model);
 }
 
@@ -349,7 +361,8 @@ ego_err ego_qa_train_measure(const ego_qa_train_options *options, ego_qa_train_p
     if (c->data.validate) EGO_TRY_OUT(count_questions(c->data.validate, &plan->held_out));
     EGO_TRY_OUT(open_model(c, &model));
     plan->answers = (int64_t)answers.count;
-    plan->parameters = plan->answers * (model->config.dim + 1) + plan->answers * (plan->answers + 1);
+    plan->parameters =
+        plan->answers * (model->config.dim + 1) + plan->answers * (plan->answers + 1);
     if (c->backbone == EGO_QA_FUSED) {
         learning l = {model, 0};
         EGO_TRY_OUT(ego_params_visit(&model->config, model->params, count_learning, &l));

@@ -1,12 +1,14 @@
-/* Training EgoTaskQA's answer head (spec/tasks.md §5) on the states of a model, which stays as it is (`backbone`
- * frozen) or learns along from the layer on where clip and question meet (fused).
+/* Training EgoTaskQA's answer head (spec/tasks.md §5) on the states of a model, which stays as
+ * it is (`backbone` frozen) or learns along from the layer on where clip and question meet
+ * (fused).
  *
  *     questions + clips → recipe/qa_rows (the fused class state of each, computed once and cached)
  *         → recipe/head_run: batches → task/qa_head → cross-entropy → gradients, updates, log
  *         → accuracy on the validation questions at the end of each epoch; the best is what is kept
  *
- * RUN.OUT holds log, checkpoints and, at the end, head.safetensors: the weights of the best validation (without
- * one: the last), with the answers' names inside; with a backbone that learns it is the model, too. Published: torch's AdamW with decay of everything, 2e-4 (direct)
+ * RUN.OUT holds log, checkpoints and, at the end, head.safetensors: the weights of the best
+ * validation (without one: the last), with the answers' names inside; with a backbone that
+ * learns it is the model, too. Published: torch's AdamW with decay of everything, 2e-4 (direct)
  * or 1e-4 (indirect), cosine with 10 % of warm-up, 36 epochs, 8 questions a batch.
  */
 #ifndef EGO_RECIPE_QA_HEAD_H
@@ -15,7 +17,8 @@
 #include "recipe/settings.h"
 #include "train/run.h"
 
-/* What learns. Fused keeps every clip's and question's lower half in memory: (tokens, width) floats each. */
+/* What learns. Fused keeps every clip's and question's lower half in memory: (tokens, width)
+ * floats each. */
 typedef enum ego_qa_backbone { EGO_QA_FROZEN, EGO_QA_FUSED } ego_qa_backbone;
 
 typedef struct ego_qa_train_config {
@@ -63,7 +66,8 @@ ego_err ego_qa_train(const ego_qa_train_options *options);
 /* What a run would be, told without computing anything. */
 typedef struct ego_qa_train_plan {
     int64_t parameters, answers; /* parameters: that learn */
-    int64_t questions, held_out; /* to train and to validate on, unreadable clips not yet left out */
+    int64_t questions,
+        held_out; /* to train and to validate on, unreadable clips not yet left out */
     int64_t steps, steps_per_epoch, batch;
 } ego_qa_train_plan;
 

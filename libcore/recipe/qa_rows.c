@@ -23,12 +23,12 @@ typedef struct reading {
     ego_qa_item *items; /* with halves: likewise */
     bool *failed;
     size_t failed_count;
-    ego_buf key;        /* JSON: what the states depend on */
+    ego_buf key; /* JSON: what the states depend on */
     char hash[65];
     ego_arena *arena;
 } reading;
 
-/* ---- the cache ------------------------------------------------------------------------------------ */
+/* ---- the cache ------------------------------------------------------------------------------- */
 
 static ego_err describe(reading *r) {
     const ego_qa_rows_options *o = r->options;
@@ -39,7 +39,9 @@ static ego_err describe(reading *r) {
     EGO_TRY(ego_sha256_file(o->annotations, annotations));
     ego_buf_printf(&r->key, "{\"kind\":\"qa\",\"model\":\"%s\",\"config\":", model);
     ego_config_write(&r->model->config, &r->key);
-    ego_buf_printf(&r->key, ",\"annotations\":\"%s\",\"max_tokens\":%d,\"interval_fps\":", annotations, EGO_QA_TOKENS);
+    ego_buf_printf(&r->key,
+                   ",\"annotations\":\"%s\",\"max_tokens\":%d,\"interval_fps\":", annotations,
+                   EGO_QA_TOKENS);
     ego_buf_json_double(&r->key, o->interval_fps);
     if (o->drawn) ego_buf_printf(&r->key, ",\"sampling\":\"reference\",\"seed\":%" PRIu64, o->seed);
     ego_buf_char(&r->key, '}');
@@ -83,14 +85,15 @@ static ego_err save_part(reading *r, const char *path, size_t first, size_t n) {
     return err;
 }
 
-/* ---- states --------------------------------------------------------------------------------------- */
+/* ---- states ---------------------------------------------------------------------------------- */
 
 static void tell_failed(reading *r, size_t i, const char *message) {
     const ego_notice *notice = r->options->notice;
     char text[640];
     r->failed[i] = true;
     if (++r->failed_count > TOLD || !notice || !notice->say) return;
-    snprintf(text, sizeof text, "%s: question %zu is left out: %s", r->options->annotations, i, message);
+    snprintf(text, sizeof text, "%s: question %zu is left out: %s", r->options->annotations, i,
+             message);
     notice->say(notice->context, text);
 }
 
@@ -99,8 +102,8 @@ static ego_err form_item(reading *r, const ego_qa_question *q, ego_qa_item *item
     ego_buf text = {0};
     const char **texts = ego_arena_alloc(r->arena, sizeof *texts);
     *item = (ego_qa_item){.texts = texts, .count = 1};
-    ego_err err = ego_qa_find_interval(r->options->video_root, q->interval, r->options->interval_fps, r->arena,
-                                       &item->clip);
+    ego_err err = ego_qa_find_interval(r->options->video_root, q->interval,
+                                       r->options->interval_fps, r->arena, &item->clip);
     if (err != EGO_OK) return err;
     ego_qa_question_text(q->question, &text);
     bool whole = texts && ego_buf_err(&text) == EGO_OK &&
@@ -125,7 +128,9 @@ static ego_err ask_window(reading *r, size_t first, size_t n) {
         if (r->states) items[asked].states = r->states + (int64_t)i * r->model->config.dim;
         of[asked++] = i;
     }
-    if (err == EGO_OK) err = r->items ? ego_qa_prepare(r->session, items, asked) : ego_qa_ask(r->session, items, asked);
+    if (err == EGO_OK)
+        err = r->items ? ego_qa_prepare(r->session, items, asked)
+                       : ego_qa_ask(r->session, items, asked);
     for (size_t k = 0; k < asked && err == EGO_OK; k++) {
         if (items[k].err != EGO_OK) tell_failed(r, of[k], items[k].message);
         if (r->items) r->items[of[k]] = items[k];
@@ -136,14 +141,15 @@ static ego_err ask_window(reading *r, size_t first, size_t n) {
 
 static ego_err open_session(ego_ctx *cx, reading *r) {
     const ego_qa_rows_options *o = r->options;
-    ego_qa_options session = {.max_tokens = EGO_QA_TOKENS,
-                              .seed = o->seed,
-                              .memory = o->halves ? SIZE_MAX / 2 : 0,
-                              .clips = {.video_root = o->video_root,
-                                        .sampling = o->drawn ? EGO_SAMPLING_TASKQA : EGO_SAMPLING_TIME,
-                                        .preparation = EGO_PREPARE_STANDARD,
-                                        .frames = (int)r->model->config.frames,
-                                        .size = (int)r->model->config.image_size}};
+    ego_qa_options session = {
+        .max_tokens = EGO_QA_TOKENS,
+        .seed = o->seed,
+        .memory = o->halves ? SIZE_MAX / 2 : 0,
+        .clips = {.video_root = o->video_root,
+                  .sampling = o->drawn ? EGO_SAMPLING_TASKQA : EGO_SAMPLING_TIME,
+                  .preparation = EGO_PREPARE_STANDARD,
+                  .frames = (int)r->model->config.frames,
+                  .size = (int)r->model->config.image_size}};
     return r->session ? EGO_OK : ego_qa_open(cx, r->model, &session, &r->session);
 }
 
@@ -159,22 +165,27 @@ static ego_err read_part(ego_ctx *cx, reading *r, size_t first) {
     if (err == EGO_OK) err = open_session(cx, r);
     for (size_t i = 0; i < n && err == EGO_OK; i += WINDOW) {
         err = ask_window(r, first + i, n - i < WINDOW ? n - i : WINDOW);
-        if (err == EGO_OK && !ego_progress_tell(r->options->progress, "features", first + i, r->all.count))
-            err = ego_fail(EGO_ECANCELLED, "stopped after the features of %zu of %zu questions", first + i, r->all.count);
+        if (err == EGO_OK &&
+            !ego_progress_tell(r->options->progress, "features", first + i, r->all.count))
+            err = ego_fail(EGO_ECANCELLED, "stopped after the features of %zu of %zu questions",
+                           first + i, r->all.count);
     }
-    if (err == EGO_OK && cached && r->failed_count == before) err = save_part(r, path.data, first, n);
+    if (err == EGO_OK && cached && r->failed_count == before)
+        err = save_part(r, path.data, first, n);
     ego_buf_release(&path);
     return err;
 }
 
-/* ---- rows ----------------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 static ego_err check_classes(const reading *r) {
     for (size_t i = 0; i < r->all.count; i++)
         if (r->all.questions[i].answer_class >= r->options->classes)
-            return ego_fail(EGO_EINPUT, "%s: element %zu: expected an answer_encode below %" PRId64
-                                        ", the number of answers, found %" PRId64,
-                            r->options->annotations, i, r->options->classes, r->all.questions[i].answer_class);
+            return ego_fail(EGO_EINPUT,
+                            "%s: element %zu: expected an answer_encode below %" PRId64
+                            ", the number of answers, found %" PRId64,
+                            r->options->annotations, i, r->options->classes,
+                            r->all.questions[i].answer_class);
     return EGO_OK;
 }
 
@@ -194,13 +205,15 @@ static ego_err gather(reading *r, ego_qa_rows *rows) {
     for (size_t i = 0; i < n; i++) {
         if (r->failed[i]) continue;
         if (r->states)
-            memmove(r->states + (int64_t)rows->count * D, r->states + (int64_t)i * D, (size_t)D * sizeof(float));
+            memmove(r->states + (int64_t)rows->count * D, r->states + (int64_t)i * D,
+                    (size_t)D * sizeof(float));
         if (r->items) r->items[rows->count] = r->items[i];
         rows->labels[rows->count] = r->all.questions[i].answer_class;
         rows->questions[rows->count++] = &r->all.questions[i];
     }
     if (rows->count) return EGO_OK;
-    return ego_fail(EGO_EINPUT, "%s: expected a question with a clip that can be read, found none of %zu",
+    return ego_fail(EGO_EINPUT,
+                    "%s: expected a question with a clip that can be read, found none of %zu",
                     r->options->annotations, n);
 }
 
@@ -216,14 +229,16 @@ static ego_err read_all(ego_ctx *cx, reading *r, ego_qa_rows *rows) {
         r->states = ego_arena_alloc(r->arena, n * (size_t)r->model->config.dim * sizeof(float));
     r->failed = ego_arena_alloc(r->arena, n * sizeof *r->failed);
     if ((!r->states && !r->items) || !r->failed)
-        return ego_fail(EGO_ENOMEM, "%s: out of memory for the states of %zu questions", o->annotations, n - 1);
+        return ego_fail(EGO_ENOMEM, "%s: out of memory for the states of %zu questions",
+                        o->annotations, n - 1);
     memset(r->failed, 0, n * sizeof *r->failed);
     ego_progress_start(o->progress, 0);
     for (size_t first = 0; first < r->all.count; first += PART) EGO_TRY(read_part(cx, r, first));
     ego_progress_tell(o->progress, "features", r->all.count, r->all.count);
     if (r->failed_count > TOLD && o->notice && o->notice->say) {
         char text[512];
-        snprintf(text, sizeof text, "%s: %zu questions in all are left out", o->annotations, r->failed_count);
+        snprintf(text, sizeof text, "%s: %zu questions in all are left out", o->annotations,
+                 r->failed_count);
         o->notice->say(o->notice->context, text);
     }
     return gather(r, rows);

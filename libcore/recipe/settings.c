@@ -11,7 +11,9 @@ _Static_assert(offsetof(ego_adamw, beta2) == offsetof(ego_adamw, beta1) + sizeof
                "optim.betas are read as a pair");
 _Static_assert(sizeof(ego_schedule_kind) == sizeof(unsigned), "words are kept as unsigned numbers");
 
-static void *place(const ego_settings *s, const ego_setting *k) { return (char *)s->values + k->offset; }
+static void *place(const ego_settings *s, const ego_setting *k) {
+    return (char *)s->values + k->offset;
+}
 
 static const ego_setting *find(const ego_settings *s, const char *name) {
     for (size_t i = 0; i < s->count; i++)
@@ -27,7 +29,7 @@ static bool is_section(const ego_settings *s, const char *name) {
     return false;
 }
 
-/* ---- reading --------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static ego_err wrong(const char *name, const char *expected, const ego_json *found) {
     return ego_fail(EGO_EINPUT, "configuration: %s: expected %s, found %s", name, expected,
@@ -39,7 +41,8 @@ static ego_err read_text(const ego_settings *s, const ego_setting *k, const ego_
     if (ego_json_is_null(node)) return *text = NULL, EGO_OK;
     if (!ego_json_string(node, &found)) return wrong(k->name, "a text or null", node);
     if (!*found)
-        return ego_fail(EGO_EINPUT, "configuration: %s: expected a text or null, found \"\"", k->name);
+        return ego_fail(EGO_EINPUT, "configuration: %s: expected a text or null, found \"\"",
+                        k->name);
     const char *kept = ego_arena_strdup(s->texts, found);
     if (!kept) return ego_fail(EGO_ENOMEM, "out of memory for the configuration");
     *text = kept;
@@ -48,15 +51,15 @@ static ego_err read_text(const ego_settings *s, const ego_setting *k, const ego_
 
 static ego_err check_number(const ego_setting *k, double value) {
     if (value >= k->least && value <= k->most) return EGO_OK;
-    return ego_fail(EGO_EINPUT, "configuration: %s: expected %.15g to %.15g, found %.15g", k->name, k->least,
-                    k->most, value);
+    return ego_fail(EGO_EINPUT, "configuration: %s: expected %.15g to %.15g, found %.15g", k->name,
+                    k->least, k->most, value);
 }
 
 static ego_err read_pair(const ego_settings *s, const ego_setting *k, const ego_json *node) {
     double pair[2];
     const ego_json *first = ego_json_first(node), *second = first ? ego_json_next(first) : NULL;
-    if (!ego_json_is_array(node) || ego_json_count(node) != 2 || !ego_json_number(first, &pair[0]) ||
-        !ego_json_number(second, &pair[1]))
+    if (!ego_json_is_array(node) || ego_json_count(node) != 2 ||
+        !ego_json_number(first, &pair[0]) || !ego_json_number(second, &pair[1]))
         return wrong(k->name, "two numbers", node);
     EGO_TRY(check_number(k, pair[0]));
     EGO_TRY(check_number(k, pair[1]));
@@ -78,7 +81,8 @@ static ego_err read_word(const ego_settings *s, const ego_setting *k, const ego_
         memcpy(place(s, k), &i, sizeof i);
         return EGO_OK;
     }
-    return ego_fail(EGO_EINPUT, "configuration: %s: expected %s, found '%s'", k->name, expected, found);
+    return ego_fail(EGO_EINPUT, "configuration: %s: expected %s, found '%s'", k->name, expected,
+                    found);
 }
 
 static ego_err read_whole(const ego_settings *s, const ego_setting *k, const ego_json *node) {
@@ -131,7 +135,8 @@ static ego_err read_named(const ego_settings *s, const char *name, const ego_jso
 
 ego_err ego_settings_read(const ego_settings *s, const ego_json *object) {
     if (!ego_json_is_object(object))
-        return ego_fail(EGO_EINPUT, "configuration: expected an object, found %s", ego_json_kind(object));
+        return ego_fail(EGO_EINPUT, "configuration: expected an object, found %s",
+                        ego_json_kind(object));
     for (const ego_json *x = ego_json_first(object); x; x = ego_json_next(x))
         EGO_TRY(read_named(s, ego_json_key(x), x));
     return EGO_OK;
@@ -153,7 +158,8 @@ ego_err ego_settings_override(const ego_settings *s, const char *word) {
     EGO_TRY(ego_split_setting(word, name, sizeof name, &value));
     const ego_setting *k = find(s, name);
     EGO_TRY(ego_json_parse_word(value, &node));
-    if (k && k->kind == EGO_SETTING_TEXT && !ego_json_is_null(node) && !ego_json_string(node, &text)) {
+    if (k && k->kind == EGO_SETTING_TEXT && !ego_json_is_null(node) &&
+        !ego_json_string(node, &text)) {
         ego_json_free(node); /* a folder may be called 12 or true */
         EGO_TRY(ego_json_of_text(value, &node));
     }
@@ -168,7 +174,7 @@ ego_err ego_settings_require(const ego_settings *s, const char *name) {
     return ego_fail(EGO_EINPUT, "configuration: %s: expected a text, found nothing", name);
 }
 
-/* ---- writing --------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static void write_text(const char *text, ego_buf *out) {
     if (text)

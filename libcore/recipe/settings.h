@@ -1,8 +1,9 @@
 /* Settings: a structure that JSON fills, described by one table of keys.
  *
- * A recipe has a structure of its own for what it lets be chosen and a table that says of each member its dotted
- * name, its kind, where it stands and between what bounds. Reading, overriding by KEY=VALUE, checking, writing and
- * comparing on --resume follow from the table. Keys of one object stand together in it.
+ * A recipe has a structure of its own for what it lets be chosen and a table that says of each
+ * member its dotted name, its kind, where it stands and between what bounds. Reading, overriding
+ * by KEY=VALUE, checking, writing and comparing on --resume follow from the table. Keys of one
+ * object stand together in it.
  *
  *     static const ego_setting keys[] = {
  *         {"data.train", EGO_SETTING_TEXT, EGO_SETTING_BINDS, offsetof(my_config, train)},
@@ -12,8 +13,9 @@
  *     EGO_TRY(ego_settings_read_file(&s, path));
  *     EGO_TRY(ego_settings_override(&s, "optim.lr=1e-4"));
  *
- * Texts are copied into the arena. Errors (EGO_EINPUT) name the key, what was expected and what was found; an
- * unknown key is one. After a failure the structure may hold some of what was read.
+ * Texts are copied into the arena. Errors (EGO_EINPUT) name the key, what was expected and what
+ * was found; an unknown key is one. After a failure the structure may hold some of what was
+ * read.
  */
 #ifndef EGO_RECIPE_SETTINGS_H
 #define EGO_RECIPE_SETTINGS_H
@@ -61,10 +63,11 @@ ego_err ego_settings_read_file(const ego_settings *settings, const char *path); 
 ego_err ego_settings_override(const ego_settings *settings, const char *word);
 /* EGO_EINPUT when a text that the recipe cannot do without is NULL. */
 ego_err ego_settings_require(const ego_settings *settings, const char *name);
-/* Appends {…}: every key in the table's order, or only those that bind. Reading it back gives the same values. */
+/* Appends {…}: every key in the table's order, or only those that bind. Reading it back gives
+ * the same values. */
 void ego_settings_write(const ego_settings *settings, bool binding_only, ego_buf *out);
 
-/* ---- what every training of a head lets be chosen --------------------------------------------------- */
+/* ---- what every training of a head lets be chosen -------------------------------------------- */
 
 typedef struct ego_head_optim {
     double lr; /* peak */
@@ -85,24 +88,25 @@ typedef struct ego_head_run_settings {
 
 extern const char *const ego_schedule_words[]; /* "cosine", "linear", "constant", NULL */
 
+/* clang-format off */
+#define EGO__KEY(type, name, field, kind, tie, least, most, words)                                 \
+    {name, EGO_SETTING_##kind, EGO_SETTING_##tie, offsetof(type, field), least, most, words}
+
 /* Rows of a table: the members `optim` and `run` of a structure, of the two types above. */
-#define EGO_HEAD_SETTINGS(type)                                                                             \
-    {"optim.lr", EGO_SETTING_NUMBER, EGO_SETTING_BINDS, offsetof(type, optim.lr), 0, 100, NULL},            \
-        {"optim.betas", EGO_SETTING_PAIR, EGO_SETTING_BINDS, offsetof(type, optim.adamw.beta1), 0,          \
-         0.9999999, NULL},                                                                                  \
-        {"optim.eps", EGO_SETTING_NUMBER, EGO_SETTING_BINDS, offsetof(type, optim.adamw.eps), 0, 1, NULL},  \
-        {"optim.weight_decay", EGO_SETTING_NUMBER, EGO_SETTING_BINDS,                                       \
-         offsetof(type, optim.adamw.weight_decay), 0, 100, NULL},                                           \
-        {"optim.schedule", EGO_SETTING_WORD, EGO_SETTING_BINDS, offsetof(type, optim.schedule), 0, 0,       \
-         ego_schedule_words},                                                                               \
-        {"optim.warmup", EGO_SETTING_NUMBER, EGO_SETTING_BINDS, offsetof(type, optim.warmup), 0, 1, NULL},  \
-        {"run.out", EGO_SETTING_TEXT, EGO_SETTING_FREE, offsetof(type, run.out), 0, 0, NULL},               \
-        {"run.epochs", EGO_SETTING_WHOLE, EGO_SETTING_BINDS, offsetof(type, run.epochs), 1, 1e9, NULL},     \
-        {"run.steps", EGO_SETTING_COUNT, EGO_SETTING_BINDS, offsetof(type, run.steps), 1, 1e12, NULL},      \
-        {"run.batch", EGO_SETTING_WHOLE, EGO_SETTING_BINDS, offsetof(type, run.batch), 1, 1 << 20, NULL},   \
-        {"run.keep", EGO_SETTING_WHOLE, EGO_SETTING_FREE, offsetof(type, run.keep), 1, 1 << 20, NULL},      \
-        {"run.checkpoint_minutes", EGO_SETTING_NUMBER, EGO_SETTING_FREE,                                    \
-         offsetof(type, run.checkpoint_minutes), 0, 1e6, NULL},                                             \
-        {"run.seed", EGO_SETTING_WHOLE, EGO_SETTING_BINDS, offsetof(type, run.seed), 0, 9007199254740991.0, NULL}
+#define EGO_HEAD_SETTINGS(type)                                                                    \
+    EGO__KEY(type, "optim.lr", optim.lr, NUMBER, BINDS, 0, 100, NULL),                             \
+    EGO__KEY(type, "optim.betas", optim.adamw.beta1, PAIR, BINDS, 0, 0.9999999, NULL),             \
+    EGO__KEY(type, "optim.eps", optim.adamw.eps, NUMBER, BINDS, 0, 1, NULL),                       \
+    EGO__KEY(type, "optim.weight_decay", optim.adamw.weight_decay, NUMBER, BINDS, 0, 100, NULL),   \
+    EGO__KEY(type, "optim.schedule", optim.schedule, WORD, BINDS, 0, 0, ego_schedule_words),       \
+    EGO__KEY(type, "optim.warmup", optim.warmup, NUMBER, BINDS, 0, 1, NULL),                       \
+    EGO__KEY(type, "run.out", run.out, TEXT, FREE, 0, 0, NULL),                                    \
+    EGO__KEY(type, "run.epochs", run.epochs, WHOLE, BINDS, 1, 1e9, NULL),                          \
+    EGO__KEY(type, "run.steps", run.steps, COUNT, BINDS, 1, 1e12, NULL),                           \
+    EGO__KEY(type, "run.batch", run.batch, WHOLE, BINDS, 1, 1 << 20, NULL),                        \
+    EGO__KEY(type, "run.keep", run.keep, WHOLE, FREE, 1, 1 << 20, NULL),                           \
+    EGO__KEY(type, "run.checkpoint_minutes", run.checkpoint_minutes, NUMBER, FREE, 0, 1e6, NULL),  \
+    EGO__KEY(type, "run.seed", run.seed, WHOLE, BINDS, 0, 9007199254740991.0, NULL)
+/* clang-format on */
 
 #endif

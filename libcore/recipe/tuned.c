@@ -16,8 +16,10 @@ static ego_err collect(void *context, const ego_param_spec *spec) {
     collecting *c = context;
     if (!spec->param->value.data || spec->param->value.data == spec->param->constant) return EGO_OK;
     if (spec->param->panelled)
-        return ego_fail(EGO_EUNSUPPORTED, "'%s' is laid out as panels: a model made by ego-model convert without "
-                                          "--pack expected", spec->name);
+        return ego_fail(EGO_EUNSUPPORTED,
+                        "'%s' is laid out as panels: a model made by ego-model convert without "
+                        "--pack expected",
+                        spec->name);
     if (c->list) c->list[c->count] = (ego_named_tensor){spec->param->name, spec->param->value};
     c->count++;
     return EGO_OK;
@@ -32,7 +34,8 @@ static ego_err collect_all(ego_model *model, ego_head *head, collecting *c) {
     EGO_TRY(ego_params_visit(&model->config, model->params, collect, c));
     EGO_TRY(ego_head_visit(head, collect, c));
     for (size_t i = 0; i < VOCABULARY; i++) {
-        const ego_tensor *t = model->weights ? ego_weights_find(model->weights, vocabulary[i]) : NULL;
+        const ego_tensor *t =
+            model->weights ? ego_weights_find(model->weights, vocabulary[i]) : NULL;
         if (t && c->list) c->list[c->count] = (ego_named_tensor){vocabulary[i], *t};
         c->count += t != NULL;
     }

@@ -22,7 +22,7 @@ struct ego_qa_session {
     ego_qa_counts counts;
 };
 
-/* ---- texts --------------------------------------------------------------------------------------- */
+/* ---- texts ----------------------------------------------------------------------------------- */
 
 static const char blanks[] = " \t\r\n\v\f";
 
@@ -36,7 +36,9 @@ static void add_stripped(const char *text, bool lower, ego_buf *out) {
     }
 }
 
-void ego_qa_question_text(const char *question, ego_buf *text) { add_stripped(question, true, text); }
+void ego_qa_question_text(const char *question, ego_buf *text) {
+    add_stripped(question, true, text);
+}
 
 void ego_qa_statement(const char *question, const char *answer, ego_buf *text) {
     add_stripped(question, false, text);
@@ -44,7 +46,7 @@ void ego_qa_statement(const char *question, const char *answer, ego_buf *text) {
     add_stripped(answer, false, text);
 }
 
-/* ---- intervals ----------------------------------------------------------------------------------- */
+/* ---- intervals ------------------------------------------------------------------------------- */
 
 static bool exists(const char *root, const char *video) {
     ego_place place = {0};
@@ -61,7 +63,8 @@ static bool split_interval(const char *interval, int64_t *from, int64_t *to) {
     if (!before || before == interval || (size_t)(last - before) >= sizeof number) return false;
     memcpy(number, before, (size_t)(last - before));
     number[last - before] = 0;
-    return ego_parse_integer(number, from) && ego_parse_integer(last + 1, to) && *from >= 0 && *from < *to;
+    return ego_parse_integer(number, from) && ego_parse_integer(last + 1, to) && *from >= 0 &&
+           *from < *to;
 }
 
 ego_err ego_qa_find_interval(const char *root, const char *interval, double fps, ego_arena *arena,
@@ -76,18 +79,22 @@ ego_err ego_qa_find_interval(const char *root, const char *interval, double fps,
     snprintf(name, n, "qa_videos/%s", interval);
     if (*interval && exists(root, name)) return EGO_OK;
     if (!split_interval(interval, &from, &to))
-        return ego_fail(EGO_EINPUT, "interval %s: no such clip, and VIDEO|VIEW|FROM|TO with frame numbers "
-                                    "expected to cut it from a video", interval);
+        return ego_fail(EGO_EINPUT,
+                        "interval %s: no such clip, and VIDEO|VIEW|FROM|TO with frame numbers "
+                        "expected to cut it from a video",
+                        interval);
     snprintf(name, n, "%.*s", (int)uid, interval);
     if (!exists(root, name))
-        return ego_fail(EGO_EIO, "interval %s: expected %s.mp4, qa_videos/%s.mp4 or the video %s%s%s, found none",
-                        interval, interval, interval, name, root ? " under " : "; --video-root names a folder to look in",
-                        root ? root : "");
+        return ego_fail(
+            EGO_EIO,
+            "interval %s: expected %s.mp4, qa_videos/%s.mp4 or the video %s%s%s, found none",
+            interval, interval, interval, name,
+            root ? " under " : "; --video-root names a folder to look in", root ? root : "");
     *clip = (ego_qa_clip){.video = name, .start = (double)from / fps, .end = (double)to / fps};
     return EGO_OK;
 }
 
-/* ---- the session --------------------------------------------------------------------------------- */
+/* ---- the session ----------------------------------------------------------------------------- */
 
 unsigned ego_qa_needs(const ego_qa_options *options) {
     return EGO_NEEDS_FUSED | (options->match ? EGO_NEEDS_VTM : 0u);
@@ -100,7 +107,8 @@ ego_err ego_qa_open(ego_ctx *cx, ego_model *model, const ego_qa_options *options
     if (!s) return ego_fail(EGO_ENOMEM, "out of memory");
     *s = (ego_qa_session){.cx = cx, .model = model, .options = *options};
     if (!s->options.memory) s->options.memory = (size_t)512 << 20;
-    if (!s->options.max_tokens || s->options.max_tokens > positions) s->options.max_tokens = positions;
+    if (!s->options.max_tokens || s->options.max_tokens > positions)
+        s->options.max_tokens = positions;
     ego_err err = ego_model_require(model, ego_qa_needs(options));
     if (err == EGO_OK && !model->bpe)
         err = ego_fail(EGO_EINPUT, "the model has no vocabulary: give --tokenizer DIR");
@@ -123,7 +131,7 @@ void ego_qa_close(ego_qa_session *s) {
 
 ego_qa_counts ego_qa_get_counts(const ego_qa_session *s) { return s->counts; }
 
-/* ---- lower halves -------------------------------------------------------------------------------- */
+/* ---- lower halves ---------------------------------------------------------------------------- */
 
 static void fail_entry(ego_memo_entry *e, ego_err err) {
     e->err = err;
@@ -173,7 +181,8 @@ static ego_err take_clip(ego_qa_session *s) {
     return err == EGO_ENOMEM ? err : EGO_OK;
 }
 
-static ego_err ask_clip(ego_qa_session *s, const ego_qa_clip *c, const char *name, ego_memo_entry *e) {
+static ego_err ask_clip(ego_qa_session *s, const ego_qa_clip *c, const char *name,
+                        ego_memo_entry *e) {
     while (!ego_clips_room(s->clips)) EGO_TRY(take_clip(s));
     return ego_clips_submit(
         s->clips, &(ego_clip_request){.video = c->video,
@@ -205,7 +214,8 @@ static ego_err gather_clips(ego_qa_session *s, const ego_qa_item *items, size_t 
     return EGO_OK;
 }
 
-static ego_err find_text(ego_qa_session *s, const char *text, ego_memo_entry **entry, ego_buf *name) {
+static ego_err find_text(ego_qa_session *s, const char *text, ego_memo_entry **entry,
+                         ego_buf *name) {
     bool fresh;
     ego_buf_clear(name);
     ego_buf_printf(name, "text %s", text);
@@ -217,7 +227,7 @@ static ego_err find_text(ego_qa_session *s, const char *text, ego_memo_entry **e
     return err == EGO_ENOMEM ? err : EGO_OK;
 }
 
-/* ---- upper halves -------------------------------------------------------------------------------- */
+/* ---- upper halves ---------------------------------------------------------------------------- */
 
 typedef struct pair {
     ego_qa_item *item;
@@ -230,7 +240,8 @@ static ego_tensor *stack_clips(ego_ctx *cx, const pair *pairs, int64_t n) {
     int64_t T = first->shape[0], D = first->shape[1];
     ego_tensor *all = EGO_TENSOR(cx, n * T, D);
     for (int64_t i = 0; all && i < n; i++)
-        memcpy(ego_f32(all) + i * T * D, pairs[i].clip->state.data, (size_t)(T * D) * sizeof(float));
+        memcpy(ego_f32(all) + i * T * D, pairs[i].clip->state.data,
+               (size_t)(T * D) * sizeof(float));
     return all;
 }
 
@@ -246,11 +257,13 @@ static ego_tensor *stack_texts(ego_ctx *cx, const pair *pairs, int64_t n, int64_
 }
 
 /* The upper half of all pairs in one pass; {NULL} after a failure, which the context keeps. */
-static ego_states meet(const ego_qa_session *s, ego_ctx *cx, const pair *pairs, size_t count, ego_want want_text) {
+static ego_states meet(const ego_qa_session *s, ego_ctx *cx, const pair *pairs, size_t count,
+                       ego_want want_text) {
     int64_t n = (int64_t)count, *offsets = ego_ctx_alloc(cx, (count + 1) * sizeof *offsets);
     if (!offsets) return (ego_states){0};
     ego_tensor *video = stack_clips(cx, pairs, n), *text = stack_texts(cx, pairs, n, offsets);
-    return ego_fused_finish(cx, s->model, video, text, (ego_text_shape){n, offsets}, EGO_WANT_CLASS, want_text);
+    return ego_fused_finish(cx, s->model, video, text, (ego_text_shape){n, offsets}, EGO_WANT_CLASS,
+                            want_text);
 }
 
 static ego_err finish(ego_qa_session *s, const pair *pairs, size_t count) {
@@ -310,7 +323,8 @@ static ego_err ask_pairs(ego_qa_session *s, ego_qa_item *items, size_t n, ego_me
 }
 
 /* The clips of a window, with their errors told to its items. */
-static ego_err open_window(ego_qa_session *s, ego_qa_item *items, size_t n, ego_memo_entry **clips, ego_buf *name) {
+static ego_err open_window(ego_qa_session *s, ego_qa_item *items, size_t n, ego_memo_entry **clips,
+                           ego_buf *name) {
     EGO_TRY(gather_clips(s, items, n, clips, name));
     for (size_t i = 0; i < n; i++) {
         items[i].err = clips[i]->err;
@@ -372,13 +386,15 @@ static ego_err by_windows(ego_qa_session *s, ego_qa_item *items, size_t n, windo
     return err;
 }
 
-ego_err ego_qa_ask(ego_qa_session *s, ego_qa_item *items, size_t n) { return by_windows(s, items, n, ask_window); }
+ego_err ego_qa_ask(ego_qa_session *s, ego_qa_item *items, size_t n) {
+    return by_windows(s, items, n, ask_window);
+}
 
 ego_err ego_qa_prepare(ego_qa_session *s, ego_qa_item *items, size_t n) {
     return by_windows(s, items, n, prepare_window);
 }
 
-/* ---- states that gradients can be taken of -------------------------------------------------------- */
+/* ---- states that gradients can be taken of --------------------------------------------------- */
 
 static ego_err find_pair(ego_qa_session *s, ego_qa_item *item, pair *p, ego_buf *name) {
     *p = (pair){.item = item};

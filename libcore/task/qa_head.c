@@ -20,12 +20,18 @@ ego_err ego_qa_head_answers(const ego_head *head, const char *path, ego_arena *a
     if (path)
         EGO_TRY(ego_names_read(path, arena, names));
     else if (note)
-        EGO_TRY(ego_names_parse(note, strlen(note), head->path ? head->path : "answers", arena, names));
+        EGO_TRY(
+            ego_names_parse(note, strlen(note), head->path ? head->path : "answers", arena, names));
     else
         return EGO_OK;
     if ((int64_t)names->count != classes)
-        return ego_fail(EGO_EINPUT, "%s: expected an answer for each of the head's %" PRId64 " classes, found %zu",
-                        path ? path : head->path ? head->path : "answers", classes, names->count);
+        return ego_fail(EGO_EINPUT,
+                        "%s: expected an answer for each of the head's %" PRId64
+                        " classes, found %zu",
+                        path         ? path
+                        : head->path ? head->path
+                                     : "answers",
+                        classes, names->count);
     return EGO_OK;
 }
 
@@ -42,7 +48,8 @@ ego_err ego_qa_head_set_answers(ego_head *head, const ego_names *names) {
 }
 
 bool ego_qa_head_inside(const ego_weights *weights) {
-    return ego_weights_find(weights, "projector_1.weight") && ego_weights_find(weights, "projector_2.weight");
+    return ego_weights_find(weights, "projector_1.weight") &&
+           ego_weights_find(weights, "projector_2.weight");
 }
 
 void ego_qa_best(const float *scores, size_t n, size_t k, size_t *order) {

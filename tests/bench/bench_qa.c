@@ -1,9 +1,11 @@
-/* Seconds a question: the fused path from pixels for each, beside its lower halves once a clip and once a question
- * and the upper half a pair, as ego-qa does it. In turns, the median of each.
+/* Seconds a question: the fused path from pixels for each, beside its lower halves once a clip
+ * and once a question and the upper half a pair, as ego-qa does it. In turns, the median of
+ * each.
  *
  *     bench_qa [--questions N] [--frames F] [--threads T] [--rounds R] [--set KEY=VALUE]...
  *
- * One JSON line. One clip, N questions of 12 tokens; weights follow the golden formula and are packed before.
+ * One JSON line. One clip, N questions of 12 tokens; weights follow the golden formula and are
+ * packed before.
  */
 #include "base/rng.h"
 #include "model/egovlp.h"
@@ -42,7 +44,8 @@ static double whole(bench *b) {
     double sum = 0;
     for (int q = 0; q < b->questions; q++) {
         ego_ctx_mark mark = ego_ctx_save(&b->cx);
-        ego_input in = {.clips = &b->clip, .texts = {b->ids[q], {1, offsets}}, .video = EGO_WANT_CLASS};
+        ego_input in = {
+            .clips = &b->clip, .texts = {b->ids[q], {1, offsets}}, .video = EGO_WANT_CLASS};
         ego_tensor *x = (ego_tensor *)(uintptr_t)ego_encode(&b->cx, b->model, &in, EGO_FUSED).video;
         for (int64_t i = 0; x && i < b->model->config.dim; i++) sum += (double)ego_f32(x)[i];
         ego_ctx_rewind(&b->cx, &mark);
@@ -59,7 +62,8 @@ static double halves(bench *b) {
         ego_text_shape shape = {1, offsets};
         ego_tensor *text = ego_fused_begin_text(&b->cx, b->model, (ego_texts){b->ids[q], shape});
         const ego_tensor *x =
-            ego_fused_finish(&b->cx, b->model, video, text, shape, EGO_WANT_CLASS, EGO_WANT_NOTHING).video;
+            ego_fused_finish(&b->cx, b->model, video, text, shape, EGO_WANT_CLASS, EGO_WANT_NOTHING)
+                .video;
         for (int64_t i = 0; x && i < b->model->config.dim; i++) sum += (double)ego_f32(x)[i];
         ego_ctx_rewind(&b->cx, &pair);
     }
@@ -76,10 +80,14 @@ static ego_err measure(bench *b, int rounds, unsigned threads) {
             EGO_TRY(ego_ctx_err(&b->cx));
             if (round >= 0) seconds[way][round] = (now() - start) / b->questions;
         }
-    if (sums[0] != sums[1]) return ego_fail(EGO_EDIVERGED, "two ways, two sums: %.17g and %.17g", sums[0], sums[1]);
-    for (int way = 0; way < 2; way++) qsort(seconds[way], (size_t)rounds, sizeof(double), ascending);
-    printf("{\"what\":\"question\",\"questions\":%d,\"frames\":%lld,\"threads\":%u,\"whole\":%.6f,\"halves\":%.6f}\n",
-           b->questions, (long long)b->model->config.frames, threads, seconds[0][rounds / 2], seconds[1][rounds / 2]);
+    if (sums[0] != sums[1])
+        return ego_fail(EGO_EDIVERGED, "two ways, two sums: %.17g and %.17g", sums[0], sums[1]);
+    for (int way = 0; way < 2; way++)
+        qsort(seconds[way], (size_t)rounds, sizeof(double), ascending);
+    printf("{\"what\":\"question\",\"questions\":%d,\"frames\":%lld,\"threads\":%u,\"whole\":%.6f,"
+           "\"halves\":%.6f}\n",
+           b->questions, (long long)b->model->config.frames, threads, seconds[0][rounds / 2],
+           seconds[1][rounds / 2]);
     return EGO_OK;
 }
 
@@ -121,13 +129,15 @@ static ego_err run(const ego_config *config, int questions, int rounds, unsigned
 }
 
 int main(int argc, char **argv) {
-    static const struct option options[] = {{"questions", 1, 0, 'q'}, {"frames", 1, 0, 'f'}, {"threads", 1, 0, 't'},
-                                            {"rounds", 1, 0, 'r'}, {"set", 1, 0, 's'}, {0}};
+    static const struct option options[] = {{"questions", 1, 0, 'q'}, {"frames", 1, 0, 'f'},
+                                            {"threads", 1, 0, 't'},   {"rounds", 1, 0, 'r'},
+                                            {"set", 1, 0, 's'},       {0}};
     ego_config config = ego_config_default();
     int questions = 8, rounds = 3;
     unsigned threads = 2;
     ego_err err = EGO_OK;
-    for (int o; err == EGO_OK && (o = getopt_long(argc, argv, "", options, NULL)) != -1;) switch (o) {
+    for (int o; err == EGO_OK && (o = getopt_long(argc, argv, "", options, NULL)) != -1;)
+        switch (o) {
         case 'q': questions = atoi(optarg); break;
         case 'f': config.frames = atoi(optarg); break;
         case 't': threads = (unsigned)atoi(optarg); break;
@@ -136,7 +146,9 @@ int main(int argc, char **argv) {
         default: return 2;
         }
     if (questions < 1 || questions > MAX_QUESTIONS || rounds < 1 || rounds > MAX_ROUNDS)
-        return fprintf(stderr, "bench_qa: 1 to %d questions, 1 to %d rounds\n", MAX_QUESTIONS, MAX_ROUNDS), 2;
+        return fprintf(stderr, "bench_qa: 1 to %d questions, 1 to %d rounds\n", MAX_QUESTIONS,
+                       MAX_ROUNDS),
+               2;
     if (err == EGO_OK) err = run(&config, questions, rounds, threads);
     if (err != EGO_OK) fprintf(stderr, "bench_qa: %s\n", ego_err_message());
     return err != EGO_OK;

@@ -1,5 +1,6 @@
-/* Questions about clips: texts, intervals, the head against double precision, and the session against the
- * fused encoder itself, whatever stands beside a question and however little is remembered. */
+/* Questions about clips: texts, intervals, the head against double precision, and the session
+ * against the fused encoder itself, whatever stands beside a question and however little is
+ * remembered. */
 #include "check.h"
 
 #include "base/file.h"
@@ -21,7 +22,7 @@ static const char *in_folder(const char *name) {
     return path;
 }
 
-/* ---- texts and intervals --------------------------------------------------------------------------- */
+/* ---- texts and intervals --------------------------------------------------------------------- */
 
 static void check_texts(void) {
     ego_buf text = {0};
@@ -57,10 +58,12 @@ static void check_intervals(void) {
     CHECK_OK(ego_qa_find_interval(folder, "a|fpv1|90|150", 24, &arena, &clip));
     CHECK(!clip.whole && clip.start == 90 / 24. && clip.end == 150 / 24.);
     CHECK_STR(clip.video, "a");
-    static const char *const bad[] = {"a",        "a|5",       "a|9|5",     "a|x|9",   "a|5|",
-                                      "|5|9",     "a|-5|9",    "a|5|9x",    "",        "|",
-                                      "a||",      "a|5|5",     "a|1e3|2e3", "b|f|5|9", "a|99999999999999999999|9"};
-    CHECK_OK(ego_qa_find_interval(folder, "a|5|9", 30, &arena, &clip)); /* no view: nothing asks for one */
+    static const char *const bad[] = {
+        "a",    "a|5",    "a|9|5",     "a|x|9",   "a|5|",
+        "|5|9", "a|-5|9", "a|5|9x",    "",        "|",
+        "a||",  "a|5|5",  "a|1e3|2e3", "b|f|5|9", "a|99999999999999999999|9"};
+    CHECK_OK(ego_qa_find_interval(folder, "a|5|9", 30, &arena,
+                                  &clip)); /* no view: nothing asks for one */
     touch("whole.mp4");
     CHECK_OK(ego_qa_find_interval(folder, "whole", 30, &arena, &clip));
     CHECK(clip.whole);
@@ -82,18 +85,20 @@ static void check_best(void) {
     CHECK(order[0] == 0);
 }
 
-/* ---- the head -------------------------------------------------------------------------------------- */
+/* ---- the head -------------------------------------------------------------------------------- */
 
 static double weight_at(const ego_param *p, int64_t i) { return ego_f32(&p->value)[i]; }
 
 /* The head in double: logits[ROWS · CLASSES]. */
-static void reference(const ego_head *head, const float *x, const ego_dropout *drop, double *logits) {
+static void reference(const ego_head *head, const float *x, const ego_dropout *drop,
+                      double *logits) {
     const ego_linear_params *p = head->params.qa.projector;
     for (int64_t r = 0; r < ROWS; r++) {
         double hidden[CLASSES];
         for (int64_t a = 0; a < CLASSES; a++) {
             double sum = weight_at(&p[0].bias, a);
-            for (int64_t c = 0; c < WIDTH; c++) sum += weight_at(&p[0].weight, a * WIDTH + c) * x[r * WIDTH + c];
+            for (int64_t c = 0; c < WIDTH; c++)
+                sum += weight_at(&p[0].weight, a * WIDTH + c) * x[r * WIDTH + c];
             hidden[a] = sum > 0 ? sum : 0;
             if (!drop->p) continue;
             uint64_t stream = ego_rng_stream(drop->streams[r], drop->site);
@@ -102,7 +107,8 @@ static void reference(const ego_head *head, const float *x, const ego_dropout *d
         }
         for (int64_t a = 0; a < CLASSES; a++) {
             double sum = weight_at(&p[1].bias, a);
-            for (int64_t c = 0; c < CLASSES; c++) sum += weight_at(&p[1].weight, a * CLASSES + c) * hidden[c];
+            for (int64_t c = 0; c < CLASSES; c++)
+                sum += weight_at(&p[1].weight, a * CLASSES + c) * hidden[c];
             logits[r * CLASSES + a] = sum;
         }
     }
@@ -155,7 +161,8 @@ static void check_head(ego_ctx *cx) {
     ego_arena_release(&arena);
 }
 
-/* A fine-tuned checkpoint as the official trainer writes it; logits computed by PyTorch in double. */
+/* A fine-tuned checkpoint as the official trainer writes it; logits computed by PyTorch in
+ * double. */
 static void check_official(ego_ctx *cx) {
     static const double want[6] = {1.2000968672805998, 3.0728318367745597, -2.358393180270337,
                                    -0.562571490929363, 1.5113154435024738, 1.9941764633828636};
@@ -178,9 +185,10 @@ static void check_official(ego_ctx *cx) {
     ego_model_close(model, cx->backend);
 }
 
-/* ---- the session ----------------------------------------------------------------------------------- */
+/* ---- the session ----------------------------------------------------------------------------- */
 
-static const char *const words[] = {"what did i wash?", "which hand", "red", "", "did i open the blue box?"};
+static const char *const words[] = {"what did i wash?", "which hand", "red", "",
+                                    "did i open the blue box?"};
 enum { TEXTS = sizeof words / sizeof *words };
 
 /* 30 frames of changing noise. */
@@ -200,9 +208,20 @@ static void make_video(const char *name, uint64_t seed) {
 }
 
 static ego_model *small_model(ego_pool *pool) {
-    ego_config c = {.dim = D, .heads = 2, .depth = 2, .mlp_ratio = 2, .patch = 16, .image_size = SIDE,
-                    .frames = FRAMES, .vocab = 300, .max_positions = 40, .fusion = EGO_FUSION_BACKBONE,
-                    .fuse_layers = 1, .gate = {.learned = true}, .projections = 1, .projection = {D}};
+    ego_config c = {.dim = D,
+                    .heads = 2,
+                    .depth = 2,
+                    .mlp_ratio = 2,
+                    .patch = 16,
+                    .image_size = SIDE,
+                    .frames = FRAMES,
+                    .vocab = 300,
+                    .max_positions = 40,
+                    .fusion = EGO_FUSION_BACKBONE,
+                    .fuse_layers = 1,
+                    .gate = {.learned = true},
+                    .projections = 1,
+                    .projection = {D}};
     ego_model *model = NULL;
     CHECK_OK(ego_model_create(&c, EGO_START_GOLDEN, 1, pool, &model));
     return model;
@@ -213,14 +232,17 @@ typedef struct asked {
     float states[TEXTS * D], matches[TEXTS];
 } asked;
 
-static void ask(ego_ctx *cx, ego_model *model, const ego_qa_options *options, const ego_qa_clip *clips,
-                const int *which, size_t n, asked *out) {
+static void ask(ego_ctx *cx, ego_model *model, const ego_qa_options *options,
+                const ego_qa_clip *clips, const int *which, size_t n, asked *out) {
     ego_qa_session *session = NULL;
     ego_qa_item items[2 * CLIPS];
     if (!CHECK_OK(ego_qa_open(cx, model, options, &session))) return;
     for (size_t i = 0; i < n; i++)
-        items[i] = (ego_qa_item){.clip = clips[which[i]], .texts = words, .count = TEXTS,
-                                 .states = out[which[i]].states, .matches = out[which[i]].matches};
+        items[i] = (ego_qa_item){.clip = clips[which[i]],
+                                 .texts = words,
+                                 .count = TEXTS,
+                                 .states = out[which[i]].states,
+                                 .matches = out[which[i]].matches};
     CHECK_OK(ego_qa_ask(session, items, n));
     for (size_t i = 0; i < n; i++) {
         out[which[i]].item = items[i];
@@ -233,12 +255,16 @@ static void ask(ego_ctx *cx, ego_model *model, const ego_qa_options *options, co
 }
 
 /* The pair through ego_encode, from the pixels. */
-static void encode(ego_ctx *cx, ego_model *model, float *pixels, const char *text, float *state, float *match) {
+static void encode(ego_ctx *cx, ego_model *model, float *pixels, const char *text, float *state,
+                   float *match) {
     ego_tokens tokens = {0};
     CHECK_OK(ego_bpe_encode(model->bpe, text, strlen(text), EGO_QA_TOKENS, &tokens));
     int64_t offsets[2] = {0, (int64_t)tokens.count};
     ego_tensor clip = {pixels, EGO_F32, 5, {1, FRAMES, 3, SIDE, SIDE}};
-    ego_input in = {.clips = &clip, .texts = {tokens.ids, {1, offsets}}, .video = EGO_WANT_CLASS, .text = EGO_WANT_CLASS};
+    ego_input in = {.clips = &clip,
+                    .texts = {tokens.ids, {1, offsets}},
+                    .video = EGO_WANT_CLASS,
+                    .text = EGO_WANT_CLASS};
     ego_ctx_mark mark = ego_ctx_save(cx);
     ego_states x = ego_encode(cx, model, &in, EGO_FUSED);
     ego_tensor *p = ego_softmax(cx, ego_match_logits(cx, model->params, x.text, x.video));
@@ -249,10 +275,12 @@ static void encode(ego_ctx *cx, ego_model *model, float *pixels, const char *tex
     ego_tokens_release(&tokens);
 }
 
-static void check_pair(ego_ctx *cx, ego_model *model, ego_clips *reader, const ego_qa_clip *c, const asked *got) {
+static void check_pair(ego_ctx *cx, ego_model *model, ego_clips *reader, const ego_qa_clip *c,
+                       const asked *got) {
     ego_clip *clip = NULL;
     float state[D], match;
-    ego_clip_request request = {.video = c->video, .whole = c->whole, .start = c->start, .end = c->end};
+    ego_clip_request request = {
+        .video = c->video, .whole = c->whole, .start = c->start, .end = c->end};
     CHECK_OK(ego_clips_submit(reader, &request));
     CHECK_OK(ego_clips_next(reader, &clip));
     for (int k = 0; clip && clip->pixels && k < TEXTS; k++) {
@@ -264,8 +292,11 @@ static void check_pair(ego_ctx *cx, ego_model *model, ego_clips *reader, const e
 }
 
 static void check_session(ego_ctx *cx, ego_pool *pool) {
-    static const ego_qa_clip clips[CLIPS] = {{"v.mp4", true, 0, 0}, {"v.mp4", false, 1, 2}, {"w", true, 0, 0},
-                                             {"w", false, 0.5, 9}, {"missing", true, 0, 0}};
+    static const ego_qa_clip clips[CLIPS] = {{"v.mp4", true, 0, 0},
+                                             {"v.mp4", false, 1, 2},
+                                             {"w", true, 0, 0},
+                                             {"w", false, 0.5, 9},
+                                             {"missing", true, 0, 0}};
     static const int order[] = {0, 1, 2, 3, 4}, other[] = {4, 3, 1, 0, 2, 3, 0};
     static asked first[CLIPS], second[CLIPS];
     ego_model *model = small_model(pool);
@@ -273,7 +304,8 @@ static void check_session(ego_ctx *cx, ego_pool *pool) {
     if (!model) return;
     make_video("v.mp4", 100);
     make_video("w.mp4", 900);
-    ego_qa_options options = {.match = true, .max_tokens = EGO_QA_TOKENS,
+    ego_qa_options options = {.match = true,
+                              .max_tokens = EGO_QA_TOKENS,
                               .clips = {.video_root = folder, .frames = FRAMES, .size = SIDE}};
     ask(cx, model, &options, clips, order, 5, first);
     CHECK_OK(ego_clips_open(&options.clips, &reader));

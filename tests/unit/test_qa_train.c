@@ -1,5 +1,5 @@
-/* Training of the answer head: the first loss against double precision, frozen and learning backbones told
- * apart, the cache, what a resumed and a multi-threaded run come to. */
+/* Training of the answer head: the first loss against double precision, frozen and learning
+ * backbones told apart, the cache, what a resumed and a multi-threaded run come to. */
 #include "check.h"
 
 #include "base/file.h"
@@ -26,7 +26,7 @@ static const char *in_folder(const char *name) {
     return path[turn];
 }
 
-/* ---- a world ---------------------------------------------------------------------------------------- */
+/* ---- a world --------------------------------------------------------------------------------- */
 
 static void make_video(const char *name, uint64_t seed) {
     ego_encode_options options = {.width = 48, .height = 32, .fps_num = 10, .fps_den = 1};
@@ -44,9 +44,20 @@ static void make_video(const char *name, uint64_t seed) {
 }
 
 static void make_world(void) {
-    ego_config c = {.dim = D, .heads = 2, .depth = 3, .mlp_ratio = 2, .patch = 16, .image_size = SIDE,
-                    .frames = FRAMES, .vocab = 300, .max_positions = 40, .fusion = EGO_FUSION_BACKBONE,
-                    .fuse_layers = 2, .gate = {.learned = true}, .projections = 1, .projection = {D}};
+    ego_config c = {.dim = D,
+                    .heads = 2,
+                    .depth = 3,
+                    .mlp_ratio = 2,
+                    .patch = 16,
+                    .image_size = SIDE,
+                    .frames = FRAMES,
+                    .vocab = 300,
+                    .max_positions = 40,
+                    .fusion = EGO_FUSION_BACKBONE,
+                    .fuse_layers = 2,
+                    .gate = {.learned = true},
+                    .projections = 1,
+                    .projection = {D}};
     static const char *const words[] = {"what?", "which hand?", "did i wash the cup?"};
     ego_model *model = NULL;
     ego_buf json = {0};
@@ -57,17 +68,19 @@ static void make_world(void) {
     make_video("w.mp4", 900);
     ego_buf_char(&json, '[');
     for (int i = 0; i < QUESTIONS; i++)
-        ego_buf_printf(&json, "%s{\"interval\":\"%s|fpv1|%d|%d\",\"question\":\"%s\",\"answer_encode\":%d,\"type\":[],"
-                              "\"category\":[],\"reasoning_type\":\"world$%s\"}",
-                       i ? "," : "", i % 2 ? "v" : "w", i % 4 * 20, i % 4 * 20 + 40, words[i % 3], i % ANSWERS,
-                       i % 3 ? "query" : "verify");
+        ego_buf_printf(&json,
+                       "%s{\"interval\":\"%s|fpv1|%d|%d\",\"question\":\"%s\",\"answer_encode\":%d,"
+                       "\"type\":[],"
+                       "\"category\":[],\"reasoning_type\":\"world$%s\"}",
+                       i ? "," : "", i % 2 ? "v" : "w", i % 4 * 20, i % 4 * 20 + 40, words[i % 3],
+                       i % ANSWERS, i % 3 ? "query" : "verify");
     ego_buf_char(&json, ']');
     CHECK_OK(ego_write_file(in_folder("q.json"), json.data, json.len));
     CHECK_OK(ego_write_file(in_folder("answers"), "<UNK0>\n<UNK1>\nyes\nno\ncup\n", 26));
     ego_buf_release(&json);
 }
 
-/* ---- runs --------------------------------------------------------------------------------------------- */
+/* ---- runs ------------------------------------------------------------------------------------ */
 
 static const char *keep(const char *text) {
     static char room[64][256];
@@ -106,7 +119,8 @@ static int logged(const char *out, const char *section, const char *key, double 
     char path[300];
     snprintf(path, sizeof path, "%s/log.jsonl", out);
     CHECK_OK(ego_read_file(path, 1 << 20, &text));
-    for (char *line = text.data; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
+    for (char *line = text.data; line && *line;
+         line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
         size_t length = strcspn(line, "\n");
         ego_json *root = NULL;
         if (CHECK_OK(ego_json_parse(line, length, &root)) && n < most)
@@ -117,7 +131,8 @@ static int logged(const char *out, const char *section, const char *key, double 
     return n;
 }
 
-/* The mean cross-entropy of the head in OUT over all questions, in double, from states read anew. */
+/* The mean cross-entropy of the head in OUT over all questions, in double, from states read
+ * anew. */
 static double reference_loss(const char *out) {
     ego_backend *backend = NULL;
     ego_ctx cx;
@@ -126,7 +141,9 @@ static double reference_loss(const char *out) {
     ego_qa_rows rows;
     char path[300];
     double sum = 0;
-    ego_qa_rows_options o = {.annotations = keep(in_folder("q.json")), .video_root = folder, .interval_fps = 20,
+    ego_qa_rows_options o = {.annotations = keep(in_folder("q.json")),
+                             .video_root = folder,
+                             .interval_fps = 20,
                              .classes = ANSWERS};
     snprintf(path, sizeof path, "%s/head.safetensors", out);
     CHECK_OK(ego_cpu_backend_new(pool, &backend));
@@ -140,12 +157,15 @@ static double reference_loss(const char *out) {
         double hidden[ANSWERS], logits[ANSWERS], total = 0;
         for (int a = 0; a < ANSWERS; a++) {
             hidden[a] = ego_f32(&p[0].bias.value)[a];
-            for (int c = 0; c < D; c++) hidden[a] += (double)ego_f32(&p[0].weight.value)[a * D + c] * rows.states[r * D + (size_t)c];
+            for (int c = 0; c < D; c++)
+                hidden[a] +=
+                    (double)ego_f32(&p[0].weight.value)[a * D + c] * rows.states[r * D + (size_t)c];
             if (hidden[a] < 0) hidden[a] = 0;
         }
         for (int a = 0; a < ANSWERS; a++) {
             logits[a] = ego_f32(&p[1].bias.value)[a];
-            for (int c = 0; c < ANSWERS; c++) logits[a] += (double)ego_f32(&p[1].weight.value)[a * ANSWERS + c] * hidden[c];
+            for (int c = 0; c < ANSWERS; c++)
+                logits[a] += (double)ego_f32(&p[1].weight.value)[a * ANSWERS + c] * hidden[c];
             total += exp(logits[a]);
         }
         sum += log(total) - logits[rows.labels[r]];
@@ -191,7 +211,8 @@ static bool same_files(const char *a, const char *b) {
 }
 
 /* Twelve questions can be learnt by heart, the better the more may learn; threads change no bit. */
-static void check_learning(ego_qa_backbone backbone, const char *out, const char *other, double least) {
+static void check_learning(ego_qa_backbone backbone, const char *out, const char *other,
+                           double least) {
     double scores[64], loss[64];
     char a[300], b[300];
     ego_pool *one = NULL;
@@ -202,8 +223,11 @@ static void check_learning(ego_qa_backbone backbone, const char *out, const char
     c.run.steps = 0;
     c.run.epochs = 40;
     CHECK_OK(train(&c, pool, false));
-    int n = logged(c.run.out, "numbers", "all", scores, 64), m = logged(c.run.out, "numbers", "loss", loss, 64);
-    if (!CHECK(n == 40 && scores[n - 1] >= least)) fprintf(stderr, "    %d validations, at last %g %%, loss %g\n", n, n ? scores[n - 1] : NAN, m ? loss[m - 1] : NAN);
+    int n = logged(c.run.out, "numbers", "all", scores, 64),
+        m = logged(c.run.out, "numbers", "loss", loss, 64);
+    if (!CHECK(n == 40 && scores[n - 1] >= least))
+        fprintf(stderr, "    %d validations, at last %g %%, loss %g\n", n, n ? scores[n - 1] : NAN,
+                m ? loss[m - 1] : NAN);
     CHECK(m == 40 && loss[m - 1] < loss[0]);
     snprintf(a, sizeof a, "%s/head.safetensors", c.run.out);
     ego_qa_train_config_release(&c);
@@ -241,7 +265,9 @@ static void check_tuned(const char *out) {
         const ego_tensor *x = ego_weights_tensor(before, i), *y = ego_weights_find(after, name);
         if (!CHECK(y && ego_tensor_same_shape(x, y))) continue;
         bool same = memcmp(x->data, y->data, (size_t)ego_tensor_count(x) * sizeof(float)) == 0;
-        bool upper = strstr(name, "blocks.1.") || strstr(name, "blocks.2.") || strstr(name, "layer.1.") || strcmp(name, "norm.weight") == 0 || strcmp(name, "norm.bias") == 0;
+        bool upper = strstr(name, "blocks.1.") || strstr(name, "blocks.2.") ||
+                     strstr(name, "layer.1.") || strcmp(name, "norm.weight") == 0 ||
+                     strcmp(name, "norm.bias") == 0;
         moved += !same;
         if (!upper && !same) fprintf(stderr, "    %s has moved\n", name);
         CHECK(upper || same);

@@ -56,7 +56,8 @@ static void check_refusals(const ego_settings *s) {
     refused(s, "{\"optim\":{\"lr\":-1}}", "optim.lr: expected 0 to 100, found -1");
     refused(s, "{\"optim\":{\"betas\":[0.9]}}", "optim.betas: expected two numbers");
     refused(s, "{\"optim\":{\"betas\":[0.9,1]}}", "optim.betas: expected 0 to");
-    refused(s, "{\"optim\":{\"schedule\":\"step\"}}", "optim.schedule: expected cosine, linear or constant");
+    refused(s, "{\"optim\":{\"schedule\":\"step\"}}",
+            "optim.schedule: expected cosine, linear or constant");
     CHECK_ERR(EGO_EINPUT, ego_settings_override(s, "optim.lr"));
     CHECK_ERR(EGO_EINPUT, ego_settings_override(s, "optim.rate=1"));
     CHECK_ERR(EGO_EIO, ego_settings_read_file(s, "/nowhere/c.json"));
@@ -65,8 +66,10 @@ static void check_refusals(const ego_settings *s) {
 static void check_values(config *c, const ego_settings *s) {
     ego_buf text = {0}, again = {0}, binding = {0};
     CHECK_ERR(EGO_EINPUT, ego_settings_require(s, "name"));
-    CHECK_OK(parse(s, "{\"name\":\"a\",\"data\":{\"folder\":\"b\",\"flag\":true,\"whole\":-2,\"count\":9},\"colour\":\"green\","
-                      "\"optim\":{\"lr\":0.25,\"betas\":[0.5,0.75],\"schedule\":\"linear\"},\"run\":{\"out\":\"o\",\"batch\":3}}"));
+    CHECK_OK(parse(s, "{\"name\":\"a\",\"data\":{\"folder\":\"b\",\"flag\":true,\"whole\":-2,"
+                      "\"count\":9},\"colour\":\"green\","
+                      "\"optim\":{\"lr\":0.25,\"betas\":[0.5,0.75],\"schedule\":\"linear\"},"
+                      "\"run\":{\"out\":\"o\",\"batch\":3}}"));
     CHECK_OK(ego_settings_require(s, "name"));
     CHECK(c->flag && c->whole == -2 && c->count == 9 && c->colour == GREEN && c->run.batch == 3);
     CHECK(c->optim.lr == 0.25 && c->optim.adamw.beta1 == 0.5 && c->optim.adamw.beta2 == 0.75 &&
@@ -84,9 +87,13 @@ static void check_values(config *c, const ego_settings *s) {
     CHECK_OK(parse(s, text.data));
     ego_settings_write(s, false, &again);
     CHECK_STR(again.data, text.data);
-    CHECK(strncmp(text.data, "{\"name\":\"a\",\"data\":{\"folder\":\"x\",\"flag\":true,\"whole\":4,\"count\":null},\"colour\":\"red\",", 70) == 0);
+    CHECK(strncmp(text.data,
+                  "{\"name\":\"a\",\"data\":{\"folder\":\"x\",\"flag\":true,\"whole\":4,\"count\":"
+                  "null},\"colour\":\"red\",",
+                  70) == 0);
     ego_settings_write(s, true, &binding);
-    CHECK(strstr(binding.data, "folder") == NULL && strstr(binding.data, "\"batch\":3") && !strstr(binding.data, "\"out\""));
+    CHECK(strstr(binding.data, "folder") == NULL && strstr(binding.data, "\"batch\":3") &&
+          !strstr(binding.data, "\"out\""));
     ego_buf_release(&text);
     ego_buf_release(&again);
     ego_buf_release(&binding);
@@ -94,7 +101,8 @@ static void check_values(config *c, const ego_settings *s) {
 
 int main(void) {
     ego_arena texts;
-    config c = {.optim = {.adamw = ego_adamw_default()}, .run = {.epochs = 1, .batch = 1, .keep = 1}};
+    config c = {.optim = {.adamw = ego_adamw_default()},
+                .run = {.epochs = 1, .batch = 1, .keep = 1}};
     ego_arena_init(&texts, 1 << 10);
     ego_settings s = {keys, sizeof keys / sizeof *keys, &c, &texts};
     check_refusals(&s);
