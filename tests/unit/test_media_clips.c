@@ -300,12 +300,48 @@ static void test_options(void) {
     ego_clips_close(clips);
 }
 
+/* Frames whose places are told: times, or numbers in display order; behind the end the last one. */
+static void test_places(void) {
+    const double times[F] = {0.5, 1, 1, 9.99}, numbers[F] = {0, 7, 7, 299},
+                 late[F] = {298, 299, 300, 4000};
+    const struct {
+        ego_sampling sampling;
+        const double *at;
+        int substituted;
+    } rows[] = {{EGO_SAMPLING_TIME, times, 0},
+                {EGO_SAMPLING_NUMBERS, numbers, 0},
+                {EGO_SAMPLING_NUMBERS, late, 2}};
+    for (int i = 0; i < 3; i++) {
+        bool by_number = rows[i].sampling == EGO_SAMPLING_NUMBERS;
+        ego_clips *clips = open_clips(rows[i].sampling, 3);
+        ego_clip_request request = {.video = "h264.mp4", .at = rows[i].at};
+        ego_clip *clip = NULL;
+        CHECK_OK(ego_clips_submit(clips, &request));
+        CHECK_OK(ego_clips_next(clips, &clip));
+        CHECK(clip->err == EGO_OK && clip->substituted == rows[i].substituted);
+        for (int f = 0; f < F && clip->pixels; f++) {
+            double at = rows[i].at[f];
+            CHECK(same_frame(
+                clip, f,
+                direct(media_path("h264.mp4"), at, by_number ? (int64_t)at : -1, by_number)));
+        }
+        ego_clip_free(clip);
+        ego_clips_close(clips);
+    }
+    ego_clips *clips = open_clips(EGO_SAMPLING_NUMBERS, 3);
+    ego_clip *clip = one(clips, "h264.mp4", 0, 1);
+    CHECK(clip->err == EGO_EINPUT && strstr(clip->message, "numbers"));
+    ego_clip_free(clip);
+    ego_clips_close(clips);
+}
+
 int main(void) {
     if (!media_make("h264.mp4 opengop.mkv edit.mp4 chunk.mp4"))
         return check_skip("the ffmpeg command is needed to make the test videos");
     test_order();
     test_chunks();
     test_reference();
+    test_places();
     test_locate();
     test_close_early();
     test_pipe(1);
