@@ -66,6 +66,7 @@ typedef struct run {
     char *video; /* of the jobs; NULL: there are none */
     double start, end;
     const char *name; /* the video in the output, where it is not `video` */
+    bool cannot_write; /* a film or a sheet: no fault of the video */
     uint64_t videos, shots, summaries;
 } run;
 
@@ -218,8 +219,10 @@ static ego_err show(run *r, const job *j, const answer *a) {
                           .silent = silent,
                           .threads = (int)r->cli->threads,
                           .progress = &progress};
-    if (sheet_path) EGO_TRY(ego_summary_sheet(&s, sheet_path));
-    return out_path ? ego_summary_save(&s, out_path) : EGO_OK;
+    ego_err err = sheet_path ? ego_summary_sheet(&s, sheet_path) : EGO_OK;
+    if (err == EGO_OK && out_path) err = ego_summary_save(&s, out_path);
+    r->cannot_write = err != EGO_OK;
+    return err;
 }
 
 static ego_err summarize(run *r, size_t number, size_t prompt, answer *a) {
@@ -294,7 +297,7 @@ static ego_err finish_group(run *r) {
         prompt += r->jobs[i].prompt.len > 0;
         if (err != EGO_OK) break;
     }
-    if (err != EGO_OK) err = fail_jobs(r, i, err);
+    if (err != EGO_OK && !r->cannot_write) err = fail_jobs(r, i, err);
     release_answer(&a);
     for (size_t k = 0; k < r->n; k++) release_job(&r->jobs[k]);
     free(r->video);
@@ -411,7 +414,8 @@ static ego_err summarize_all(run *r) {
 
 static ego_err open_head(run *r) {
     if (!head_path) return EGO_OK;
-    EGO_TRY(ego_head_open(head_path, &ego_head_qfvs, &r->head));
+    ego_err err = ego_head_open(head_path, &ego_head_qfvs, &r->head);
+    if (err != EGO_OK) return err == EGO_ENOMEM ? err : EGO_EIO; /* as a model that cannot be read */
     ego_buf warning = {0};
     if (ego_head_foreign(r->head, r->engine.model_id, &warning)) ego_cli_note(r->cli, "%s", warning.data);
     ego_buf_release(&warning);
