@@ -29,6 +29,7 @@ typedef struct key {
 } key;
 
 static const char *const time_words[] = {"published", "learnable", NULL};
+static const char *const fused_words[] = {"own", "dual", NULL};
 static const char *const sampling_words[] = {"time", "reference", NULL};
 static const char *const positives_words[] = {"noun_verb", "noun", "verb", "diagonal", NULL};
 static const char *const schedule_words[] = {"cosine", "linear", "constant", NULL};
@@ -45,6 +46,7 @@ static const key keys[] = {
     {"init.video", TEXT, BIND, AT(init.video), 0, 0, NULL},
     {"init.from", TEXT, BIND, AT(init.from), 0, 0, NULL},
     {"init.time", WORD, BIND, AT(init.time), 0, 0, time_words},
+    {"init.fused", WORD, BIND, AT(init.fused), 0, 0, fused_words},
     {"init.std", NUMBER, BIND, AT(init.std), 0, 1, NULL},
     {"init.gate", NUMBER, BIND, AT(init.gate), -100, 100, NULL},
     {"data.annotations", TEXT, BIND, AT(data.annotations), 0, 0, NULL},

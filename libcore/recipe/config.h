@@ -38,11 +38,16 @@
  * last word. */
 typedef enum ego_time_start { EGO_TIME_PUBLISHED, EGO_TIME_LEARNABLE } ego_time_start;
 
+/* How the fused path's own class token and final norm start: as drawn or as a file has them, or as the dual
+ * path's are by then, which a training of that path alone has made something of. */
+typedef enum ego_fused_start { EGO_FUSED_OWN, EGO_FUSED_DUAL } ego_fused_start;
+
 typedef struct ego_train_init {
     const char *text;  /* RoBERTa's file; NULL: from nothing */
     const char *video; /* ViT's file; NULL: from nothing */
     const char *from;  /* a checkpoint of this model; excludes the two others */
     ego_time_start time;
+    ego_fused_start fused;
     double std; /* of weights drawn from a normal distribution; 0.02 suits a width of 768, 0.55/√width others */
     double gate; /* where learned gates start that a file has not opened: 0 as published. At 0 nothing behind a gate
                     has a gradient, and matching waits until a gate has drifted away; a short run cannot wait */

@@ -209,6 +209,17 @@ static ego_err open_gate(void *context, const ego_param_spec *spec) {
     return EGO_OK;
 }
 
+static void copy_values(const ego_param *from, ego_param *to) {
+    memcpy(to->value.data, from->value.data, (size_t)ego_tensor_count(&to->value) * sizeof(float));
+}
+
+/* init.fused: dual. */
+static void start_fused_as_dual(ego_params *p) {
+    copy_values(&p->video.cls, &p->fused_cls);
+    copy_values(&p->video.norm.weight, &p->fused_norm.weight);
+    copy_values(&p->video.norm.bias, &p->fused_norm.bias);
+}
+
 /* ---- files ----------------------------------------------------------------------------------- */
 
 static ego_err open_files(making *m, ego_train_config *config) {
@@ -346,6 +357,7 @@ static ego_err fill(making *m, ego_pool *pool) {
                         m->missing_count > LISTED ? " …" : "");
     ego_parallel(pool, m->starting_count, draw, m);
     count_left(m);
+    if (m->config->init.fused == EGO_FUSED_DUAL) start_fused_as_dual(m->initial->model->params);
     return ego_params_visit(&m->config->model, m->initial->model->params, open_gate, m);
 }
 

@@ -190,6 +190,22 @@ static void test_gates(void) {
     }
 }
 
+static void test_fused_as_dual(void) {
+    for (int dual = 0; dual < 2; dual++) {
+        ego_train_config config;
+        ego_initial initial;
+        start(&config);
+        if (dual) set(&config, "init.fused", "dual");
+        CHECK_OK(ego_initialise(&config, pool, &initial));
+        const ego_params *p = initial.model->params;
+        size_t bytes = (size_t)ego_tensor_count(&p->fused_cls.value) * sizeof(float);
+        bool same = memcmp(p->fused_cls.value.data, p->video.cls.value.data, bytes) == 0;
+        CHECK(same == (dual == 1));
+        ego_initial_release(&initial, NULL);
+        ego_train_config_release(&config);
+    }
+}
+
 /* ---- files of other people's making ---------------------------------------------------------- */
 
 /* A donor's parameters under published names. */
@@ -535,6 +551,7 @@ int main(void) {
     ego_model *donor = new_donor(&config.model);
     test_nothing();
     test_gates();
+    test_fused_as_dual();
     test_encoders(donor);
     test_faults(donor);
     test_from(donor);
