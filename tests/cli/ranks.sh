@@ -98,4 +98,16 @@ is "one plan for all ranks" 1 "$(wc -l <"$out")"
 # What one rank cannot do ends all, with its message and status.
 run 2 mpirun -n 2 ego-train pretrain long.json -t 1 --set run.out=alone
 holds "$err" 'there is a run already'
+
+# ---- a head: recipe/head_run shares a batch among ranks ---------------------------------------------
+
+tiny_model encoders.safetensors
+printf '{"model":"encoders.safetensors","data":{"train":"world/nlq_train.json","video_root":"world/videos","cache":"features",
+    "features":"dual"},"head":{"dim":16,"heads":2,"positions":40},"run":{"out":"head1","steps":4,"batch":7}}' >head.json
+for ranks in 1 2 3; do
+    run 0 mpirun -n $ranks ego-train nlq head.json -t 1 --set run.out=head$ranks
+    jq -s '[.[] | select(.total) | .total, .gradient_norm]' head$ranks/log.jsonl >head$ranks.json
+    jq -s '[.[0], .[1]] | transpose | length == 8 and all(.[]; (.[0] - .[1] | fabs) < 1e-3 * .[0])' head1.json head$ranks.json >near
+    is "losses and norms of a head, 1 and $ranks ranks" true "$(cat near)"
+done
 finish
