@@ -1,4 +1,4 @@
-# The small model, trained on ego-synth's worlds: data, two runs, one file. Every piece goes on where it was cut off.
+# The small model, trained on ego-synth's worlds: data, three runs, one file. Every piece goes on where it was cut off.
 #
 #   make small          everything: hours on two cores, in as many sittings as it takes
 #   make small-data     the worlds and the vocabulary alone
@@ -9,9 +9,15 @@ SMALL_BIN    = $(BUILD)/bin
 SMALL_SYNTH  = $(SMALL_BIN)/ego-synth --no-qa-videos
 
 .PHONY: small small-data small-score
-small-data: $(SMALL)/train.done $(SMALL)/validate.done $(SMALL)/test.done $(SMALL)/tokenizer/vocab.json
+small-data: $(SMALL)/both.csv $(SMALL)/validate.done $(SMALL)/test.done $(SMALL)/tokenizer/vocab.json
 $(SMALL)/train.done: | $(TOOLS)
 	@mkdir -p $(SMALL); $(SMALL_SYNTH) --split train --videos 240 --seed 1 $(SMALL)/train && touch $@
+# The second stage sees more worlds beside those of the first.
+$(SMALL)/more.done: | $(TOOLS)
+	@mkdir -p $(SMALL); $(SMALL_SYNTH) --split train --videos 160 --seed 2 $(SMALL)/more && touch $@
+$(SMALL)/both.csv: $(SMALL)/train.done $(SMALL)/more.done
+	@for v in $(SMALL)/more/videos/*; do ln -sfn ../../more/videos/$${v##*/} $(SMALL)/train/videos/; done
+	@{ cat $(SMALL)/train/egoclip.csv; tail -n +2 $(SMALL)/more/egoclip.csv; } >$@.part && mv $@.part $@
 $(SMALL)/validate.done: | $(TOOLS)
 	@mkdir -p $(SMALL); $(SMALL_SYNTH) --split test --videos 8 --seed 777 $(SMALL)/validate && touch $@
 $(SMALL)/test.done: | $(TOOLS)
@@ -22,12 +28,16 @@ $(SMALL)/tokenizer/vocab.json: $(SMALL)/train.done
 # The newest checkpoint of a finished run, as a model of its own.
 small_export = $(SMALL_BIN)/ego-model convert --force $$(ls $(1)/checkpoint-*.safetensors | sort -V | tail -n 1)
 
+# Three stages: both encoders alone; all objectives, matching against drawn negatives, until cross-attention has begun
+# to see; all objectives against hard negatives.
 $(SMALL)/dual.safetensors: weights/small/dual.json | small-data
+$(SMALL)/easy.safetensors: weights/small/easy.json $(SMALL)/dual.safetensors
+$(SMALL)/fused.safetensors: weights/small/fused.json $(SMALL)/easy.safetensors
+$(SMALL)/dual.safetensors $(SMALL)/easy.safetensors $(SMALL)/fused.safetensors:
 	@$(SMALL_BIN)/ego-train pretrain --resume $<
-	@$(call small_export,$(SMALL)/dual) -o $@
-$(SMALL)/ego-small.safetensors: weights/small/fused.json $(SMALL)/dual.safetensors
-	@$(SMALL_BIN)/ego-train pretrain --resume $<
-	@$(call small_export,$(SMALL)/fused) --store f16 -o $@
+	@$(call small_export,$(@:.safetensors=)) -o $@
+$(SMALL)/ego-small.safetensors: $(SMALL)/fused.safetensors
+	@$(SMALL_BIN)/ego-model convert --force --store f16 $< -o $@
 small: $(SMALL)/ego-small.safetensors
 small-score: $(SMALL)/ego-small.safetensors $(SMALL)/test.done
 	@$(SMALL_BIN)/ego-mcq -m $< --video-root $(SMALL)/test/videos $(SMALL)/test/egomcq.json >$(SMALL)/answers.jsonl
