@@ -206,7 +206,7 @@ static ego_err draw_axis(ego_timeline *t) {
         int width = LETTER * (int)strlen(text), left = x - width / 2;
         if (left < 2) left = 2;
         ego_draw_box(image, x, 2, 1, 6, faint);
-        if (left + width > SHOWN_X - 4) left = SHOWN_X - 4 - width;
+        if (left + width > SHOWN_X - 12) left = SHOWN_X - 12 - width;
         write(image, left, 12, 2, text, faint);
     }
     draw_legend(t, image);
