@@ -32,7 +32,7 @@ void ego_summary_release(ego_summary_table *t) {
 }
 
 static ego_err allocate(const ego_summary_options *o, ego_summary_table *t) {
-    size_t row = (size_t)t->D * sizeof(float), cells, bytes;
+    size_t row = (size_t)t->D * sizeof(float), cells = 0, bytes = 0;
     bool head = o->by == EGO_SUMMARY_HEAD, scored = t->prompts && !head, ok;
     ok = !__builtin_mul_overflow(t->n, t->prompts, &cells) && !__builtin_mul_overflow(cells, row, &bytes);
     t->times = malloc((t->n + 1) * sizeof *t->times);

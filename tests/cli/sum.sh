@@ -98,7 +98,7 @@ rm -rf "$qfvs/P02.mp4.away" && mv "$qfvs/P02.mp4" p02.mp4 && : >"$qfvs/P02.mp4"
 run 0 ego-train qfvs train.json --set run.out=again
 same "features come from the cache: the same head" run/head.safetensors again/head.safetensors
 mv p02.mp4 "$qfvs/P02.mp4"
-run 3 ego-train qfvs train.json --set run.out=quirks --set reference_quirks=true --set data.sampling=reference --set data.cache=crops
+run 2 ego-train qfvs train.json --set run.out=quirks --set reference_quirks=true --set data.sampling=reference --set data.cache=crops
 run 0 ego-sum --head run/head.safetensors --oracles $qfvs/Oracle_Summaries/P01 --ratio 0.2 "$video"
 cp "$out" summaries.jsonl
 is "a summary for each oracle" "$(ls $qfvs/Oracle_Summaries/P01 | wc -l)" "$(wc -l <summaries.jsonl)"
