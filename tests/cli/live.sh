@@ -48,13 +48,24 @@ arrivals() { # each line of stdin with the time that it came, in seconds since $
     while IFS= read -r line; do printf '%s %s\n' "$(now)" "$line"; done |
         awk -v t0="$1" '{ printf "%.2f", $1 - t0; $1 = ""; print }'
 }
-start=$(now)
-film 5 mpegts -re | ego-embed -q --media - --window 2 --stride 1 | ego-match -q --query '#C C cuts' - | arrivals "$start" >answers
+# Each answer within a stride of its window's end, give or take the second in which all of this begins. A busy
+# machine may need another try, and a drowning one tells nothing.
+in_time() {
+    start=$(now)
+    film 5 mpegts -re | ego-embed -q --media - --window 2 --stride 1 | ego-match -q --query '#C C cuts' - | arrivals "$start" >answers
+    sed 's/^\([0-9.]*\) .*"end":\([0-9.]*\).*/\1 \2/' answers | awk 'NR < 4 && $1 - $2 > 2 { late = 1 } END { exit late }'
+}
+if ! in_time && ! in_time; then
+    # What takes a moment by itself takes how long now?
+    start=$(now)
+    ego-embed -q --text x -o alone.ego
+    if [ "$(now | awk -v t0="$start" '{ print $1 - t0 > 0.5 }')" = 1 ]; then
+        skip_part "a machine that is not busy: answers in time"
+    else
+        fail "answers come within a stride" "$(cat answers)"
+    fi
+fi
 is "an answer a window" 4 "$(wc -l <answers)"
-# Model and ffmpeg begin within a second; from then on a window is answered before the next is over.
-sed 's/^\([0-9.]*\) .*"end":\([0-9.]*\).*/\1 \2/' answers |
-    awk 'NR > 1 && NR < 4 && $1 - $2 > 2 { late = late " " $0 } { if (NR > 1 && NR < 4 && $1 - last > 1.5) slow = slow " " $0; last = $1 }
-         END { exit late slow != "" }' || fail "answers come within a stride" "$(cat answers)"
 sed 's/^[0-9.]* //' answers >lines
 holds_json "answers have no rank" lines 'all(has("rank") | not) and all(.query == "#C C cuts" and .video == "-")'
 film 5 mpegts | ego-embed -q --media - --window 2 --stride 1 >stored.ego
