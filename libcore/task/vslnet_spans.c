@@ -47,12 +47,12 @@ static float overlap(float a0, float a1, float b0, float b1) {
 
 bool ego_vslnet_label(double start, double end, int64_t n, double duration,
                       ego_vslnet_span *label) {
-    float best = 0;
+    float best = 0, from = (float)start, to = (float)fmin(end, duration);
     *label = (ego_vslnet_span){0, 0};
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = i; j < n; j++) { /* one that ends before it starts overlaps nothing */
-            float o = overlap(ego_vslnet_start(i, n, duration), ego_vslnet_end(j, n, duration),
-                              (float)start, (float)end);
+            float o =
+                overlap(ego_vslnet_start(i, n, duration), ego_vslnet_end(j, n, duration), from, to);
             if (!(o > best)) continue;
             best = o;
             *label = (ego_vslnet_span){i, j};

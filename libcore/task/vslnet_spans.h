@@ -26,9 +26,9 @@ typedef struct ego_vslnet_span {
     int64_t start, end; /* clips; start ≤ end */
 } ego_vslnet_span;
 
-/* The span of n clips with the largest overlap (intersection over hull) with [start, end] seconds, the first of
- * equal ones. False, and clips (0, 0), when none overlaps: a target of no length, which the published
- * training teaches all the same. */
+/* The span of n clips with the largest overlap (intersection over hull) with [start, end] seconds,
+ * cut to the duration, the first of equal ones. False, and clips (0, 0), when none overlaps: a
+ * target of no length, which the published training teaches all the same. */
 bool ego_vslnet_label(double start, double end, int64_t n, double duration, ego_vslnet_span *label);
 
 /* Which of n clips belong to the highlight: the span and a tenth of its length on both sides (halves rounded
