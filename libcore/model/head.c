@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NOTE_PREFIX "ego.note."
-
 enum { LISTED = 12 }; /* missing tensors that a message names */
 
 typedef struct ego_head_note {
@@ -257,10 +255,10 @@ static ego_err new_head(const char *path, ego_head **head) {
 }
 
 static ego_err read_notes(ego_head *head, const ego_weights *weights) {
-    size_t prefix = strlen(NOTE_PREFIX);
+    size_t prefix = strlen(EGO_META_NOTE);
     for (size_t i = 0; i < ego_weights_metadata_count(weights); i++) {
         const char *key, *text = ego_weights_metadata_at(weights, i, &key);
-        if (strncmp(key, NOTE_PREFIX, prefix) == 0)
+        if (strncmp(key, EGO_META_NOTE, prefix) == 0)
             EGO_TRY(ego_head_set_note(head, key + prefix, text));
     }
     return EGO_OK;
@@ -396,7 +394,7 @@ bool ego_head_foreign(const ego_head *head, const char *model_id, ego_buf *warni
 
 static note *find_note(const ego_head *head, const char *name) {
     for (note *n = head->notes; n; n = n->next)
-        if (strcmp(n->key + strlen(NOTE_PREFIX), name) == 0) return n;
+        if (strcmp(n->key + strlen(EGO_META_NOTE), name) == 0) return n;
     return NULL;
 }
 
@@ -408,11 +406,11 @@ const char *ego_head_note(const ego_head *head, const char *name) {
 ego_err ego_head_set_note(ego_head *head, const char *name, const char *text) {
     note *n = find_note(head, name);
     if (!n && text) {
-        size_t prefix = strlen(NOTE_PREFIX), length = strlen(name) + 1;
+        size_t prefix = strlen(EGO_META_NOTE), length = strlen(name) + 1;
         char *key = ego_arena_alloc(&head->arena, prefix + length);
         n = ego_arena_alloc(&head->arena, sizeof *n);
         if (!n || !key) return ego_fail(EGO_ENOMEM, "out of memory");
-        memcpy(key, NOTE_PREFIX, prefix);
+        memcpy(key, EGO_META_NOTE, prefix);
         memcpy(key + prefix, name, length);
         *n = (note){head->notes, key, NULL};
         head->notes = n;

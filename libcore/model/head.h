@@ -29,6 +29,7 @@
 #include <stdbool.h>
 
 #define EGO_META_HEAD "ego.head"
+#define EGO_META_NOTE "ego.note." /* and the note's name */
 
 /* ---- the kinds: their numbers and where their parameters live ------------------------------------------ */
 

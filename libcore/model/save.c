@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "format/safetensors.h"
+#include "model/head.h"
 #include "model/identity.h"
 #include "tensor/panel.h"
 
@@ -222,19 +223,38 @@ static ego_err collect(saving *s, ego_model *m, const ego_save_options *options)
     return EGO_OK;
 }
 
+/* What a fine-tuned file says of the head that stands behind the model (model/head.h) goes along. */
+static size_t carry_head(const ego_weights *weights, ego_metadata *metadata) {
+    size_t n = 0;
+    for (size_t i = 0; weights && i < ego_weights_metadata_count(weights); i++) {
+        ego_metadata m;
+        m.value = ego_weights_metadata_at(weights, i, &m.key);
+        if (strcmp(m.key, EGO_META_HEAD) == 0 || strncmp(m.key, EGO_META_NOTE, strlen(EGO_META_NOTE)) == 0)
+            metadata[n++] = m;
+    }
+    return n;
+}
+
 static ego_err write_file(saving *s, const ego_model *m, const char *path, const char *id) {
+    enum { OWN = 4 };
     ego_buf config = {0};
     ego_config_write(&m->config, &config);
-    ego_metadata metadata[4] = {{EGO_META_CONFIG, config.data}, {EGO_META_ID, id}};
-    size_t n = 2;
-    if (s->pack) metadata[n++] = (ego_metadata){EGO_META_LAYOUT, "panel16"};
-    if (m->random) metadata[n++] = (ego_metadata){EGO_META_RANDOM, "true"};
+    size_t given = m->weights ? ego_weights_metadata_count(m->weights) : 0, n = 0;
+    ego_metadata *metadata = malloc((OWN + given) * sizeof *metadata);
     ego_named_tensor *list = malloc((s->count + 1) * sizeof *list);
     ego_err err = ego_buf_err(&config);
-    if (!list) err = ego_fail(EGO_ENOMEM, "out of memory");
+    if (!list || !metadata) err = ego_fail(EGO_ENOMEM, "out of memory");
+    if (metadata) {
+        metadata[n++] = (ego_metadata){EGO_META_CONFIG, config.data};
+        metadata[n++] = (ego_metadata){EGO_META_ID, id};
+        if (s->pack) metadata[n++] = (ego_metadata){EGO_META_LAYOUT, "panel16"};
+        if (m->random) metadata[n++] = (ego_metadata){EGO_META_RANDOM, "true"};
+        n += carry_head(m->weights, metadata + n);
+    }
     for (size_t i = 0; err == EGO_OK && i < s->count; i++)
         list[i] = (ego_named_tensor){s->items[i].name, written(s, &s->items[i])};
     if (err == EGO_OK) err = ego_safetensors_write(path, list, s->count, metadata, n, fill, s);
+    free(metadata);
     free(list);
     ego_buf_release(&config);
     return err;

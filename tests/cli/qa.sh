@@ -189,6 +189,10 @@ END
         run 0 ego-train qa train.json --set backbone=fused --set run.out=fused
         run 0 ego-qa -m fused/head.safetensors --video-root world world/qa/direct/formatted_test_qas_encode.json
         holds_json "one file that is model and head" "$out" 'length >= 10 and all(.answer_class >= 0 and (.answer | type == "string"))'
+        run 0 ego-model convert fused/head.safetensors --store f16 -o shipped.safetensors
+        run 0 ego-qa -m shipped.safetensors --video-root world world/qa/direct/formatted_test_qas_encode.json
+        is "a converted file still names its answers" true \
+            "$(jq -s --rawfile a world/qa/answer_set.txt '($a | split("\n")) as $n | length > 9 and all($n[.answer_class] == .answer)' "$out")"
         run 0 ego-model verify fused/head.safetensors
         cp "$out" verified
         holds_json "and verifies as a model" verified '.[0].ok and .[0].missing == 0'
