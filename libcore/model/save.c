@@ -229,8 +229,8 @@ static size_t carry_head(const ego_weights *weights, ego_metadata *metadata) {
     for (size_t i = 0; weights && i < ego_weights_metadata_count(weights); i++) {
         ego_metadata m;
         m.value = ego_weights_metadata_at(weights, i, &m.key);
-        if (strcmp(m.key, EGO_META_HEAD) == 0 || strncmp(m.key, EGO_META_NOTE, strlen(EGO_META_NOTE)) == 0)
-            metadata[n++] = m;
+        bool note = strncmp(m.key, EGO_META_NOTE, strlen(EGO_META_NOTE)) == 0;
+        if (note || strcmp(m.key, EGO_META_HEAD) == 0) metadata[n++] = m;
     }
     return n;
 }
