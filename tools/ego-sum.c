@@ -426,6 +426,12 @@ static ego_err open_head(run *r) {
 
 /* --dry-run: how many shots there are. */
 static ego_err plan(ego_cli *cli) {
+    char **names = NULL;
+    size_t asked = 0;
+    if (oracles) EGO_TRY(list_oracles(&names, &asked));
+    for (size_t i = 0; i < asked; i++) free(names[i]);
+    free(names);
+    asked += queries.n;
     ego_shots_options o = {.video_root = cli->video_root,
                            .seconds = shot_seconds,
                            .frames = EGO_SHOT_FRAMES,
@@ -439,7 +445,7 @@ static ego_err plan(ego_cli *cli) {
         ego_buf_text(&line, "{\"video\":");
         ego_buf_json_string(&line, cli->media[i], strlen(cli->media[i]));
         ego_buf_printf(&line, ",\"of\":%zu,\"shots\":%zu,\"queries\":%zu}", n,
-                       ego_summary_length(n, ratio, seconds, shot_seconds), queries.n);
+                       ego_summary_length(n, ratio, seconds, shot_seconds), asked);
         ego_err err = ego_cli_write_line(cli, &line);
         ego_buf_release(&line);
         EGO_TRY(err);

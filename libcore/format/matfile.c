@@ -14,13 +14,36 @@ enum {
     MAX_UNPACKED = 1 << 26,
     MAX_VALUES = 1 << 21,
     ITEM_VALUES = 8, /* what an array within another counts for: its memory */
-    MAX_NAME = 64, /* MATLAB's own limit is 63 letters */
+    MAX_NAME = 64,   /* MATLAB's own limit is 63 letters */
     FIRST_ROOM = 1 << 14
 };
 
-enum { INT8 = 1, UINT8, INT16, UINT16, INT32, UINT32, SINGLE, DOUBLE = 9, INT64 = 12, UINT64, MATRIX, COMPRESSED, UTF8,
-       UTF16, UTF32 };
-enum { CLASS_CELL = 1, CLASS_STRUCT, CLASS_OBJECT, CLASS_CHAR, CLASS_SPARSE, CLASS_DOUBLE, CLASS_UINT64 = 15 };
+enum {
+    INT8 = 1,
+    UINT8,
+    INT16,
+    UINT16,
+    INT32,
+    UINT32,
+    SINGLE,
+    DOUBLE = 9,
+    INT64 = 12,
+    UINT64,
+    MATRIX,
+    COMPRESSED,
+    UTF8,
+    UTF16,
+    UTF32
+};
+enum {
+    CLASS_CELL = 1,
+    CLASS_STRUCT,
+    CLASS_OBJECT,
+    CLASS_CHAR,
+    CLASS_SPARSE,
+    CLASS_DOUBLE,
+    CLASS_UINT64 = 15
+};
 enum { FLAG_COMPLEX = 0x0800 };
 
 typedef struct reader {
@@ -85,10 +108,19 @@ static ego_err expect(const reader *r, span *from, uint32_t type, const char *wh
 
 static size_t width_of(uint32_t type) {
     switch (type) {
-    case INT8: case UINT8: case UTF8: return 1;
-    case INT16: case UINT16: case UTF16: return 2;
-    case INT32: case UINT32: case SINGLE: case UTF32: return 4;
-    case DOUBLE: case INT64: case UINT64: return 8;
+    case INT8:
+    case UINT8:
+    case UTF8: return 1;
+    case INT16:
+    case UINT16:
+    case UTF16: return 2;
+    case INT32:
+    case UINT32:
+    case SINGLE:
+    case UTF32: return 4;
+    case DOUBLE:
+    case INT64:
+    case UINT64: return 8;
     default: return 0;
     }
 }
@@ -127,7 +159,8 @@ static ego_err read_numbers(reader *r, span *from, ego_mat *m) {
     if (!width || e.data.left % width || e.data.left / width != m->count)
         return bad(r, "an array with more or fewer numbers than its dimensions say");
     EGO_TRY(count_values(r, m->count));
-    double *numbers = ego__pack_alloc(&r->pack, (m->count ? m->count : 1) * sizeof *numbers, sizeof *numbers);
+    double *numbers =
+        ego__pack_alloc(&r->pack, (m->count ? m->count : 1) * sizeof *numbers, sizeof *numbers);
     if (!numbers) return ego__no_memory();
     for (size_t i = 0; i < m->count; i++) numbers[i] = number(r, e.type, e.data.at + i * width);
     m->numbers = numbers;
@@ -155,11 +188,13 @@ static ego_err read_structs(reader *r, span *from, int depth, ego_mat *m) {
     EGO_TRY(expect(r, from, INT32, "the length of field names is missing", &length));
     EGO_TRY(expect(r, from, INT8, "the names of fields are missing", &names));
     each = length.data.left == 4 ? (size_t)get(r, length.data.at, 4) : 0;
-    if (each < 1 || each > MAX_NAME || names.data.left % each) return bad(r, "names of fields of no good length");
+    if (each < 1 || each > MAX_NAME || names.data.left % each)
+        return bad(r, "names of fields of no good length");
     m->n_fields = names.data.left / each;
     if (__builtin_mul_overflow(m->count, m->n_fields, &n)) return bad(r, "too many fields");
     EGO_TRY(count_values(r, m->n_fields));
-    const char **fields = ego__pack_alloc(&r->pack, (m->n_fields + 1) * sizeof *fields, sizeof *fields);
+    const char **fields =
+        ego__pack_alloc(&r->pack, (m->n_fields + 1) * sizeof *fields, sizeof *fields);
     if (!fields) return ego__no_memory();
     for (size_t i = 0; i < m->n_fields; i++) {
         const char *name = (const char *)names.data.at + i * each;
@@ -178,7 +213,8 @@ static ego_err read_shape(const reader *r, span data, ego_mat *m) {
     m->count = 1;
     for (int i = 0; i < m->ndim; i++) {
         m->shape[i] = (uint32_t)get(r, data.at + 4 * i, 4);
-        if (m->shape[i] > INT32_MAX || __builtin_mul_overflow(m->count, (size_t)m->shape[i], &m->count))
+        if (m->shape[i] > INT32_MAX ||
+            __builtin_mul_overflow(m->count, (size_t)m->shape[i], &m->count))
             return bad(r, "an array larger than can be");
     }
     return EGO_OK;
@@ -207,7 +243,8 @@ static ego_err read_matrix(reader *r, span data, int depth, ego_mat *m) {
     EGO_TRY(expect(r, &data, INT32, "an array without dimensions", &shape));
     EGO_TRY(read_shape(r, shape.data, m));
     EGO_TRY(expect(r, &data, INT8, "an array without a name", &name));
-    if (name.data.left && !(m->name = ego__pack_text(&r->pack, (const char *)name.data.at, name.data.left)))
+    if (name.data.left &&
+        !(m->name = ego__pack_text(&r->pack, (const char *)name.data.at, name.data.left)))
         return ego__no_memory();
     if (word & FLAG_COMPLEX) return refuse(r, 0);
     m->kind = class == CLASS_CELL     ? EGO_MAT_CELLS
@@ -216,7 +253,8 @@ static ego_err read_matrix(reader *r, span data, int depth, ego_mat *m) {
                                       : EGO_MAT_NUMBERS;
     if (class == CLASS_CELL) return read_items(r, &data, m->count, depth, m);
     if (class == CLASS_STRUCT) return read_structs(r, &data, depth, m);
-    if (class == CLASS_CHAR || (class >= CLASS_DOUBLE && class <= CLASS_UINT64)) return read_numbers(r, &data, m);
+    if (class == CLASS_CHAR || (class >= CLASS_DOUBLE && class <= CLASS_UINT64))
+        return read_numbers(r, &data, m);
     return refuse(r, class);
 }
 
@@ -250,7 +288,8 @@ static ego_err inflate_all(reader *r, span packed, uint8_t **out, size_t *n) {
     free(*out);
     *out = NULL;
     if (rc == Z_MEM_ERROR) return ego__no_memory();
-    return rc == Z_OK ? ego_fail(EGO_EUNSUPPORTED, "%s: more than %d bytes unpacked", r->name, MAX_UNPACKED)
+    return rc == Z_OK ? ego_fail(EGO_EUNSUPPORTED, "%s: more than %d bytes unpacked", r->name,
+                                 MAX_UNPACKED)
                       : bad(r, "a compressed element is damaged");
 }
 
@@ -287,8 +326,12 @@ static ego_err read_header(reader *r, span *file) {
     return EGO_OK;
 }
 
-ego_err ego_mat_parse(const uint8_t *data, size_t n, const char *name, ego_arena *arena, ego_mat_file *out) {
-    reader r = {.name = name, .arena = arena, .pack = {arena, NULL, 0}, .variables = {.size = sizeof(ego_mat)}};
+ego_err ego_mat_parse(const uint8_t *data, size_t n, const char *name, ego_arena *arena,
+                      ego_mat_file *out) {
+    reader r = {.name = name,
+                .arena = arena,
+                .pack = {arena, NULL, 0},
+                .variables = {.size = sizeof(ego_mat)}};
     span file = {data, n};
     void *items = NULL;
     ego_err err = ego__check_size(n, MAX_FILE, name);
@@ -296,7 +339,8 @@ ego_err ego_mat_parse(const uint8_t *data, size_t n, const char *name, ego_arena
     while (err == EGO_OK && file.left) {
         element e;
         err = next(&r, &file, &e);
-        if (err == EGO_OK) err = e.type == COMPRESSED ? add_compressed(&r, e.data) : add_variable(&r, &e);
+        if (err == EGO_OK)
+            err = e.type == COMPRESSED ? add_compressed(&r, e.data) : add_variable(&r, &e);
     }
     size_t count = r.variables.count;
     if (err == EGO_OK) err = ego__list_finish(&r.variables, arena, &items);
@@ -305,7 +349,8 @@ ego_err ego_mat_parse(const uint8_t *data, size_t n, const char *name, ego_arena
     return err;
 }
 
-static ego_err parse_text(const char *text, size_t n, const char *name, ego_arena *arena, ego_mat_file *out) {
+static ego_err parse_text(const char *text, size_t n, const char *name, ego_arena *arena,
+                          ego_mat_file *out) {
     return ego_mat_parse((const uint8_t *)text, n, name, arena, out);
 }
 

@@ -15,8 +15,9 @@
 enum {
     IO_BYTES = 1 << 16,
     DEFAULT_QUALITY = 23,
-    SOUND_BITS = 96000, /* a second and channel: speech and what a camera hears, without audible loss */
-    ANY_FRAME = 1024    /* samples handed over at a time to an encoder that takes any number */
+    SOUND_BITS =
+        96000, /* a second and channel: speech and what a camera hears, without audible loss */
+    ANY_FRAME = 1024 /* samples handed over at a time to an encoder that takes any number */
 };
 
 /* One stream of the file. */
@@ -113,7 +114,8 @@ static ego_err open_codec(ego_encoder *e, const ego_encode_options *o) {
     if (e->format->oformat->flags & AVFMT_GLOBALHEADER) c->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
     int quality = o->quality ? o->quality : DEFAULT_QUALITY;
     if (codec->id == AV_CODEC_ID_H264) {
-        /* What the fast presets switch off is named here, so that B-frames and the group of pictures stay. */
+        /* What the fast presets switch off is named here, so that B-frames and the group of
+         * pictures stay. */
         av_opt_set(c->priv_data, "preset", o->speed == EGO_ENCODE_FAST ? "ultrafast" : "fast", 0);
         av_opt_set_double(c->priv_data, "crf", quality, 0);
         av_opt_set_int(c->priv_data, "b_strategy", o->speed == EGO_ENCODE_FAST ? 0 : 1, 0);
@@ -217,8 +219,9 @@ static void set_channels(AVCodecContext *c, AVFrame *frame, int channels) {
 static ego_err open_sound(ego_encoder *e, const ego_encode_options *o) {
     const AVCodec *codec = find_sound_codec();
     if (!codec || ego_encode_rate(o->rate) != o->rate || o->channels < 1 || o->channels > 2)
-        return ego_fail(EGO_EUNSUPPORTED, "%s: this FFmpeg cannot encode %d channels of sound at %d Hz",
-                        e->path, o->channels, o->rate);
+        return ego_fail(EGO_EUNSUPPORTED,
+                        "%s: this FFmpeg cannot encode %d channels of sound at %d Hz", e->path,
+                        o->channels, o->rate);
     AVCodecContext *c = e->sound.codec = avcodec_alloc_context3(codec);
     AVFrame *frame = e->sound.frame = av_frame_alloc();
     if (!c || !frame) return fail_av(e, "opening the sound's encoder", AVERROR(ENOMEM));
@@ -233,7 +236,8 @@ static ego_err open_sound(ego_encoder *e, const ego_encode_options *o) {
     int code = avcodec_open2(c, codec, NULL);
     if (code < 0) return fail_av(e, "opening the sound's encoder", code);
     if (c->sample_fmt != AV_SAMPLE_FMT_FLTP && c->sample_fmt != AV_SAMPLE_FMT_S16)
-        return ego_fail(EGO_EUNSUPPORTED, "%s: the sound's encoder takes neither float nor 16 bits", e->path);
+        return ego_fail(EGO_EUNSUPPORTED, "%s: the sound's encoder takes neither float nor 16 bits",
+                        e->path);
     frame->format = c->sample_fmt;
     frame->sample_rate = o->rate;
     frame->nb_samples = c->frame_size > 0 ? c->frame_size : ANY_FRAME;
@@ -306,7 +310,8 @@ ego_err ego_encode_write(ego_encoder *e, const ego_image *image) {
     return encode_frame(e, &e->video, frame);
 }
 
-/* What the sound's frame holds goes to the encoder; `n` samples, fewer than all at the end alone. */
+/* What the sound's frame holds goes to the encoder; `n` samples, fewer than all at the end
+ * alone. */
 static ego_err encode_samples(ego_encoder *e, int n) {
     AVFrame *frame = e->sound.frame;
     int whole = frame->nb_samples;
@@ -322,7 +327,8 @@ static ego_err encode_samples(ego_encoder *e, int n) {
 
 ego_err ego_encode_sound(ego_encoder *e, const float *samples, int64_t n) {
     AVFrame *frame = e->sound.frame;
-    if (!frame) return ego_fail(EGO_EINPUT, "%s: sound for a video that was opened without", e->path);
+    if (!frame)
+        return ego_fail(EGO_EINPUT, "%s: sound for a video that was opened without", e->path);
     bool planar = e->sound.codec->sample_fmt == AV_SAMPLE_FMT_FLTP;
     int channels = e->channels;
     for (int64_t i = 0; i < n; i++) {
@@ -332,7 +338,8 @@ ego_err ego_encode_sound(ego_encoder *e, const float *samples, int64_t n) {
             if (planar)
                 ((float *)(void *)frame->extended_data[c])[e->filled] = x;
             else
-                ((int16_t *)(void *)frame->data[0])[e->filled * channels + c] = (int16_t)(x * 32767);
+                ((int16_t *)(void *)frame->data[0])[e->filled * channels + c] =
+                    (int16_t)(x * 32767);
         }
         if (++e->filled == frame->nb_samples) EGO_TRY(encode_samples(e, e->filled));
     }

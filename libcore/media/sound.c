@@ -16,8 +16,10 @@ enum {
     MAX_FRUITLESS = 5000, /* packets in a row without a sample before reading is given up */
     BLOCK = 4096,         /* samples read at a time where the rate changes */
 };
-static const double PREROLL = 0.5; /* seconds decoded before what is wanted: codecs lean on what was before */
-static const double JITTER = 0.02; /* a time stamp this close to where the last frame ended is rounding */
+/* Seconds decoded before what is wanted: codecs lean on what was before. */
+static const double PREROLL = 0.5;
+/* A time stamp this close to where the last frame ended, in seconds, is rounding. */
+static const double JITTER = 0.02;
 
 struct ego_sound {
     char *path;
@@ -33,7 +35,7 @@ struct ego_sound {
     /* the frame that is decoded, as samples: `n` of them from number `first` on */
     float *block;
     int64_t first, n, room;
-    int64_t next; /* where the next frame begins if its time stamp does not say otherwise; -1: not known */
+    int64_t next; /* where the next frame begins unless its time stamp says otherwise; -1: not known */
     bool draining, ended;
     int fruitless;
 };
@@ -146,8 +148,8 @@ static ego_err decode_next(ego_sound *s) {
 
 static ego_err open_stream(ego_sound *s, bool *found);
 
-/* Decodes from somewhat before sample `at` on. Near the beginning, and where the file cannot be sought, from
- * its first packet: what codecs put before the sound is cut off there alone. */
+/* Decodes from somewhat before sample `at` on. Near the beginning, and where the file cannot be
+ * sought, from its first packet: what codecs put before the sound is cut off there alone. */
 static ego_err go_to(ego_sound *s, int64_t at) {
     double t = (double)at / s->rate - PREROLL;
     AVRational base = s->in.stream->time_base;
@@ -187,8 +189,8 @@ static ego_err read_own(ego_sound *s, int64_t at, int64_t n, float *out) {
 
 ego_err ego_sound_read(ego_sound *s, double t, int rate, int64_t n, float *out) {
     if (!(fabs(t) < 1e9) || rate < 1 || rate > MAX_RATE || n < 0)
-        return ego_fail(EGO_EINPUT, "%s: expected a time and a rate of sound, found %g and %d", s->path, t,
-                        rate);
+        return ego_fail(EGO_EINPUT, "%s: expected a time and a rate of sound, found %g and %d",
+                        s->path, t, rate);
     if (rate == s->rate) return read_own(s, llround(t * rate), n, out);
     float *own = NULL;
     double step = (double)s->rate / rate;
@@ -206,8 +208,8 @@ ego_err ego_sound_read(ego_sound *s, double t, int rate, int64_t n, float *out) 
             int64_t low = (int64_t)at;
             float part = (float)(at - (double)low);
             for (int c = 0; c < s->channels; c++)
-                out[(done + i) * s->channels + c] =
-                    (1 - part) * own[low * s->channels + c] + part * own[(low + 1) * s->channels + c];
+                out[(done + i) * s->channels + c] = (1 - part) * own[low * s->channels + c] +
+                                                    part * own[(low + 1) * s->channels + c];
         }
     }
     free(own);

@@ -23,12 +23,14 @@ static const ego_setting keys[] = {
     {"data.video_root", EGO_SETTING_TEXT, EGO_SETTING_FREE, AT(data.video_root), 0, 0, NULL},
     {"data.validate", EGO_SETTING_TEXT, EGO_SETTING_BINDS, AT(data.validate), 0, 0, NULL},
     {"data.validate_root", EGO_SETTING_TEXT, EGO_SETTING_FREE, AT(data.validate_root), 0, 0, NULL},
-    {"data.validate_video_root", EGO_SETTING_TEXT, EGO_SETTING_FREE, AT(data.validate_video_root), 0, 0, NULL},
+    {"data.validate_video_root", EGO_SETTING_TEXT, EGO_SETTING_FREE, AT(data.validate_video_root),
+     0, 0, NULL},
     {"data.cache", EGO_SETTING_TEXT, EGO_SETTING_FREE, AT(data.cache), 0, 0, NULL},
     {"data.shot", EGO_SETTING_NUMBER, EGO_SETTING_BINDS, AT(data.shot), 0.1, 600, NULL},
     {"data.sampling", EGO_SETTING_WORD, EGO_SETTING_BINDS, AT(data.sampling), 0, 0, sampling_words},
     {"head.heads", EGO_SETTING_WHOLE, EGO_SETTING_BINDS, AT(head.heads), 1, 1 << 10, NULL},
-    {"head.layers", EGO_SETTING_WHOLE, EGO_SETTING_BINDS, AT(head.layers), 1, EGO_QFVS_LAYERS, NULL},
+    {"head.layers", EGO_SETTING_WHOLE, EGO_SETTING_BINDS, AT(head.layers), 1, EGO_QFVS_LAYERS,
+     NULL},
     {"head.hidden", EGO_SETTING_WHOLE, EGO_SETTING_BINDS, AT(head.hidden), 1, 1 << 16, NULL},
     {"head.middle", EGO_SETTING_WHOLE, EGO_SETTING_BINDS, AT(head.middle), 1, 1 << 14, NULL},
     {"ratio", EGO_SETTING_NUMBER, EGO_SETTING_FREE, AT(ratio), 1e-9, 1, NULL},
@@ -47,7 +49,11 @@ void ego_qfvs_train_config_init(ego_qfvs_train_config *config) {
         .head = {head.qfvs.heads, head.qfvs.layers, head.qfvs.hidden, head.qfvs.middle},
         .ratio = 0.02,
         .optim = {.lr = 1e-5,
-                  .adamw = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.1, .torch = true},
+                  .adamw = {.beta1 = 0.9,
+                            .beta2 = 0.999,
+                            .eps = 1e-8,
+                            .weight_decay = 0.1,
+                            .torch = true},
                   .schedule = EGO_SCHEDULE_COSINE,
                   .warmup = 0.1},
         .run = {.epochs = 20, .batch = 4, .keep = 2, .seed = 1}};
@@ -64,7 +70,8 @@ ego_settings ego_qfvs_train_settings(ego_qfvs_train_config *config) {
 }
 
 ego_err ego_qfvs_train_config_check(ego_qfvs_train_config *config) {
-    static const char *const needed[] = {"model", "data.root", "data.videos", "data.cache", "run.out"};
+    static const char *const needed[] = {"model", "data.root", "data.videos", "data.cache",
+                                         "run.out"};
     ego_settings s = ego_qfvs_train_settings(config);
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
         EGO_TRY(ego_settings_require(&s, needed[i]));
@@ -91,8 +98,9 @@ typedef struct training {
 
 /* ---- what the head takes ------------------------------------------------------------------------- */
 
-/* Rows of a video's shots with some prompts: for each prompt segment after segment; with the published padding
- * each segment has EGO_QFVS_PLACES rows, those without a shot filled with the features of nothing. */
+/* Rows of a video's shots with some prompts: for each prompt segment after segment; with the
+ * published padding each segment has EGO_QFVS_PLACES rows, those without a shot filled with the
+ * features of nothing. */
 typedef struct input {
     int64_t prompts, shots, rows; /* rows of one prompt */
     ego_tensor *x;                /* (prompts · rows, D) */
@@ -102,41 +110,47 @@ typedef struct input {
     ego_groups segments;
 } input;
 
-static ego_err load(const training *t, const ego_qfvs_rows *rows, ego_summary_kind kind, const char *video,
-                    const char *prompt, int64_t n, ego_arena *arena, ego_tensor *out) {
+static ego_err load(const training *t, const ego_qfvs_rows *rows, ego_summary_kind kind,
+                    const char *video, const char *prompt, int64_t n, ego_arena *arena,
+                    ego_tensor *out) {
     EGO_TRY(ego_summary_store_load(&rows->store, kind, video, prompt, arena, out));
-    if (out->data && out->ndim == 2 && out->shape[0] == n && out->shape[1] == t->head->config.qfvs.width)
+    if (out->data && out->ndim == 2 && out->shape[0] == n &&
+        out->shape[1] == t->head->config.qfvs.width)
         return EGO_OK;
-    return ego_fail(EGO_EIO, "%s: the features of %s with \"%s\" were there and are gone", rows->store.folder,
-                    video, prompt);
+    return ego_fail(EGO_EIO, "%s: the features of %s with \"%s\" were there and are gone",
+                    rows->store.folder, video, prompt);
 }
 
 /* Where rows are, and room for them. */
-static ego_err lay_out(ego_ctx *cx, const ego_kts *k, int64_t prompts, int64_t D, bool padded, input *in) {
+static ego_err lay_out(ego_ctx *cx, const ego_kts *k, int64_t prompts, int64_t D, bool padded,
+                       input *in) {
     int64_t count = (int64_t)k->count;
     *in = (input){.prompts = prompts, .shots = (int64_t)k->starts[k->count]};
     in->rows = padded ? count * EGO_QFVS_PLACES : in->shots;
     in->x = EGO_TENSOR(cx, prompts * in->rows, D);
     in->first = ego_ctx_alloc(cx, (size_t)(prompts * count + 1) * sizeof *in->first);
     in->row = ego_ctx_alloc(cx, (size_t)in->shots * sizeof *in->row);
-    if (padded) in->key_bias = ego_ctx_alloc(cx, (size_t)(prompts * in->rows) * sizeof *in->key_bias);
+    if (padded)
+        in->key_bias = ego_ctx_alloc(cx, (size_t)(prompts * in->rows) * sizeof *in->key_bias);
     EGO_TRY(ego_ctx_err(cx));
     for (int64_t s = 0; s < count; s++) {
         int64_t at = padded ? s * EGO_QFVS_PLACES : (int64_t)k->starts[s];
         for (int64_t p = 0; p < prompts; p++) in->first[p * count + s] = p * in->rows + at;
-        for (size_t i = k->starts[s]; i < k->starts[s + 1]; i++) in->row[i] = at + (int64_t)(i - k->starts[s]);
+        for (size_t i = k->starts[s]; i < k->starts[s + 1]; i++)
+            in->row[i] = at + (int64_t)(i - k->starts[s]);
     }
     in->first[prompts * count] = prompts * in->rows;
     in->segments = (ego_groups){in->first, prompts * count};
     return EGO_OK;
 }
 
-static ego_err fill(const training *t, const ego_qfvs_rows *rows, const char *video, const char *prompt,
-                    int64_t p, ego_arena *arena, input *in) {
+static ego_err fill(const training *t, const ego_qfvs_rows *rows, const char *video,
+                    const char *prompt, int64_t p, ego_arena *arena, input *in) {
     ego_tensor features = {0}, empty = {0};
     int64_t D = ego_tensor_columns(in->x);
     size_t bytes = (size_t)D * sizeof(float);
-    float *x = ego_f32(in->x) + p * in->rows * D, *bias = in->key_bias ? in->key_bias + p * in->rows : NULL;
+    float *x = ego_f32(in->x) + p * in->rows * D,
+          *bias = in->key_bias ? in->key_bias + p * in->rows : NULL;
     EGO_TRY(load(t, rows, EGO_SUMMARY_FEATURES, video, prompt, in->shots, arena, &features));
     if (bias) EGO_TRY(load(t, rows, EGO_SUMMARY_EMPTY, video, prompt, 1, arena, &empty));
     for (int64_t r = 0; bias && r < in->rows; r++) {
@@ -151,13 +165,15 @@ static ego_err fill(const training *t, const ego_qfvs_rows *rows, const char *vi
 }
 
 /* Logits of a video's shots with some prompts, (prompts · rows, 1). */
-static ego_err forward(const training *t, ego_ctx *cx, const ego_qfvs_rows *rows, const ego_qfvs_video *v,
-                       char *const *prompts, int64_t n, input *in, ego_tensor **logits) {
+static ego_err forward(const training *t, ego_ctx *cx, const ego_qfvs_rows *rows,
+                       const ego_qfvs_video *v, char *const *prompts, int64_t n, input *in,
+                       ego_tensor **logits) {
     bool padded = t->config->reference_quirks;
     ego_arena arena;
     ego_arena_init(&arena, 1 << 16);
     ego_err err = lay_out(cx, &v->segments, n, t->head->config.qfvs.width, padded, in);
-    for (int64_t p = 0; err == EGO_OK && p < n; p++) err = fill(t, rows, v->video, prompts[p], p, &arena, in);
+    for (int64_t p = 0; err == EGO_OK && p < n; p++)
+        err = fill(t, rows, v->video, prompts[p], p, &arena, in);
     ego_arena_release(&arena);
     EGO_TRY(err);
     *logits = ego_qfvs_logits(cx, t->head, in->x, in->segments, in->key_bias);
@@ -172,7 +188,8 @@ static bool in_oracle(const ego_qfvs_oracle *oracle, size_t shot) {
     return false;
 }
 
-static ego_err one_sample(const training *t, ego_ctx *cx, const sample *s, ego_tensor *sums[EGO_QFVS_PROMPTS]) {
+static ego_err one_sample(const training *t, ego_ctx *cx, const sample *s,
+                          ego_tensor *sums[EGO_QFVS_PROMPTS]) {
     input in;
     ego_tensor *logits;
     EGO_TRY(forward(t, cx, &t->rows, s->video, s->query->prompts, EGO_QFVS_PROMPTS, &in, &logits));
@@ -186,24 +203,27 @@ static ego_err one_sample(const training *t, ego_ctx *cx, const sample *s, ego_t
     for (size_t p = 0; p < EGO_QFVS_PROMPTS; p++) {
         for (size_t k = 0; k < n; k++) {
             size_t at = p * (size_t)in.rows + (size_t)in.row[k];
-            bool wanted = p < 2 ? ego_qfvs_has(s->video, k, concepts[p]) : in_oracle(&s->query->oracle, k);
+            bool wanted =
+                p < 2 ? ego_qfvs_has(s->video, k, concepts[p]) : in_oracle(&s->query->oracle, k);
             targets[at] = wanted;
             weights[p * all + at] = 1;
         }
-        ego_tensor *loss =
-            ego_binary_cross_entropy(cx, logits, targets, weights + p * all, 1 / (float)(n ? n : 1));
+        ego_tensor *loss = ego_binary_cross_entropy(cx, logits, targets, weights + p * all,
+                                                    1 / (float)(n ? n : 1));
         sums[p] = sums[p] ? ego_add(cx, sums[p], loss) : loss;
     }
     return EGO_OK;
 }
 
-static ego_err losses(void *context, ego_ctx *cx, const ego_head_batch *batch, int64_t from, int64_t n,
-                      ego_head_losses *out) {
+static ego_err losses(void *context, ego_ctx *cx, const ego_head_batch *batch, int64_t from,
+                      int64_t n, ego_head_losses *out) {
     static const char *const names[EGO_QFVS_PROMPTS] = {"a", "b", "summary"};
     const training *t = context;
     ego_tensor *sums[EGO_QFVS_PROMPTS] = {0};
-    for (int64_t i = from; i < from + n; i++) EGO_TRY(one_sample(t, cx, &t->samples[batch->samples[i]], sums));
-    for (size_t p = 0; n > 0 && p < EGO_QFVS_PROMPTS; p++) ego_head_losses_add(out, names[p], sums[p], 1);
+    for (int64_t i = from; i < from + n; i++)
+        EGO_TRY(one_sample(t, cx, &t->samples[batch->samples[i]], sums));
+    for (size_t p = 0; n > 0 && p < EGO_QFVS_PROMPTS; p++)
+        ego_head_losses_add(out, names[p], sums[p], 1);
     return EGO_OK;
 }
 
@@ -213,13 +233,14 @@ static double published_rate(const ego_param_spec *spec) {
 
 /* ---- validation ---------------------------------------------------------------------------------- */
 
-static ego_err score_query(const training *t, ego_ctx *cx, const ego_qfvs_video *v, const ego_qfvs_query *q,
-                           ego_qfvs_scores *scores) {
+static ego_err score_query(const training *t, ego_ctx *cx, const ego_qfvs_video *v,
+                           const ego_qfvs_query *q, ego_qfvs_scores *scores) {
     input in;
     ego_tensor *logits;
     size_t n = v->shots, count = ego_summary_length(n, t->config->ratio, 0, t->config->data.shot);
     ego_ctx_mark mark = ego_ctx_save(cx);
-    ego_err err = forward(t, cx, &t->held_out, v, &q->prompts[EGO_QFVS_PROMPTS - 1], 1, &in, &logits);
+    ego_err err =
+        forward(t, cx, &t->held_out, v, &q->prompts[EGO_QFVS_PROMPTS - 1], 1, &in, &logits);
     if (err == EGO_OK) err = ego_ctx_err(cx);
     float *values = malloc((n + 1) * sizeof *values);
     size_t *chosen = malloc((n + 1) * sizeof *chosen);
@@ -230,7 +251,8 @@ static ego_err score_query(const training *t, ego_ctx *cx, const ego_qfvs_video 
     if (err == EGO_OK) err = ego_summary_choose(values, n, count, chosen);
     for (size_t i = 0; err == EGO_OK && i < count; i++) shots[i] = (uint32_t)chosen[i];
     if (err == EGO_OK)
-        err = ego_qfvs_score(shots, count, q->oracle.shots, q->oracle.count, v->concepts, v->words, scores);
+        err = ego_qfvs_score(shots, count, q->oracle.shots, q->oracle.count, v->concepts, v->words,
+                             scores);
     free(values);
     free(chosen);
     free(shots);
@@ -268,18 +290,19 @@ static ego_qfvs_rows_options rows_options(const ego_qfvs_train_options *o, bool 
     const char *root = own_root ? c->data.validate_root : c->data.root;
     const char *videos = c->data.video_root && !own_root ? c->data.video_root : root;
     bool reference = c->data.sampling != 0;
-    return (ego_qfvs_rows_options){
-        .names = held_out ? c->data.validate : c->data.videos,
-        .root = root,
-        .video_root = held_out && c->data.validate_video_root ? c->data.validate_video_root : videos,
-        .cache = c->data.cache,
-        .summary = {.reference = c->reference_quirks,
-                    .shots = {.seconds = c->data.shot,
-                              .whole_seconds = reference,
-                              .random_crops = reference,
-                              .seed = (uint64_t)c->run.seed}},
-        .kts = {.reference = c->reference_quirks, .pool = o->pool},
-        .progress = o->progress};
+    return (ego_qfvs_rows_options){.names = held_out ? c->data.validate : c->data.videos,
+                                   .root = root,
+                                   .video_root = held_out && c->data.validate_video_root
+                                                     ? c->data.validate_video_root
+                                                     : videos,
+                                   .cache = c->data.cache,
+                                   .summary = {.reference = c->reference_quirks,
+                                               .shots = {.seconds = c->data.shot,
+                                                         .whole_seconds = reference,
+                                                         .random_crops = reference,
+                                                         .seed = (uint64_t)c->run.seed}},
+                                   .kts = {.reference = c->reference_quirks, .pool = o->pool},
+                                   .progress = o->progress};
 }
 
 static ego_err list_samples(training *t) {
@@ -289,7 +312,8 @@ static ego_err list_samples(training *t) {
         return ego_fail(EGO_ENOMEM, "out of memory for %zu queries", n);
     for (size_t i = 0; i < t->rows.count; i++)
         for (size_t q = 0; q < t->rows.videos[i].query_count; q++)
-            t->samples[t->sample_count++] = (sample){&t->rows.videos[i], &t->rows.videos[i].queries[q]};
+            t->samples[t->sample_count++] =
+                (sample){&t->rows.videos[i], &t->rows.videos[i].queries[q]};
     return EGO_OK;
 }
 
@@ -321,7 +345,8 @@ static ego_err set_up(training *t) {
     ego_err err;
     EGO_TRY(ego_cpu_backend_new(t->options->pool, &t->backend));
     ego_ctx_init(&cx, t->backend);
-    ego_qfvs_rows_options train = rows_options(t->options, false), held_out = rows_options(t->options, true);
+    ego_qfvs_rows_options train = rows_options(t->options, false),
+                          held_out = rows_options(t->options, true);
     EGO_TRY_OUT(open_model(t->config, &model));
     EGO_TRY_OUT(make_head(t, model));
     EGO_TRY_OUT(ego_qfvs_rows_read(&cx, model, &train, &t->rows));
@@ -394,7 +419,8 @@ static ego_err count(const ego_qfvs_rows_options *o, int64_t *queries, ego_qfvs_
 
 ego_err ego_qfvs_train_measure(const ego_qfvs_train_options *options, ego_qfvs_train_plan *plan) {
     const ego_qfvs_train_config *c = options->config;
-    ego_qfvs_rows_options train = rows_options(options, false), held_out = rows_options(options, true);
+    ego_qfvs_rows_options train = rows_options(options, false),
+                          held_out = rows_options(options, true);
     ego_model *model = NULL;
     ego_head *head = NULL;
     *plan = (ego_qfvs_train_plan){.batch = c->run.batch};

@@ -5,9 +5,10 @@
  *           "There is a A" against the shots' concepts, "… B" likewise, "… A and a B" against the oracle's summary
  *         → F1 of the summaries of the validation videos at the end of each epoch; the best is what is kept
  *
- * A sample is a query of a video. Losses are summed over a batch. Published: torch's AdamW, decay 0.1 of
- * everything, rates 0.2 and 0.0048 of 1e-5 for matrices and vectors, cosine down to 1e-8 with 10 % of warm-up,
- * 20 epochs, 4 queries a batch; dropout is never on (the published program is in evaluation mode all the time).
+ * A sample is a query of a video. Losses are summed over a batch. Published: torch's AdamW, decay
+ * 0.1 of everything, rates 0.2 and 0.0048 of 1e-5 for matrices and vectors, cosine down to 1e-8
+ * with 10 % of warm-up, 20 epochs, 4 queries a batch; dropout is never on (the published program is
+ * in evaluation mode all the time).
  */
 #ifndef EGO_RECIPE_QFVS_HEAD_H
 #define EGO_RECIPE_QFVS_HEAD_H
@@ -20,20 +21,20 @@ typedef struct ego_qfvs_train_config {
     const char *tokenizer; /* folder of a vocabulary; NULL: the model's own */
     int64_t frames;        /* of a shot */
     struct {
-        const char *root;   /* with Oracle_Summaries and Dense_per_shot_tags */
-        const char *videos; /* "P01 P02 P03" */
+        const char *root;       /* with Oracle_Summaries and Dense_per_shot_tags */
+        const char *videos;     /* "P01 P02 P03" */
         const char *video_root; /* where the videos are; NULL: root */
         const char *validate;   /* "P04"; NULL: no validation */
         const char *validate_root, *validate_video_root; /* NULL: as above */
-        const char *cache;      /* folder of features */
-        double shot;            /* seconds */
-        unsigned sampling;      /* 0: middles, centre; 1: as the published program reads */
+        const char *cache;                               /* folder of features */
+        double shot;                                     /* seconds */
+        unsigned sampling; /* 0: middles, centre; 1: as the published program reads */
     } data;
     struct {
         int64_t heads, layers, hidden, middle;
     } head;
-    double ratio;       /* of a summary, when validating */
-    unsigned rates;     /* 0: published; 1: even, optim.lr for all */
+    double ratio;          /* of a summary, when validating */
+    unsigned rates;        /* 0: published; 1: even, optim.lr for all */
     bool reference_quirks; /* segments and padding as the published program has them */
     ego_head_optim optim;
     ego_head_run_settings run;

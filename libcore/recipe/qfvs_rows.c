@@ -15,7 +15,9 @@ enum { MAX_VIDEOS = 64, MAX_QUERIES = 4096, MAX_CONCEPTS = 4096 };
 
 static ego_err no_memory(void) { return ego_fail(EGO_ENOMEM, "out of memory for QFVS's queries"); }
 
-static void *take(ego_arena *arena, size_t bytes) { return ego_arena_alloc(arena, bytes ? bytes : 1); }
+static void *take(ego_arena *arena, size_t bytes) {
+    return ego_arena_alloc(arena, bytes ? bytes : 1);
+}
 
 /* ---- queries ------------------------------------------------------------------------------------- */
 
@@ -35,7 +37,9 @@ static ego_err make_prompts(ego_arena *arena, ego_qfvs_query *q) {
     return err;
 }
 
-static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+static int by_name(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
 
 /* The files A_B_oracle.txt of a folder, in order. */
 static ego_err list_oracles(const char *folder, ego_arena *arena, char **names, size_t *n) {
@@ -185,11 +189,13 @@ static ego_err segment(const ego_qfvs_rows_options *o, ego_qfvs_rows *rows, ego_
     ego_arena arena;
     ego_tensor states = {0};
     ego_arena_init(&arena, 1 << 16);
-    ego_err err = ego_summary_store_load(&rows->store, EGO_SUMMARY_STATES, v->video, NULL, &arena, &states);
+    ego_err err =
+        ego_summary_store_load(&rows->store, EGO_SUMMARY_STATES, v->video, NULL, &arena, &states);
     if (err == EGO_OK && !states.data)
         err = ego_fail(EGO_EIO, "%s: the states of %s were there and are gone", o->cache, v->video);
     if (err == EGO_OK)
-        err = ego_kts_segment(states.data, (size_t)states.shape[0], (size_t)states.shape[1], &o->kts, &v->segments);
+        err = ego_kts_segment(states.data, (size_t)states.shape[0], (size_t)states.shape[1],
+                              &o->kts, &v->segments);
     size_t n = err == EGO_OK ? (size_t)states.shape[0] : 0;
     ego_arena_release(&arena);
     if (v->shots > n) v->shots = n;
@@ -210,7 +216,8 @@ ego_err ego_qfvs_rows_read(ego_ctx *cx, ego_model *model, const ego_qfvs_rows_op
         const char **prompts;
         size_t n;
         EGO_TRY(ego_qfvs_prompts(&rows->arena, &rows->videos[i], &prompts, &n));
-        EGO_TRY(ego_summary_store_fill(&rows->store, cx, model, &summary, rows->videos[i].video, prompts, n));
+        EGO_TRY(ego_summary_store_fill(&rows->store, cx, model, &summary, rows->videos[i].video,
+                                       prompts, n));
         EGO_TRY(segment(o, rows, &rows->videos[i]));
     }
     return EGO_OK;

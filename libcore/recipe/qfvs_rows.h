@@ -1,11 +1,12 @@
-/* QFVS's videos as a head is trained on them: shots, segments, concepts, queries, and where their features are.
+/* QFVS's videos as a head is trained on them: shots, segments, concepts, queries, and where their
+ * features are.
  *
  *     ROOT/Oracle_Summaries/P01/A_B_oracle.txt     a query each
  *     ROOT/Dense_per_shot_tags/P01/P01.txt         the concepts of each shot
  *     VIDEOS/P01.mp4, or VIDEOS/P01-moviepy/ of pictures
  *
- * Features are computed once and kept in a folder (task/summary_store.h), and read from there sample by
- * sample: what is in memory does not grow with the number of queries. */
+ * Features are computed once and kept in a folder (task/summary_store.h), and read from there
+ * sample by sample: what is in memory does not grow with the number of queries. */
 #ifndef EGO_RECIPE_QFVS_ROWS_H
 #define EGO_RECIPE_QFVS_ROWS_H
 
@@ -37,7 +38,7 @@ typedef struct ego_qfvs_rows {
     size_t count;
     ego_summary_store store;
     ego_arena arena; /* owns all but segments and the store */
-} ego_qfvs_rows; /* {0} is empty */
+} ego_qfvs_rows;     /* {0} is empty */
 
 typedef struct ego_qfvs_rows_options {
     const char *names; /* "P01 P02 P03": of the videos, between blanks or commas */
@@ -56,7 +57,8 @@ ego_err ego_qfvs_rows_read(ego_ctx *cx, ego_model *model, const ego_qfvs_rows_op
 void ego_qfvs_rows_release(ego_qfvs_rows *rows); /* safe on {0} */
 
 /* Prompts of all queries of a video, each once. */
-ego_err ego_qfvs_prompts(ego_arena *arena, const ego_qfvs_video *video, const char ***prompts, size_t *n);
+ego_err ego_qfvs_prompts(ego_arena *arena, const ego_qfvs_video *video, const char ***prompts,
+                         size_t *n);
 
 /* Whether shot k has a concept; letters' case does not matter. */
 bool ego_qfvs_has(const ego_qfvs_video *video, size_t k, const char *concept);

@@ -6,11 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum {
-    MAX_WIDTH = 1280,
-    MOST_FPS = 240,
-    CHANNELS = 2
-};
+enum { MAX_WIDTH = 1280, MOST_FPS = 240, CHANNELS = 2 };
 static const double FADE = 0.005; /* seconds: a cut through a wave is heard as a click */
 
 typedef struct cut {
@@ -82,7 +78,8 @@ static ego_err write_sound(cut *c, double start, int64_t from, int64_t all) {
 
 static ego_err write_part(cut *c, ego_part part) {
     int64_t n = frames_of(c, part), before = c->samples;
-    int64_t all = c->output.rate ? llround((double)(c->frames + n) * c->output.rate / c->fps) - before : 0;
+    int64_t all =
+        c->output.rate ? llround((double)(c->frames + n) * c->output.rate / c->fps) - before : 0;
     for (int64_t i = 0; i < n; i++) {
         /* The middle of its place, so that rounding of time stamps cannot pick a neighbour. */
         EGO_TRY(write_picture(c, part.start + ((double)i + 0.5) / c->fps));
@@ -97,8 +94,8 @@ static ego_err write_part(cut *c, ego_part part) {
 static ego_err cut_to_end(const ego_reel *reel, ego_part *part) {
     double end = ego_reel_duration(reel);
     if (!(part->start < part->end) || part->start >= end)
-        return ego_fail(EGO_EINPUT, "expected a part that begins before its end and the video's, %g s; found [%g, %g)",
-                        end, part->start, part->end);
+        return ego_fail(EGO_EINPUT, "expected a part that begins before its end and the video's, %g s; "
+                        "found [%g, %g)", end, part->start, part->end);
     if (part->end > end) part->end = end;
     return EGO_OK;
 }

@@ -22,10 +22,9 @@ typedef struct work {
     double *tile;    /* (n, TILE): their products with the shots up to the tile's last */
     size_t from, to; /* the tile: shots [from, to) */
 
-    double *norms; /* n + 1: the sum of the first squared lengths */
-    double
-        *block;  /* n: of the segments [a, b], b the latest shot, the kernel's sum over the block */
-    float *sums; /* reference: (n + 1)² prefix sums of the kernel in both directions; else NULL */
+    double *norms;   /* n + 1: the sum of the first squared lengths */
+    double *block;   /* n: the kernel's sum over [a, b] x [a, b], b the latest shot */
+    float *sums;     /* reference: (n + 1)² prefix sums of the kernel both ways; else NULL */
     double *scatter; /* n: J(a, b + 1) for all a */
     double *least;   /* (most, n + 1): what segments [0, l) cost at least with k changes */
     uint32_t *last;  /* (most, n + 1): where the last of those segments starts */
@@ -60,7 +59,8 @@ static ego_err allocate(work *w) {
 
 /* ---- the kernel ---------------------------------------------------------------------------------- */
 
-/* Two rows of the kernel times LANES columns: every sum runs over the elements in order, whichever thread has it. */
+/* Two rows of the kernel times LANES columns: every sum runs over the elements in order, whichever
+ * thread has it. */
 static void multiply(const work *w, size_t row, size_t lane) {
     const float *a = w->x + row * w->D, *b = row + 1 < w->n ? a + w->D : a;
     const double *c = w->columns + lane;
@@ -110,7 +110,8 @@ static void scatters(work *w, size_t b) {
 }
 
 /* The published program's sums: down the columns first, then along the rows, in float32. Here the
- * matrix is symmetric but the order of summing is not, so both of its triangles are needed; it is kept whole. */
+ * matrix is symmetric but the order of summing is not, so both of its triangles are needed; it is
+ * kept whole. */
 static void sum_reference(work *w) {
     size_t n = w->n, wide = n + 1;
     for (size_t from = 0; from < n; from = w->to) {
@@ -140,7 +141,8 @@ static void scatters_reference(work *w, size_t b) {
 
 /* ---- dynamic programming ------------------------------------------------------------------------- */
 
-/* What [0, end) costs at least with k changes, for every k: all that is needed of shorter ones is there. */
+/* What [0, end) costs at least with k changes, for every k: all that is needed of shorter ones is
+ * there. */
 static void extend(work *w, size_t end) {
     size_t wide = w->n + 1;
     bool limited = w->options->reference;

@@ -15,7 +15,7 @@ struct ego_reel {
     ego_video *video; /* the file or chunk that is open; NULL: none yet */
     int64_t chunk;
     double duration;
-    ego_sound *sound; /* of chunk sound_chunk; NULL: it has none, or none was looked for */
+    ego_sound *sound;    /* of chunk sound_chunk; NULL: it has none, or none was looked for */
     int64_t sound_chunk; /* -1: none was looked for */
     ego_image whole;     /* a frame before it is made small */
 };
@@ -82,7 +82,9 @@ void ego_reel_close(ego_reel *r) {
 }
 
 double ego_reel_duration(const ego_reel *r) { return r->duration; }
-ego_err ego_reel_info(ego_reel *r, ego_video_info *info) { return ego_video_get_info(r->video, info); }
+ego_err ego_reel_info(ego_reel *r, ego_video_info *info) {
+    return ego_video_get_info(r->video, info);
+}
 
 /* ---- pictures ------------------------------------------------------------------------------------ */
 

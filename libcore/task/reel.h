@@ -1,7 +1,8 @@
-/* A video to cut from: a file or a chunked set (data/locate.h), as one piece of time with pictures and sound.
+/* A video to cut from: a file or a chunked set (data/locate.h), as one piece of time with pictures
+ * and sound.
  *
- * Times are seconds from the beginning of the whole; a chunk's begin at its number times 600. One reel belongs to
- * one thread at a time. */
+ * Times are seconds from the beginning of the whole; a chunk's begin at its number times 600. One
+ * reel belongs to one thread at a time. */
 #ifndef EGO_TASK_REEL_H
 #define EGO_TASK_REEL_H
 
@@ -27,7 +28,8 @@ ego_err ego_reel_small(ego_reel *reel, double t, int height, ego_image *image);
 
 /* Samples a second of the sound at t; 0: there is none. */
 ego_err ego_reel_sound(ego_reel *reel, double t, int *rate);
-/* n samples of two channels from t on, `rate` a second: out (n, 2); silence where there are none. */
+/* n samples of two channels from t on, `rate` a second: out (n, 2); silence where there are
+ * none. */
 ego_err ego_reel_samples(ego_reel *reel, double t, int rate, int64_t n, float *out);
 
 #endif

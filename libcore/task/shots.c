@@ -19,14 +19,15 @@ enum {
     MAX_FRAMES = 64,
     AS_IT_IS = EGO_IMAGE_MAX_SIDE /* a short side that no picture is larger than */
 };
-static const double LEAST_AREA = 0.08; /* RandomResizedCrop's own default, which the published program takes */
+static const double LEAST_AREA =
+    0.08; /* RandomResizedCrop's own default, which the published program takes */
 
 struct ego_shots {
     ego_shots_options options;
     char *video;
     size_t n, submitted, next;
-    ego_clips *clips;       /* of a video */
-    char **pictures;        /* of a directory: paths */
+    ego_clips *clips; /* of a video */
+    char **pictures;  /* of a directory: paths */
     size_t n_pictures;
     ego_preparer *preparer; /* where frames are not prepared by the clips' reader */
     ego_image image;
@@ -82,12 +83,13 @@ static ego_err measure(ego_shots *s) {
     ego_reel_close(reel);
     EGO_TRY(err);
     if (info.pipe)
-        return ego_fail(EGO_EUNSUPPORTED, "%s: a summary needs to know how long the video is: save it to a file",
+        return ego_fail(EGO_EUNSUPPORTED,
+                        "%s: a summary needs to know how long the video is: save it to a file",
                         s->video);
     if (o->end <= 0 || o->end > end) o->end = end;
     if (!(o->start >= 0 && o->start < o->end))
-        return ego_fail(EGO_EINPUT, "%s: expected a start before its end at %g s, found %g", s->video, o->end,
-                        o->start);
+        return ego_fail(EGO_EINPUT, "%s: expected a start before its end at %g s, found %g",
+                        s->video, o->end, o->start);
     /* A video cut at whole shots may lack a frame. */
     double n = floor((o->end - o->start + frame) / o->seconds);
     s->n = n < 1 ? 1 : (size_t)n;
@@ -133,7 +135,8 @@ ego_err ego_shots_open(const char *video, const ego_shots_options *options, ego_
     s->options = *options;
     if (!(s->options.seconds > 0)) s->options.seconds = EGO_SHOT_SECONDS;
     if (options->frames < 1 || options->frames > MAX_FRAMES) {
-        err = ego_fail(EGO_EINPUT, "expected shots of 1 to %d frames, found %d", MAX_FRAMES, options->frames);
+        err = ego_fail(EGO_EINPUT, "expected shots of 1 to %d frames, found %d", MAX_FRAMES,
+                       options->frames);
         goto out;
     }
     EGO_TRY_OUT(find(s));
@@ -180,7 +183,8 @@ static ego_err prepare(ego_shots *s, int frame, const ego_image *image, float *o
 static ego_err next_pictures(ego_shots *s, float *out) {
     for (int f = 0; f < s->options.frames; f++) {
         ego_video *picture = NULL;
-        EGO_TRY(ego_video_open(s->pictures[s->next * (size_t)s->options.frames + (size_t)f], NULL, &picture));
+        EGO_TRY(ego_video_open(s->pictures[s->next * (size_t)s->options.frames + (size_t)f], NULL,
+                               &picture));
         ego_err err = ego_video_image(picture, &s->image);
         ego_video_close(picture);
         EGO_TRY(err);
@@ -206,7 +210,8 @@ static ego_err submit(ego_shots *s) {
 }
 
 static ego_err take(ego_shots *s, const ego_clip *clip, float *out) {
-    size_t floats = (size_t)s->options.frames * 3 * (size_t)s->options.size * (size_t)s->options.size;
+    size_t floats =
+        (size_t)s->options.frames * 3 * (size_t)s->options.size * (size_t)s->options.size;
     if (clip->err != EGO_OK)
         return ego_fail(clip->err, "%s", clip->message ? clip->message : "a shot cannot be read");
     if (clip->pixels) {

@@ -1,15 +1,17 @@
-/* The shots of a video: 5 seconds each, five frames of each prepared for the network, one shot after the other.
+/* The shots of a video: 5 seconds each, five frames of each prepared for the network, one shot
+ * after the other.
  *
- * A shot's frames are those on display at the middles of five equal parts of it. As published, they are a
- * second apart from its beginning on (what a second of a video was saved as for the benchmark). What is left at the end and makes
- * no whole shot belongs to none; a video shorter than a shot is one.
+ * A shot's frames are those on display at the middles of five equal parts of it. As published, they
+ * are a second apart from its beginning on (what a second of a video was saved as for the
+ * benchmark). What is left at the end and makes no whole shot belongs to none; a video shorter than
+ * a shot is one.
  *
- * A directory of pictures (.jpg, .jpeg, .png) is a video of one picture a second, in the order of their names:
- * five pictures are a shot.
+ * A directory of pictures (.jpg, .jpeg, .png) is a video of one picture a second, in the order of
+ * their names: five pictures are a shot.
  *
- * Frames are resized by the short side and cut to their centre. The published program takes a random crop of every frame
- * (RandomResizedCrop, 8 % to all of the area), also when it is tested; `random_crops` does so from a seed. Reading runs
- * ahead on a thread of its own. */
+ * Frames are resized by the short side and cut to their centre. The published program takes a
+ * random crop of every frame (RandomResizedCrop, 8 % to all of the area), also when it is tested;
+ * `random_crops` does so from a seed. Reading runs ahead on a thread of its own. */
 #ifndef EGO_TASK_SHOTS_H
 #define EGO_TASK_SHOTS_H
 
@@ -23,8 +25,8 @@ enum { EGO_SHOT_SECONDS = 5, EGO_SHOT_FRAMES = 5 }; /* QFVS's (Sharghi et al. 20
 
 typedef struct ego_shots_options {
     const char *video_root;
-    double seconds;    /* of a shot; 0: EGO_SHOT_SECONDS */
-    int frames, size;  /* F and S */
+    double seconds;     /* of a shot; 0: EGO_SHOT_SECONDS */
+    int frames, size;   /* F and S */
     bool whole_seconds; /* frames from the shot's beginning on, equally far apart */
     bool random_crops;
     uint64_t seed;

@@ -15,7 +15,8 @@ unsigned ego_summary_needs(ego_summary_by by) {
     switch (by) {
     case EGO_SUMMARY_WHOLE: return EGO_NEEDS_FUSED;
     case EGO_SUMMARY_DUAL:
-        return EGO_NEEDS_VIDEO | EGO_NEEDS_TEXT | EGO_NEEDS_VIDEO_PROJECTION | EGO_NEEDS_TEXT_PROJECTION;
+        return EGO_NEEDS_VIDEO | EGO_NEEDS_TEXT | EGO_NEEDS_VIDEO_PROJECTION |
+               EGO_NEEDS_TEXT_PROJECTION;
     default: return EGO_NEEDS_FUSED | EGO_NEEDS_VTM;
     }
 }
@@ -34,7 +35,8 @@ void ego_summary_release(ego_summary_table *t) {
 static ego_err allocate(const ego_summary_options *o, ego_summary_table *t) {
     size_t row = (size_t)t->D * sizeof(float), cells = 0, bytes = 0;
     bool head = o->by == EGO_SUMMARY_HEAD, scored = t->prompts && !head, ok;
-    ok = !__builtin_mul_overflow(t->n, t->prompts, &cells) && !__builtin_mul_overflow(cells, row, &bytes);
+    ok = !__builtin_mul_overflow(t->n, t->prompts, &cells) &&
+         !__builtin_mul_overflow(cells, row, &bytes);
     t->times = malloc((t->n + 1) * sizeof *t->times);
     t->states = ok ? malloc(t->n * row) : NULL;
     if (ok && scored) t->scores = malloc(cells * sizeof *t->scores);
@@ -48,7 +50,8 @@ static ego_err allocate(const ego_summary_options *o, ego_summary_table *t) {
 
 /* ---- prompts ------------------------------------------------------------------------------------- */
 
-/* What is computed once for a prompt: its tokens and, below the first fused layer, their states; or its embedding. */
+/* What is computed once for a prompt: its tokens and, below the first fused layer, their states; or
+ * its embedding. */
 typedef struct half {
     int64_t rows;
     float *values; /* (rows, D), or (1, P) */
@@ -84,7 +87,8 @@ static ego_err encode_prompt(look *l, const char *text, half *p) {
     ego_model *m = l->model;
     ego_tokens tokens = {0};
     if (!m->bpe) return ego_fail(EGO_EUNSUPPORTED, "%s: has no vocabulary for a prompt", m->path);
-    size_t most = l->options->max_tokens ? l->options->max_tokens : (size_t)m->config.max_positions - 2;
+    size_t most =
+        l->options->max_tokens ? l->options->max_tokens : (size_t)m->config.max_positions - 2;
     EGO_TRY(ego_bpe_encode(m->bpe, text, strlen(text), most, &tokens));
     ego_err err = ego_embed_check_tokens(m, tokens.ids, tokens.count);
     ego_ctx_mark mark = ego_ctx_save(l->cx);
@@ -163,7 +167,8 @@ static ego_err dual_batch(look *l, const ego_tensor *clips, size_t at) {
     int64_t n = clips->shape[0];
     ego_input in = {.clips = clips, .video = EGO_WANT_CLASS};
     const ego_tensor *x = ego_encode(l->cx, m, &in, EGO_DUAL).video;
-    const ego_tensor *y = ego_l2_normalize(l->cx, ego_project_video(l->cx, &m->config, m->params, x));
+    const ego_tensor *y =
+        ego_l2_normalize(l->cx, ego_project_video(l->cx, &m->config, m->params, x));
     EGO_TRY(ego_ctx_err(l->cx));
     memcpy(t->states + at * (size_t)t->D, ego_f32(x), (size_t)(n * t->D) * sizeof(float));
     int64_t P = ego_tensor_columns(y);
@@ -186,7 +191,8 @@ static ego_err run_batch(look *l, size_t at, int64_t n) {
     for (int64_t i = 0; clips && err == EGO_OK && i < n; i++)
         err = ego_shots_next(l->shots, ego_f32(clips) + i * each);
     if (err == EGO_OK && clips)
-        err = l->options->by == EGO_SUMMARY_DUAL ? dual_batch(l, clips, at) : fused_batch(l, clips, at);
+        err = l->options->by == EGO_SUMMARY_DUAL ? dual_batch(l, clips, at)
+                                                 : fused_batch(l, clips, at);
     ego_err failed = ego_ctx_err(l->cx);
     ego_ctx_rewind(l->cx, &mark);
     return err != EGO_OK ? err : failed;
@@ -250,7 +256,8 @@ out:
 
 /* ---- scores -------------------------------------------------------------------------------------- */
 
-/* The published grid: every segment 200 places long, what is empty filled with the features of nothing. */
+/* The published grid: every segment 200 places long, what is empty filled with the features of
+ * nothing. */
 static ego_tensor *fill_places(ego_ctx *cx, const ego_summary_table *t, const ego_kts *segments,
                                size_t prompt, int64_t *first, float *bias) {
     size_t D = (size_t)t->D;
@@ -261,8 +268,9 @@ static ego_tensor *fill_places(ego_ctx *cx, const ego_summary_table *t, const eg
         for (size_t p = 0; p < EGO_QFVS_PLACES; p++) {
             size_t row = s * EGO_QFVS_PLACES + p;
             bias[row] = p < length ? 0 : 1;
-            const float *from = p < length ? t->features + (prompt * t->n + segments->starts[s] + p) * D
-                                           : t->empty + prompt * D;
+            const float *from = p < length
+                                    ? t->features + (prompt * t->n + segments->starts[s] + p) * D
+                                    : t->empty + prompt * D;
             memcpy(ego_f32(x) + row * D, from, D * sizeof(float));
         }
     }
@@ -274,7 +282,8 @@ static ego_err score_head(ego_ctx *cx, ego_head *head, bool reference, const ego
     size_t count = segments->count, D = (size_t)t->D;
     for (size_t s = 0; reference && s < count; s++)
         if (segments->starts[s + 1] - segments->starts[s] > EGO_QFVS_PLACES)
-            return ego_fail(EGO_EINPUT, "the published padding takes segments of at most %d shots", EGO_QFVS_PLACES);
+            return ego_fail(EGO_EINPUT, "the published padding takes segments of at most %d shots",
+                            EGO_QFVS_PLACES);
     ego_ctx_mark mark = ego_ctx_save(cx);
     int64_t *first = ego_ctx_alloc(cx, (count + 1) * sizeof *first);
     float *bias = reference ? ego_ctx_alloc(cx, count * EGO_QFVS_PLACES * sizeof *bias) : NULL;
@@ -287,7 +296,8 @@ static ego_err score_head(ego_ctx *cx, ego_head *head, bool reference, const ego
         if ((x = EGO_TENSOR(cx, (int64_t)t->n, t->D)))
             memcpy(x->data, t->features + prompt * t->n * D, t->n * D * sizeof(float));
     }
-    const ego_tensor *y = x ? ego_qfvs_logits(cx, head, x, (ego_groups){first, (int64_t)count}, bias) : NULL;
+    const ego_tensor *y =
+        x ? ego_qfvs_logits(cx, head, x, (ego_groups){first, (int64_t)count}, bias) : NULL;
     ego_err err = ego_ctx_err(cx);
     for (size_t s = 0; err == EGO_OK && s < count; s++)
         memcpy(scores + segments->starts[s], ego_f32(y) + first[s],
@@ -331,15 +341,16 @@ ego_err ego_summary_score(ego_ctx *cx, ego_head *head, const ego_summary_options
         return EGO_OK;
     }
     if (head->kind != &ego_head_qfvs || head->config.qfvs.width != t->D)
-        return ego_fail(EGO_EMODEL, "%s: expected a summary head for features of width %lld", head->path,
-                        (long long)t->D);
+        return ego_fail(EGO_EMODEL, "%s: expected a summary head for features of width %lld",
+                        head->path, (long long)t->D);
     return score_head(cx, head, o->reference, t, segments, prompt, scores);
 }
 
 /* ---- choosing ------------------------------------------------------------------------------------ */
 
 size_t ego_summary_length(size_t n, double ratio, double seconds, double shot_seconds) {
-    double count = seconds > 0 ? floor(seconds / shot_seconds + 1e-9) : floor(ratio * (double)n + 1e-9);
+    double count =
+        seconds > 0 ? floor(seconds / shot_seconds + 1e-9) : floor(ratio * (double)n + 1e-9);
     if (!(count >= 1)) return n < 1 ? n : 1;
     return count < (double)n ? (size_t)count : n;
 }
@@ -388,20 +399,23 @@ static size_t next_share(const ego_kts *segments, const size_t *given) {
             continue;
         }
         size_t mine = length_of(segments, s), other = length_of(segments, best);
-        bool more = !given[s] == !given[best] ? given[s] ? mine * given[best] > other * given[s] : mine > other
-                                              : !given[s];
+        bool more = !given[s] == !given[best]
+                        ? given[s] ? mine * given[best] > other * given[s] : mine > other
+                        : !given[s];
         if (more) best = s;
     }
     return best;
 }
 
-ego_err ego_summary_spread(const float *scores, const ego_kts *segments, size_t count, size_t *chosen) {
+ego_err ego_summary_spread(const float *scores, const ego_kts *segments, size_t count,
+                           size_t *chosen) {
     size_t *given = calloc(segments->count, sizeof *given), n = 0;
     if (!given) return ego_fail(EGO_ENOMEM, "out of memory");
     for (size_t i = 0; i < count; i++) given[next_share(segments, given)]++;
     for (size_t s = 0; s < segments->count; s++)
         for (size_t k = 0; k < given[s]; k++) {
-            size_t length = length_of(segments, s), from = segments->starts[s] + k * length / given[s];
+            size_t length = length_of(segments, s),
+                   from = segments->starts[s] + k * length / given[s];
             size_t to = segments->starts[s] + (k + 1) * length / given[s], best = from;
             for (size_t i = from + 1; i < to; i++)
                 if (scores[i] > scores[best]) best = i;

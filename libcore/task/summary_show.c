@@ -44,8 +44,9 @@ enum {
     MARK = 10   /* of the marks above it */
 };
 
-static const ego_colour paper = {250, 250, 247}, ink = {24, 26, 30}, faint = {120, 122, 126}, rule = {205, 205, 200},
-                        ground[2] = {{242, 241, 235}, {230, 229, 222}}, curve = {150, 163, 178},
+static const ego_colour paper = {250, 250, 247}, ink = {24, 26, 30}, faint = {120, 122, 126},
+                        rule = {205, 205, 200}, ground[2] = {{242, 241, 235}, {230, 229, 222}},
+                        curve = {150, 163, 178},
                         accent = {208, 78, 28}; /* dark enough beside the curve in grey, too */
 
 typedef struct sheet {
@@ -65,9 +66,12 @@ static void clock_text(double seconds, char *text, size_t n) {
         snprintf(text, n, "%ld:%02ld", t / 60, t % 60);
 }
 
-static int text_width(const char *text, int scale) { return (int)strlen(text) * EGO_FONT_ADVANCE * scale; }
+static int text_width(const char *text, int scale) {
+    return (int)strlen(text) * EGO_FONT_ADVANCE * scale;
+}
 
-static void write_text(ego_image *image, int x, int y, int scale, const char *text, ego_colour colour) {
+static void write_text(ego_image *image, int x, int y, int scale, const char *text,
+                       ego_colour colour) {
     ego_draw_text(image, x, y, scale, text, strlen(text), colour);
 }
 
@@ -111,17 +115,21 @@ static void draw_frame(sheet *s, size_t i, const ego_image *frame) {
         width = (int)((int64_t)frame->width * height / frame->height);
     }
     ego_draw_box(&s->image, x, y, s->cell_width, s->cell_height, ground[1]);
-    ego_draw_image(&s->image, x + (s->cell_width - width) / 2, y, width < 1 ? 1 : width, height, frame);
+    ego_draw_image(&s->image, x + (s->cell_width - width) / 2, y, width < 1 ? 1 : width, height,
+                   frame);
     char time[32], score[32];
     size_t shot = shot_of(s, i);
     clock_text(show->table->times[shot], time, sizeof time);
     snprintf(score, sizeof score, "%.3f", (double)show->scores[shot]);
     write_text(&s->image, x, y + s->cell_height + 5, 1, time, ink);
-    write_text(&s->image, x + s->cell_width - text_width(score, 1), y + s->cell_height + 5, 1, score, faint);
+    write_text(&s->image, x + s->cell_width - text_width(score, 1), y + s->cell_height + 5, 1,
+               score, faint);
 }
 
 /* Where shot k begins on the time line. */
-static int place(const sheet *s, size_t k) { return MARGIN + (int)((int64_t)k * WIDTH / (int64_t)s->show->table->n); }
+static int place(const sheet *s, size_t k) {
+    return MARGIN + (int)((int64_t)k * WIDTH / (int64_t)s->show->table->n);
+}
 
 static void score_range(const ego_summary_show *show, double *low, double *high) {
     *low = INFINITY;
@@ -149,8 +157,10 @@ static void draw_curve(sheet *s) {
         int height = 1 + (int)lround(((double)show->scores[i] - low) / (high - low) * (GRAPH - 4));
         if (width < 1 && !chosen) continue; /* a neighbour has its place */
         if (width < 2) width = chosen ? 2 : 1;
-        ego_draw_box(&s->image, x, s->graph + GRAPH - height, width, height, chosen ? accent : curve);
-        if (chosen) ego_draw_box(&s->image, x, s->graph - MARK, width < 3 ? 3 : width, MARK - 3, accent);
+        ego_draw_box(&s->image, x, s->graph + GRAPH - height, width, height,
+                     chosen ? accent : curve);
+        if (chosen)
+            ego_draw_box(&s->image, x, s->graph - MARK, width < 3 ? 3 : width, MARK - 3, accent);
     }
     ego_draw_box(&s->image, MARGIN, s->graph + GRAPH, WIDTH, 1, rule);
 }
@@ -171,7 +181,8 @@ static void draw_axis(sheet *s) {
 /* The first frame tells how large the sheet is. */
 static ego_err begin(sheet *s, const ego_image *first) {
     lay_out(s, first);
-    EGO_TRY(ego_image_new(WIDTH + 2 * MARGIN, s->graph + GRAPH + EGO_FONT_LINE + MARGIN, &s->image));
+    int height = s->graph + GRAPH + EGO_FONT_LINE + MARGIN;
+    EGO_TRY(ego_image_new(WIDTH + 2 * MARGIN, height, &s->image));
     ego_draw_fill(&s->image, paper);
     draw_title(s);
     draw_curve(s);

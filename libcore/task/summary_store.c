@@ -9,17 +9,19 @@ static const size_t PASS_BYTES = (size_t)512 << 20;
 
 static const char *const kinds[] = {"shot-states", "shot-features", "shot-empty"};
 
-ego_err ego_summary_store_init(const char *folder, ego_model *model, const ego_summary_options *options,
-                               ego_summary_store *store) {
+ego_err ego_summary_store_init(const char *folder, ego_model *model,
+                               const ego_summary_options *options, ego_summary_store *store) {
     const ego_shots_options *o = &options->shots;
     *store = (ego_summary_store){.folder = folder, .max_tokens = (int64_t)options->max_tokens};
     EGO_TRY(ego_model_id(model, &store->model));
     ego_config_write(&model->config, &store->config);
-    snprintf(store->shots, sizeof store->shots, "shots of %.17g s%s", o->seconds > 0 ? o->seconds : EGO_SHOT_SECONDS,
+    snprintf(store->shots, sizeof store->shots, "shots of %.17g s%s",
+             o->seconds > 0 ? o->seconds : EGO_SHOT_SECONDS,
              o->whole_seconds ? ", whole seconds" : "");
     size_t n = strlen(store->shots);
     if (o->random_crops)
-        snprintf(store->shots + n, sizeof store->shots - n, ", crops %llu", (unsigned long long)o->seed);
+        snprintf(store->shots + n, sizeof store->shots - n, ", crops %llu",
+                 (unsigned long long)o->seed);
     return ego_buf_err(&store->config);
 }
 
@@ -28,8 +30,8 @@ void ego_summary_store_release(ego_summary_store *store) {
     *store = (ego_summary_store){0};
 }
 
-static ego_feature_key key_of(const ego_summary_store *s, ego_summary_kind kind, const ego_video_part *part,
-                              const char *prompt) {
+static ego_feature_key key_of(const ego_summary_store *s, ego_summary_kind kind,
+                              const ego_video_part *part, const char *prompt) {
     bool empty = kind == EGO_SUMMARY_EMPTY;
     return (ego_feature_key){.kind = kinds[kind],
                              .model = s->model,
@@ -49,16 +51,16 @@ ego_err ego_summary_store_load(const ego_summary_store *s, ego_summary_kind kind
     return ego_features_load(s->folder, &key, arena, out, NULL);
 }
 
-static ego_err save(const ego_summary_store *s, ego_summary_kind kind, const char *video, const char *prompt,
-                    float *values, size_t rows, int64_t D) {
+static ego_err save(const ego_summary_store *s, ego_summary_kind kind, const char *video,
+                    const char *prompt, float *values, size_t rows, int64_t D) {
     ego_video_part part = whole(video);
     ego_feature_key key = key_of(s, kind, &part, prompt);
     ego_tensor t = {values, EGO_F32, 2, {(int64_t)rows, D}};
     return ego_features_save(s->folder, &key, &t, NULL);
 }
 
-static ego_err has(const ego_summary_store *s, ego_summary_kind kind, const char *video, const char *prompt,
-                   bool *there) {
+static ego_err has(const ego_summary_store *s, ego_summary_kind kind, const char *video,
+                   const char *prompt, bool *there) {
     ego_arena arena;
     ego_tensor t = {0};
     ego_arena_init(&arena, 1 << 16);
@@ -68,15 +70,17 @@ static ego_err has(const ego_summary_store *s, ego_summary_kind kind, const char
     return err;
 }
 
-static ego_err look(const ego_summary_store *s, ego_ctx *cx, ego_model *model, const ego_summary_options *o,
-                    const char *video, const char *const *prompts, size_t n, size_t *shots) {
+static ego_err look(const ego_summary_store *s, ego_ctx *cx, ego_model *model,
+                    const ego_summary_options *o, const char *video, const char *const *prompts,
+                    size_t n, size_t *shots) {
     ego_summary_table t = {0};
     EGO_TRY(ego_summary_look(cx, model, o, video, prompts, n, &t));
     size_t D = (size_t)t.D;
     ego_err err = save(s, EGO_SUMMARY_STATES, video, NULL, t.states, t.n, t.D);
     for (size_t k = 0; err == EGO_OK && k < n; k++) {
         err = save(s, EGO_SUMMARY_FEATURES, video, prompts[k], t.features + k * t.n * D, t.n, t.D);
-        if (err == EGO_OK && t.empty) err = save(s, EGO_SUMMARY_EMPTY, video, prompts[k], t.empty + k * D, 1, t.D);
+        if (err == EGO_OK && t.empty)
+            err = save(s, EGO_SUMMARY_EMPTY, video, prompts[k], t.empty + k * D, 1, t.D);
     }
     *shots = t.n;
     ego_summary_release(&t);
@@ -94,7 +98,8 @@ ego_err ego_summary_store_fill(const ego_summary_store *s, ego_ctx *cx, ego_mode
     for (size_t k = 0; err == EGO_OK && k < n; k++) {
         bool there = false, empty = true;
         err = has(s, EGO_SUMMARY_FEATURES, video, prompts[k], &there);
-        if (err == EGO_OK && o->reference) err = has(s, EGO_SUMMARY_EMPTY, video, prompts[k], &empty);
+        if (err == EGO_OK && o->reference)
+            err = has(s, EGO_SUMMARY_EMPTY, video, prompts[k], &empty);
         if (!there || !empty || (!states && k == 0)) missing[count++] = prompts[k];
     }
     /* The first pass has one prompt: it tells how many shots there are. */

@@ -1,5 +1,6 @@
-/* What was seen of videos for the summary head, kept on disk (task/feature_store.h): states of shots, features of
- * shots with a prompt, features of nothing with a prompt, a file each. A video is known by its name. */
+/* What was seen of videos for the summary head, kept on disk (task/feature_store.h): states of
+ * shots, features of shots with a prompt, features of nothing with a prompt, a file each. A video
+ * is known by its name. */
 #ifndef EGO_TASK_SUMMARY_STORE_H
 #define EGO_TASK_SUMMARY_STORE_H
 
@@ -20,17 +21,19 @@ typedef struct ego_summary_store {
     int64_t max_tokens;
 } ego_summary_store; /* released by ego_summary_store_release; safe on {0} */
 
-/* options->by must be EGO_SUMMARY_HEAD; everything of them that features depend on goes into the files' keys. */
-ego_err ego_summary_store_init(const char *folder, ego_model *model, const ego_summary_options *options,
-                               ego_summary_store *store);
+/* options->by must be EGO_SUMMARY_HEAD; everything of them that features depend on goes into the
+ * files' keys. */
+ego_err ego_summary_store_init(const char *folder, ego_model *model,
+                               const ego_summary_options *options, ego_summary_store *store);
 void ego_summary_store_release(ego_summary_store *store);
 
 /* data NULL and EGO_OK: it is not there. */
-ego_err ego_summary_store_load(const ego_summary_store *store, ego_summary_kind kind, const char *video,
-                               const char *prompt, ego_arena *arena, ego_tensor *out);
+ego_err ego_summary_store_load(const ego_summary_store *store, ego_summary_kind kind,
+                               const char *video, const char *prompt, ego_arena *arena,
+                               ego_tensor *out);
 
-/* Looks at the video with the prompts that the store lacks, as many in one pass as fit into 512 MiB. Not opened
- * when it lacks none. */
+/* Looks at the video with the prompts that the store lacks, as many in one pass as fit into 512
+ * MiB. Not opened when it lacks none. */
 ego_err ego_summary_store_fill(const ego_summary_store *store, ego_ctx *cx, ego_model *model,
                                const ego_summary_options *options, const char *video,
                                const char *const *prompts, size_t n);

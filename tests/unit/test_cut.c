@@ -1,4 +1,5 @@
-/* Pictures and sound cut together: a flash and a beep at every full second must still meet afterwards. */
+/* Pictures and sound cut together: a flash and a beep at every full second must still meet
+ * afterwards. */
 #include "check.h"
 #include "media_files.h"
 
@@ -19,7 +20,12 @@ enum { PARTS = 3, WANTED = 4 };
 static bool on(double t) { return t - floor(t) < LENGTH; }
 
 static void make_own(const char *path) {
-    ego_encode_options o = {.width = WIDTH, .height = HEIGHT, .fps_num = FPS, .fps_den = 1, .rate = RATE, .channels = 1};
+    ego_encode_options o = {.width = WIDTH,
+                            .height = HEIGHT,
+                            .fps_num = FPS,
+                            .fps_den = 1,
+                            .rate = RATE,
+                            .channels = 1};
     ego_encoder *e = NULL;
     ego_image image = {0};
     CHECK_OK(ego_image_new(WIDTH, HEIGHT, &image));
@@ -82,10 +88,12 @@ static size_t beeps(const char *path, double origin, double duration, double *ti
     return n;
 }
 
-static void check_times(const char *what, const char *path, const double *times, size_t n, double tolerance) {
+static void check_times(const char *what, const char *path, const double *times, size_t n,
+                        double tolerance) {
     if (CHECK(n == WANTED))
         for (size_t i = 0; i < n; i++) CHECK_NEAR(times[i], wanted[i], tolerance);
-    for (size_t i = 0; i < n && n != WANTED; i++) fprintf(stderr, "    %s of %s at %.4f\n", what, path, times[i]);
+    for (size_t i = 0; i < n && n != WANTED; i++)
+        fprintf(stderr, "    %s of %s at %.4f\n", what, path, times[i]);
 }
 
 static void test_cut(const char *path) {
@@ -124,9 +132,11 @@ static void test_random_access(const char *path) {
         CHECK_OK(ego_sound_read(one, starts[i], rate, N, a));
         CHECK_OK(ego_sound_open(path, origin, &two));
         for (int64_t k = 0; k < N; k += 500) /* in pieces, from the beginning */
-            CHECK_OK(ego_sound_read(two, starts[i] + (double)k / rate, rate, 500, b + k * channels));
+            CHECK_OK(
+                ego_sound_read(two, starts[i] + (double)k / rate, rate, 500, b + k * channels));
         double worst = 0;
-        for (int k = 0; k < N * channels; k++) worst = fmax(worst, fabs((double)a[k] - (double)b[k]));
+        for (int k = 0; k < N * channels; k++)
+            worst = fmax(worst, fabs((double)a[k] - (double)b[k]));
         CHECK(worst < 1e-6);
         ego_sound_close(two);
     }
@@ -149,7 +159,8 @@ static void test_foreign(void) {
         snprintf(command, sizeof command,
                  "ffmpeg -nostdin -v quiet -y -f lavfi -i \"color=black:s=64x48:r=25:d=8,"
                  "drawbox=color=white:t=fill:enable='lt(mod(t+0.001,1),0.12)'\" -f lavfi -i "
-                 "\"aevalsrc='0.5*sin(2*PI*1000*t)*lt(mod(t,1),0.12)':s=48000:d=8\" -pix_fmt yuv420p %s '%s'",
+                 "\"aevalsrc='0.5*sin(2*PI*1000*t)*lt(mod(t,1),0.12)':s=48000:d=8\" -pix_fmt "
+                 "yuv420p %s '%s'",
                  kinds[i][1], media_path(kinds[i][0]));
         if (system(command) != 0) {
             printf("without %s: this ffmpeg cannot make it\n", kinds[i][0]);
@@ -161,7 +172,8 @@ static void test_foreign(void) {
 }
 
 int main(void) {
-    snprintf(media_folder, sizeof media_folder, "%s/ego-cut-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+    snprintf(media_folder, sizeof media_folder, "%s/ego-cut-XXXXXX",
+             getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
     if (!mkdtemp(media_folder)) return check_skip("no temporary folder");
     media_is_ours = 1;
     make_own(media_path("own.mp4"));

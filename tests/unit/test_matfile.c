@@ -7,7 +7,8 @@
 
 #define DATA "tests/unit/data/mat/"
 
-static const ego_mat *need(const ego_mat_file *file, const char *name, ego_mat_kind kind, size_t count) {
+static const ego_mat *need(const ego_mat_file *file, const char *name, ego_mat_kind kind,
+                           size_t count) {
     static const double zeros[16];
     static const ego_mat none = {.numbers = zeros, .name = ""};
     const ego_mat *m = ego_mat_find(file, name);
@@ -23,7 +24,8 @@ static void test_kinds(void) {
     if (!CHECK_OK(ego_mat_read(DATA "kinds.mat", &arena, &f))) goto out;
     CHECK(f.count == 11 && !ego_mat_find(&f, "nothing"));
     const ego_mat *m = need(&f, "d", EGO_MAT_NUMBERS, 4); /* column by column */
-    CHECK(m->numbers[0] == 1.5 && m->numbers[1] == 3 && m->numbers[2] == -2 && m->numbers[3] == 4.25);
+    CHECK(m->numbers[0] == 1.5 && m->numbers[1] == 3 && m->numbers[2] == -2 &&
+          m->numbers[3] == 4.25);
     m = need(&f, "s", EGO_MAT_NUMBERS, 3);
     CHECK(m->numbers[2] == 3 && m->ndim == 2 && m->shape[0] == 1 && m->shape[1] == 3);
     CHECK(need(&f, "u", EGO_MAT_NUMBERS, 2)->numbers[1] == 65535);
@@ -38,7 +40,8 @@ static void test_kinds(void) {
     CHECK(m->items && m->items[0].numbers[0] == 1 && m->items[1].kind == EGO_MAT_TEXT);
     m = ego_mat_field(ego_mat_field(need(&f, "n", EGO_MAT_STRUCTS, 1), 0, "in"), 0, "ner");
     CHECK(m && m->numbers[0] == 7);
-    CHECK(!ego_mat_field(ego_mat_find(&f, "n"), 1, "in") && !ego_mat_field(ego_mat_find(&f, "d"), 0, "in"));
+    CHECK(!ego_mat_field(ego_mat_find(&f, "n"), 1, "in") &&
+          !ego_mat_field(ego_mat_find(&f, "d"), 0, "in"));
 out:
     ego_arena_release(&arena);
 }

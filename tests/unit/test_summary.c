@@ -1,4 +1,5 @@
-/* Summaries: how many shots, which, what the table holds, and that nothing depends on what stands beside it. */
+/* Summaries: how many shots, which, what the table holds, and that nothing depends on what stands
+ * beside it. */
 #include "check.h"
 
 #include "base/file.h"
@@ -74,7 +75,9 @@ static void test_prompts(void) {
 
 enum { SHOTS = 6, FPS = 4, SIDE = 32 };
 
-static ego_colour colour_of(int k) { return (ego_colour){(uint8_t)(40 * k), (uint8_t)(255 - 30 * k), (uint8_t)(90 * (k % 3))}; }
+static ego_colour colour_of(int k) {
+    return (ego_colour){(uint8_t)(40 * k), (uint8_t)(255 - 30 * k), (uint8_t)(90 * (k % 3))};
+}
 
 /* Six shots of a colour each, and a bit that makes no shot. */
 static void make_video(const char *path) {
@@ -205,14 +208,16 @@ static void test_look(bench *b) {
     for (size_t i = 0; i < 2 * SHOTS; i++) CHECK(fabsf(dual.scores[i]) <= 1.0001f);
     o.by = EGO_SUMMARY_HEAD;
     CHECK_ERR(EGO_EINPUT, ego_summary_look(&b->cx, b->model, &o, video, prompts, 0, &one));
-    CHECK_ERR(EGO_EIO, ego_summary_look(&b->cx, b->model, &o, path_of("none.mp4"), prompts, 1, &one));
+    CHECK_ERR(EGO_EIO,
+              ego_summary_look(&b->cx, b->model, &o, path_of("none.mp4"), prompts, 1, &one));
     ego_summary_release(&two);
     ego_summary_release(&one);
     ego_summary_release(&dual);
     ego_summary_release(&whole);
 }
 
-/* A segment of 200 has no padding: both ways agree. Shorter ones differ, but not when nothing weighs. */
+/* A segment of 200 has no padding: both ways agree. Shorter ones differ, but not when nothing
+ * weighs. */
 static void test_head(bench *b) {
     static const char *const prompts[] = {"There is a cup"};
     ego_summary_table t = {0};
@@ -244,7 +249,8 @@ static void test_head(bench *b) {
 }
 
 int main(void) {
-    snprintf(folder, sizeof folder, "%s/ego-summary-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+    snprintf(folder, sizeof folder, "%s/ego-summary-XXXXXX",
+             getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
     if (!mkdtemp(folder)) return check_skip("no temporary folder");
     test_length();
     test_choose();
