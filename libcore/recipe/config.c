@@ -48,6 +48,7 @@ static const key keys[] = {
     {"init.time", WORD, BIND, AT(init.time), 0, 0, time_words},
     {"init.fused", WORD, BIND, AT(init.fused), 0, 0, fused_words},
     {"init.std", NUMBER, BIND, AT(init.std), 0, 1, NULL},
+    {"init.positions", NUMBER, BIND, AT(init.positions), 0, 100, NULL},
     {"init.gate", NUMBER, BIND, AT(init.gate), -100, 100, NULL},
     {"data.annotations", TEXT, BIND, AT(data.annotations), 0, 0, NULL},
     {"data.video_root", TEXT, LOOSE, AT(data.video_root), 0, 0, NULL},

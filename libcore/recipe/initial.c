@@ -156,6 +156,17 @@ static void note_missing(making *m, ego_origin origin, const char *name) {
     if (m->missing_count++ < LISTED) ego_buf_printf(&m->missing, " %s", name);
 }
 
+/* How a parameter starts, as the configuration has it. */
+static void adapt_start(const ego_train_init *init, ego_param_spec *spec) {
+    bool learnable = init->time == EGO_TIME_LEARNABLE;
+    bool position = strstr(spec->name, "temporal_embed") || strstr(spec->name, "video_model.pos_embed");
+    if (learnable && strstr(spec->name, "timeattn.qkv.weight")) spec->init = EGO_INIT_NORMAL;
+    if (learnable && strstr(spec->name, "timeattn.proj.weight")) spec->init = EGO_INIT_ZERO;
+    if (position && init->positions > 0) spec->init = EGO_INIT_NORMAL;
+    if (spec->init == EGO_INIT_NORMAL)
+        spec->amount = position && init->positions > 0 ? init->positions : init->std;
+}
+
 /* Where a parameter comes from; what no file has is noted, to be drawn later by all threads. */
 static ego_err settle(void *context, const ego_param_spec *spec) {
     making *m = context;
@@ -180,12 +191,7 @@ static ego_err settle(void *context, const ego_param_spec *spec) {
     ego_param_spec *own = &m->starting[m->starting_count++];
     *own = *spec;
     own->name = p->name;
-    if (m->config->init.time == EGO_TIME_LEARNABLE && strstr(p->name, "timeattn.qkv.weight")) {
-        own->init = EGO_INIT_NORMAL;
-        own->amount = 0.02;
-    }
-    if (m->config->init.time == EGO_TIME_LEARNABLE && strstr(p->name, "timeattn.proj.weight"))
-        own->init = EGO_INIT_ZERO;
+    adapt_start(&m->config->init, own);
     return EGO_OK;
 }
 
@@ -193,11 +199,7 @@ static void draw(void *context, size_t i, unsigned worker) {
     const making *m = context;
     const ego_param_spec *spec = &m->starting[i];
     (void)worker;
-    float *value = spec->param->value.data;
-    ego_param_init(spec, (uint64_t)m->config->run.seed, value);
-    if (spec->init != EGO_INIT_NORMAL) return;
-    float scale = (float)(m->config->init.std / 0.02); /* the paper's, and ego_param_init's */
-    for (int64_t k = 0; k < ego_tensor_count(&spec->param->value); k++) value[k] *= scale;
+    ego_param_init(spec, (uint64_t)m->config->run.seed, spec->param->value.data);
 }
 
 /* A learned gate that is shut, drawn so or left so by a file's training without fusion. */

@@ -190,6 +190,25 @@ static void test_gates(void) {
     }
 }
 
+static void test_positions(void) {
+    spread pos[2], temporal[2];
+    for (int i = 0; i < 2; i++) {
+        ego_train_config config;
+        ego_initial initial;
+        start(&config);
+        set(&config, "init.positions", i ? "0.5" : "0.25");
+        CHECK_OK(ego_initialise(&config, pool, &initial));
+        pos[i] = spread_of(&initial.model->params->video.pos.value);
+        temporal[i] = spread_of(&initial.model->params->video.temporal.value);
+        CHECK(spread_of(&initial.model->params->video.patch.weight.value).deviation < 0.03);
+        ego_initial_release(&initial, NULL);
+        ego_train_config_release(&config);
+    }
+    CHECK(fabs(pos[1].deviation - 0.5) < 0.1); /* of 40 numbers; those of the frames are 16 */
+    CHECK(temporal[1].deviation > 0.25 && temporal[1].deviation < 0.75);
+    CHECK(pos[1].most == 2 * pos[0].most && temporal[1].least == 2 * temporal[0].least);
+}
+
 static void test_fused_as_dual(void) {
     for (int dual = 0; dual < 2; dual++) {
         ego_train_config config;
@@ -552,6 +571,7 @@ int main(void) {
     test_nothing();
     test_gates();
     test_fused_as_dual();
+    test_positions();
     test_encoders(donor);
     test_faults(donor);
     test_from(donor);
