@@ -193,6 +193,13 @@ static void append_lines(const char *lines, const char *indent, const char *word
     ego_buf_char(text, '\n');
 }
 
+/* Whether the tool has an option of its own in the place of a common one. */
+static bool has_own(const ego_cli_tool *tool, const char *name) {
+    for (const ego_option *o = tool->options; o && o->name; o++)
+        if (strcmp(o->name, name) == 0) return true;
+    return false;
+}
+
 static void help(const ego_cli_tool *tool, const common *c, ego_buf *text) {
     ego_buf_printf(text, "usage: %s ", tool->name);
     append_lines(tool->usage, "       ", tool->name, text);
@@ -201,7 +208,8 @@ static void help(const ego_cli_tool *tool, const common *c, ego_buf *text) {
     ego_option used[COMMON_MAX + 1] = {{0}};
     size_t n = 0;
     for (size_t i = 0; i < c->n; i++)
-        if (!c->uses[i] || (c->uses[i] & tool->uses)) used[n++] = c->table[i];
+        if ((!c->uses[i] || (c->uses[i] & tool->uses)) && !has_own(tool, c->table[i].name))
+            used[n++] = c->table[i];
     ego_buf_printf(text, "common options, described in %s(1):\n", tool->name);
     ego_options_brief(used, 2, text);
     ego_buf_text(text, "example:\n  ");
@@ -236,7 +244,7 @@ static bool check_common(ego_cli *cli, const common *c) {
 
 static bool is_records(const char *path) {
     return strcmp(path, "-") == 0 || ego_has_suffix(path, ".jsonl") ||
-           ego_has_suffix(path, ".json");
+           ego_has_suffix(path, ".json") || ego_is_listing(path);
 }
 
 static bool split_arguments(ego_cli *cli, int n, char **arguments) {
@@ -314,6 +322,7 @@ int ego_cli_end(ego_cli *cli) {
         }
     }
     ego_lines_close(cli->lines);
+    ego_listing_close(&cli->listing);
     free(cli->args);
     ego_option_list_release(&cli->set);
     if (cli->status) return cli->status;
@@ -389,6 +398,7 @@ static ego_err next_input(ego_cli *cli) {
     if (cli->next_file == n) return ego_fail(EGO_EEND, "no more records");
     const char *path = none ? standard[0] : cli->files[cli->next_file];
     cli->next_file++;
+    if (ego_is_listing(path)) return ego_listing_open(path, &cli->listing);
     return ego_lines_open(path, MAX_LINE, wake_pipe[0], &cli->lines);
 }
 
@@ -425,7 +435,14 @@ static ego_err read_record(ego_cli *cli, const ego_record_rules *rules, ego_reco
     size_t n;
     for (;;) {
         if (stop_signal || cli->status) return ego_fail(EGO_EEND, "stopped");
+        if (cli->listing.path) {
+            ego_err listed = ego_listing_next(&cli->listing, cli->line_count, rules, record);
+            if (listed != EGO_EEND) return listed;
+            cli->line_count += cli->listing.number;
+            ego_listing_close(&cli->listing);
+        }
         if (!cli->lines) EGO_TRY(next_input(cli));
+        if (!cli->lines) continue; /* a list */
         if (ego_lines_paused(cli->lines)) EGO_TRY(ego_cli_flush(cli));
         ego_err err = ego_lines_next(cli->lines, &text, &n);
         if (err == EGO_OK) break;

@@ -26,6 +26,7 @@
 #include "base/options.h"
 #include "base/progress.h"
 #include "base/provenance.h"
+#include "data/listing.h"
 #include "data/record.h"
 
 #include <stdbool.h>
@@ -89,7 +90,7 @@ typedef struct ego_cli {
     /* arguments, in order, and the same split */
     const char **args;
     size_t n_args;
-    const char **files; /* record files: .jsonl, .json, "-" */
+    const char **files; /* record files: .jsonl, .json, .csv (data/listing.h), "-" */
     size_t n_files;
     const char **media; /* all others */
     size_t n_media;
@@ -100,6 +101,7 @@ typedef struct ego_cli {
     bool bar_drawn, output_closed;
     size_t next_file;
     ego_lines *lines;
+    ego_listing listing;
     uint64_t line_count, failed;
     double meter_started, meter_drawn;
     uint64_t meter_done; /* by an earlier run */

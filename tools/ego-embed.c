@@ -20,7 +20,7 @@
 
 static const char *text, *output, *update, *calibrate, *prepare;
 static double window, stride;
-static int layer, format;
+static int layer, format, sampling;
 static double follow_timeout = 30;
 static bool fused, resume, follow, normalize = true;
 static ego_option_list standard_media;
@@ -32,6 +32,7 @@ static const ego_option options[] = {
     {.name = "window", .type = EGO_OPTION_NUMBER, .arg = "S", .value = &window, .min = 0.01, .max = 1e6, .help = "cut media files into clips of S seconds"},
     {.name = "stride", .type = EGO_OPTION_NUMBER, .arg = "S", .value = &stride, .min = 0.01, .max = 1e6, .help = "one every S seconds (as long as the window)"},
     {.name = "layer", .type = EGO_OPTION_CHOICE, .arg = "projected|backbone|tokens|pixels", .value = &layer, .help = "what to write (projected: what is compared)"},
+    {.name = "sampling", .type = EGO_OPTION_CHOICE, .arg = "time|reference|epic", .value = &sampling, .help = "which frames: by time, as EgoMCQ's reader, or EK-100's"},
     {.name = "fused", .type = EGO_OPTION_FLAG, .value = &fused, .help = "also, of records with both parts, the fused state"},
     {.name = "no-normalize", .type = EGO_OPTION_CLEAR, .value = &normalize, .help = "leave lengths as they are"},
     {.name = "format", .type = EGO_OPTION_CHOICE, .arg = "stream|npy|fvecs|jsonl", .value = &format, .help = "of the output (stream)"},
@@ -47,7 +48,7 @@ static const ego_option options[] = {
 
 static const ego_cli_tool tool = {
     .name = "ego-embed",
-    .usage = "[OPTIONS] [RECORDS.jsonl | MEDIA]...\n[OPTIONS] --update INDEX FOLDER...\n--prepare DIR FOLDER...",
+    .usage = "[OPTIONS] [RECORDS.jsonl | LIST.csv | MEDIA]...\n[OPTIONS] --update INDEX FOLDER...\n--prepare DIR FOLDER...",
     .summary = "Turns clips and narrations into embeddings that can be compared.",
     .example = "ego-embed kitchen.mp4 --window 4 --stride 2 -o kitchen.ego",
     .options = options,
@@ -325,7 +326,7 @@ static ego_err describe_run(run *r, ego_buf *json) {
     ego_buf_printf(json,
                    "{\"provenance\":%s,\"layer\":%d,\"fused\":%s,\"normalize\":%s,\"sampling\":%d,\"shard\":\"%lld/%lld\","
                    "\"window\":%.9g,\"stride\":%.9g,\"traced\":%s}",
-                   r->provenance.data ? r->provenance.data : "null", layer, fused ? "true" : "false", normalize ? "true" : "false", r->cli->sampling,
+                   r->provenance.data ? r->provenance.data : "null", layer, fused ? "true" : "false", normalize ? "true" : "false", sampling,
                    (long long)r->cli->shard.index, (long long)r->cli->shard.count, window, stride,
                    r->cli->provenance ? "true" : "false");
     ego_buf_release(&config);
@@ -389,8 +390,8 @@ static ego_err open_source(run *r) {
     bool live = any_live(&r->input);
     ego_source_options o = {
         .clips = {.video_root = r->cli->video_root,
-                  .sampling = (ego_sampling)r->cli->sampling,
-                  .preparation = EGO_PREPARE_STANDARD,
+                  .sampling = (ego_sampling)sampling,
+                  .preparation = sampling == EGO_SAMPLING_EPIC ? EGO_PREPARE_EPIC : EGO_PREPARE_STANDARD,
                   .frames = (int)m->config.frames,
                   .size = (int)m->config.image_size,
                   .past = live ? window + 1 : 0,
@@ -428,7 +429,7 @@ static ego_err open_unrelated(run *r) {
 static ego_err describe_index(run *r, ego_buf *made) {
     ego_config_write(&r->engine.model->config, made);
     ego_buf_printf(made, " %s layer %d sampling %d normalize %d", r->engine.model_id, layer,
-                   r->cli->sampling, normalize);
+                   sampling, normalize);
     return ego_buf_err(made);
 }
 
