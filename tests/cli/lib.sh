@@ -130,6 +130,14 @@ tiny_training() {
 END_OF_FILE
 }
 
+# example NAME VARIABLES... [TARGET]: make in examples/NAME, as its user runs it, in a directory NAME of its own.
+example() {
+    name=$1
+    shift
+    mkdir -p "$work/$name"
+    env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make -s --no-print-directory -C "$work/$name" -f "$repo/examples/$name/Makefile" "$@"
+}
+
 # headers FILE: the JSON of an embedding stream, a line each.
 headers() { grep -ao '{"id":.*}' "$1"; }
 
