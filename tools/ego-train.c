@@ -5,6 +5,7 @@
 #include "recipe/pretrain.h"
 #include "recipe/qa_head.h"
 #include "recipe/qfvs_head.h"
+#include "recipe/tune.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -22,8 +23,8 @@ static const ego_cli_tool tool = {
     .usage = "RECIPE CONFIG.json [--set KEY=VALUE]... [--resume]\n"
              "RECIPE CONFIG.json --dry-run",
     .summary = "Trains what RECIPE names: pretrain (EgoVLPv2 with EgoNCE, masked language modelling and\n"
-               "video-text matching), nlq (a span predictor), qa (an answer head) or qfvs (a summary\n"
-               "head).\n"
+               "video-text matching), mir or charades (its dual path for retrieval on EPIC-Kitchens-100 and\n"
+               "Charades-Ego), nlq (a span predictor), qa (an answer head) or qfvs (a summary head).\n"
                "Writes log.jsonl and checkpoints to the configuration's run.out.",
     .example = "ego-train pretrain weights/ego-small.json --resume\n"
                "mpirun -n 4 ego-train pretrain big.json --set run.batch=8\n"
@@ -50,11 +51,10 @@ static ego_err read_config(const ego_cli *cli, const char *path, ego_train_confi
 
 static double rounded(double x, double parts) { return round(x * parts) / parts; }
 
-static ego_err show_plan(ego_cli *cli, const ego_pretrain_options *o) {
-    ego_pretrain_plan p;
+static ego_err show_plan(ego_cli *cli, const ego_pretrain_plan *plan, const ego_dist *dist) {
+    ego_pretrain_plan p = *plan;
     ego_buf line = {0};
-    EGO_TRY(ego_pretrain_measure(o, &p));
-    if (ego_dist_rank(o->dist) != 0) return EGO_OK;
+    if (ego_dist_rank(dist) != 0) return EGO_OK;
     ego_buf_printf(&line, "{\"parameters\":%" PRId64 ",\"rows\":%" PRId64 ",\"steps\":%" PRId64
                           ",\"steps_per_epoch\":%" PRId64 ",\"samples_per_step\":%" PRId64,
                    p.parameters, p.rows, p.steps, p.steps_per_epoch, p.batch);
@@ -90,7 +90,9 @@ static ego_err pretrain(const job *j) {
                                   .resume = resume,
                                   .progress = j->progress,
                                   .notice = j->notice};
-        err = j->cli->dry_run ? show_plan(j->cli, &o) : ego_pretrain(&o);
+        ego_pretrain_plan plan;
+        err = j->cli->dry_run ? ego_pretrain_measure(&o, &plan) : ego_pretrain(&o);
+        if (err == EGO_OK && j->cli->dry_run) err = show_plan(j->cli, &plan, j->dist);
     }
     ego_train_config_release(&config);
     return err;
@@ -204,6 +206,32 @@ static ego_err train_nlq(const job *j) {
     return err;
 }
 
+/* ---- fine-tuning --------------------------------------------------------------------------------- */
+
+static ego_err tune(const job *j, ego_tune_kind kind) {
+    ego_tune_config config;
+    ego_tune_config_init(&config, kind);
+    ego_settings settings = ego_tune_settings(&config);
+    ego_err err = read_settings(j->cli, j->path, &settings);
+    if (err == EGO_OK) err = ego_tune_config_check(&config);
+    if (err == EGO_OK) {
+        ego_tune_options o = {.config = &config,
+                              .pool = j->pool,
+                              .dist = j->dist,
+                              .resume = resume,
+                              .progress = j->progress,
+                              .notice = j->notice};
+        ego_pretrain_plan plan;
+        err = j->cli->dry_run ? ego_tune_measure(&o, &plan) : ego_tune(&o);
+        if (err == EGO_OK && j->cli->dry_run) err = show_plan(j->cli, &plan, j->dist);
+    }
+    ego_tune_config_release(&config);
+    return err;
+}
+
+static ego_err tune_mir(const job *j) { return tune(j, EGO_TUNE_MIR); }
+static ego_err tune_charades(const job *j) { return tune(j, EGO_TUNE_CHARADES); }
+
 /* ---- the recipes --------------------------------------------------------------------------------- */
 
 static const struct recipe {
@@ -211,6 +239,8 @@ static const struct recipe {
     ego_err (*train)(const job *job);
 } recipes[] = {
     {"pretrain", pretrain},
+    {"mir", tune_mir},
+    {"charades", tune_charades},
     {"nlq", train_nlq},
     {"qa", train_qa},
     {"qfvs", train_qfvs},

@@ -66,7 +66,7 @@ typedef struct ego_clip_request {
      * chunks held 30 frames a second. Behind the end the last frame stands in. NULL: not told. */
     const double *at;
     uint64_t tag;      /* the caller's; comes back with the clip */
-    bool draw;         /* frames are drawn from `stream`, not the middles (EK-100 sampling: not) */
+    bool draw;         /* frames are drawn from `stream`, not the middles */
     uint64_t stream;
 } ego_clip_request;
 

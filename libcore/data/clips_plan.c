@@ -149,8 +149,13 @@ static ego_err plan_epic(const ego_clips *clips, ego__clip_plan *p, ego__clip_se
     ego__clip_job *j = s->job;
     if (!(info->fps > 0))
         return ego_fail(EGO_EINPUT, "%s: EK-100 sampling needs a frame rate, found none", j->video);
+    if (clips->options.shorter && !j->whole && j->clip.start >= info->duration)
+        return ego__clips_too_late(j, info->duration, info->pipe); /* no frame is made up in training */
     if (j->whole) j->clip.end = info->duration;
-    ego_sample_epic(info->fps, j->clip.start, j->clip.end, clips->options.frames, index);
+    if (j->draw)
+        ego_sample_epic_random(info->fps, j->clip.start, j->clip.end, clips->options.frames, j->stream, index);
+    else
+        ego_sample_epic(info->fps, j->clip.start, j->clip.end, clips->options.frames, index);
     for (int f = 0; f < clips->options.frames; f++) EGO_TRY(add_need(p, s, 0, (double)index[f], f));
     return EGO_OK;
 }

@@ -23,7 +23,7 @@ ego_clips_options ego__rows_clips(const ego_rows *rows, bool all) {
     const ego_rows_options *o = &rows->options;
     return (ego_clips_options){.video_root = o->video_root,
                                .sampling = o->sampling,
-                               .preparation = EGO_PREPARE_STANDARD,
+                               .preparation = o->preparation,
                                .frames = all ? o->frames * o->moments : o->frames,
                                .size = o->size,
                                .shorter = rows->shorter,
@@ -35,16 +35,18 @@ ego_clips_options ego__rows_clips(const ego_rows *rows, bool all) {
 /* ---- open and close -------------------------------------------------------------------------- */
 
 static ego_err check_options(const ego_rows_options *o) {
-    if (o->sampling != EGO_SAMPLING_TIME && o->sampling != EGO_SAMPLING_REFERENCE)
-        return ego_fail(EGO_EINPUT, "training samples by time or as the reference, not otherwise");
+    if (o->sampling != EGO_SAMPLING_TIME && o->sampling != EGO_SAMPLING_REFERENCE &&
+        o->sampling != EGO_SAMPLING_EPIC)
+        return ego_fail(EGO_EINPUT, "training samples by time, as the reference or as EK-100's reader, "
+                                    "not otherwise");
     if (o->frames < 1 || o->frames > EGO_SAMPLE_MAX_FRAMES)
         return ego_fail(EGO_EINPUT, "%d frames a clip: expected 1 to %d", o->frames,
                         EGO_SAMPLE_MAX_FRAMES);
     if (o->moments < 0 || o->moments > EGO_SAMPLE_MAX_FRAMES / o->frames)
         return ego_fail(EGO_EINPUT, "%d moments for each of %d frames: expected 0 to %d",
                         o->moments, o->frames, EGO_SAMPLE_MAX_FRAMES / o->frames);
-    if (o->moments && o->sampling == EGO_SAMPLING_REFERENCE)
-        return ego_fail(EGO_EINPUT, "moments go with sampling by time: the reference draws any "
+    if (o->moments && o->sampling != EGO_SAMPLING_TIME)
+        return ego_fail(EGO_EINPUT, "moments go with sampling by time: the published readers draw any "
                                     "frame of each part");
     if (o->cache && !o->augment)
         return ego_fail(EGO_EINPUT, "a frame cache goes with augmenting: without it each frame is "
@@ -65,7 +67,10 @@ static ego_err copy_text(ego_rows *rows, int which, const char **text) {
 
 static ego_err read_table(ego_rows *rows) {
     const ego_rows_options *o = &rows->options;
-    EGO_TRY(ego_egoclip_read(o->annotations, &rows->arena, &rows->table));
+    if (o->clips)
+        rows->table = (ego_egoclip){.clips = o->clips, .count = o->count};
+    else
+        EGO_TRY(ego_egoclip_read(o->annotations, &rows->arena, &rows->table));
     size_t n = rows->table.count;
     rows->counts.malformed = rows->table.malformed;
     rows->order = malloc(n * sizeof *rows->order);
@@ -88,7 +93,7 @@ ego_err ego_rows_open(const ego_rows_options *options, ego_rows **out) {
     ego_err err = EGO_OK;
     ego_preparer *preparer = NULL;
     EGO_TRY(check_options(options));
-    EGO_TRY(ego_preparer_new(EGO_PREPARE_STANDARD, options->size, &preparer)); /* checks the size */
+    EGO_TRY(ego_preparer_new(options->preparation, options->size, &preparer)); /* checks the size */
     ego_preparer_free(preparer);
     ego_rows *rows = calloc(1, sizeof *rows);
     if (!rows) return ego_fail(EGO_ENOMEM, "out of memory for training rows");
@@ -98,7 +103,9 @@ ego_err ego_rows_open(const ego_rows_options *options, ego_rows **out) {
     ego_rows_options *o = &rows->options;
     rows->seed = ego_rng_stream(o->seed, SEED_NAME);
     rows->most = samples_held(o);
-    if (o->augment) rows->shorter = (int)lround(o->size * 256.0 / 224.0);
+    if (o->augment)
+        rows->shorter = o->preparation == EGO_PREPARE_STANDARD ? (int)lround(o->size * 256.0 / 224.0)
+                                                               : EGO_IMAGE_MAX_SIDE;
     EGO_TRY_OUT(copy_text(rows, 0, &o->annotations));
     EGO_TRY_OUT(copy_text(rows, 1, &o->video_root));
     EGO_TRY_OUT(copy_text(rows, 2, &o->cache));

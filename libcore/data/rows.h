@@ -19,9 +19,12 @@
  * at 30 frames a second (media/sample.h), failed reads repeating the last good frame. Not
  * augmenting, both take the middles.
  *
+ * EK-100's sampling draws one frame number from each of the F parts that its reader makes, at the video's
+ * own rate; its preparation crops the box from the frame as it was decoded, without a smaller picture between.
+ *
  * How they look. When augmenting, a frame becomes 8-bit RGB with a short side of
  * R = round(S * 256 / 224) (media/shrink.h; this is what a cache keeps), and one random box and
- * flip (media/augment.h) hold for all frames of the clip. Not augmenting, EGO_PREPARE_STANDARD.
+ * flip (media/augment.h) hold for all frames of the clip. Not augmenting, the preparation as it is.
  *
  * A row whose clip cannot be read (no such video, a segment behind its end, not one good frame; not
  * augmenting, reference sampling takes the last frame for what is behind the end, as published) is
@@ -44,9 +47,13 @@ enum { EGO_ROWS_TRIES = 16 };
 typedef void ego_rows_report(void *context, size_t row, const char *message);
 
 typedef struct ego_rows_options {
-    const char *annotations; /* egoclip.csv */
+    const char *annotations; /* egoclip.csv; with `clips` a name for messages */
+    const ego_narrated_clip *clips; /* instead of a file: `count` rows, borrowed. One from 0 to 0 is the
+                                       whole video. NULL: none */
+    size_t count;
     const char *video_root;  /* or NULL */
-    ego_sampling sampling;   /* EGO_SAMPLING_EPIC is an error here */
+    ego_sampling sampling;   /* by time, as the reference, EK-100's */
+    ego_preparation preparation;
     int frames, size;        /* F and S of a clip, (F, 3, S, S) */
     int moments;             /* with time sampling: instants offered a part; 0: any */
     bool augment;            /* false: middles, the standard preparation, no draws */

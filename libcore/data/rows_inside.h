@@ -62,7 +62,7 @@ struct ego_rows {
     uint64_t epoch;     /* of `order` */
     bool ordered;
     bool *told;       /* (count) rows whose fault was reported */
-    int shorter;      /* R, augmenting; 0 otherwise */
+    int shorter;      /* R, augmenting, or more than any frame has; 0 otherwise */
     ego_cache *cache; /* or NULL */
     size_t most;      /* samples outstanding */
     /* the caller's side */

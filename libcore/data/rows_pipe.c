@@ -51,6 +51,7 @@ static ego_err request(ego_rows *rows, ego_clips *clips, ego__row_job *job) {
     const ego_narrated_clip *row = &rows->table.clips[job->sample.row];
     return ego_clips_submit(
         clips, &(ego_clip_request){.video = row->video,
+                                   .whole = rows->options.clips && row->start == 0 && row->end == 0,
                                    .start = row->start,
                                    .end = row->end,
                                    .tag = (uint64_t)(uintptr_t)job,

@@ -146,7 +146,7 @@ ego_err ego__row_prepare(bench *b, ego__row_job *job, bool *missing) {
 ego_err ego__row_bench_init(ego_rows *rows, bench *b) {
     size_t F = (size_t)rows->options.frames;
     *b = (bench){.rows = rows};
-    EGO_TRY(ego_preparer_new(EGO_PREPARE_STANDARD, rows->options.size, &b->preparer));
+    EGO_TRY(ego_preparer_new(rows->options.preparation, rows->options.size, &b->preparer));
     b->moments = calloc(2 * F, sizeof *b->moments);
     if (!b->moments) return ego_fail(EGO_ENOMEM, "out of memory for preparing frames");
     b->in_turn = b->moments + F;

@@ -102,13 +102,28 @@ int64_t ego_sample_reference_chunk(double start, int64_t i, bool *in_end) {
     return (i % chunk + chunk) % chunk; /* as Python's %: never negative */
 }
 
-void ego_sample_epic(double fps, double start, double end, int n, int64_t *index) {
+/* Part i of n, both ends included. */
+static void epic_part(double fps, double start, double end, int n, int i, int64_t *from, int64_t *to) {
     double first = rint(fps * start), last = ceil(fps * end), part = (last - first - 1) / n;
+    *from = (int64_t)(rint(part * i) + first);
+    *to = (int64_t)(rint(part * (i + 1)) + first);
+    if (*to > (int64_t)last) *to = (int64_t)last;
+}
+
+void ego_sample_epic(double fps, double start, double end, int n, int64_t *index) {
     for (int i = 0; i < n; i++) {
-        double a = rint(part * i), b = rint(part * (i + 1));
-        int64_t from = (int64_t)(a + first), to = (int64_t)(b + first);
-        if (to > (int64_t)last) to = (int64_t)last;
+        int64_t from, to;
+        epic_part(fps, start, end, n, i, &from, &to);
         index[i] = floor_half(from + to);
+    }
+}
+
+void ego_sample_epic_random(double fps, double start, double end, int n, uint64_t stream, int64_t *index) {
+    for (int i = 0; i < n; i++) {
+        int64_t from, to;
+        epic_part(fps, start, end, n, i, &from, &to);
+        uint32_t width = to > from ? (uint32_t)(to - from) + 1 : 1;
+        index[i] = from + (int64_t)ego_rng_below(stream, (uint64_t)i, width);
     }
 }
 

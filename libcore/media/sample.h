@@ -52,6 +52,9 @@ int64_t ego_sample_reference_chunk(double start, int64_t i, bool *in_end);
 /* EK-100's reader (decord): the middles of n parts of [round(fps start), ceil(fps end)).
  * index[n]. */
 void ego_sample_epic(double fps, double start, double end, int n, int64_t *index);
+/* The same reader in training: one frame from each part, both of its ends included, drawn from the stream's
+ * numbers 0 to n-1. */
+void ego_sample_epic_random(double fps, double start, double end, int n, uint64_t stream, int64_t *index);
 
 /* The grid of Ego4D's NLQ and MQ features: 1.87 clips a second of `frames` frames each, one behind the
  * other. How many clips `seconds` hold: F = trunc(seconds * 1.87 * frames + 1) frames make F / frames whole

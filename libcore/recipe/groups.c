@@ -56,3 +56,21 @@ ego_err ego_trained_list(const ego_model *model, double head, double cross, ego_
     *count = l.count;
     return EGO_OK;
 }
+
+typedef struct leaving {
+    ego_trained *next;
+    unsigned needs;
+} leaving;
+
+static ego_err leave_one(void *context, const ego_param_spec *spec) {
+    leaving *l = context;
+    if (!spec->param->grad) return EGO_OK;
+    if (!(spec->needs & l->needs)) l->next->lr_scale = 0; /* decay is a share of the rate */
+    l->next++;
+    return EGO_OK;
+}
+
+void ego_trained_leave(const ego_model *model, unsigned needs, ego_trained *list) {
+    leaving l = {list, needs};
+    (void)ego_params_visit(&model->config, model->params, leave_one, &l); /* leave_one never fails */
+}

@@ -24,4 +24,8 @@ ego_group ego_group_of(const char *name, bool *decay);
 ego_err ego_trained_list(const ego_model *model, double head, double cross, ego_trained **list,
                          size_t *count);
 
+/* In such a list: what none of the EGO_NEEDS_… paths goes through keeps its values, decay or not, and
+ * is in checkpoints all the same. */
+void ego_trained_leave(const ego_model *model, unsigned needs, ego_trained *list);
+
 #endif

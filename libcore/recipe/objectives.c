@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-/* ---- EgoNCE: the dual encoder -------------------------------------------------------------------------- */
+/* ---- the dual encoder ---------------------------------------------------------------------------------- */
 
 ego_embeddings ego_dual_embeddings(ego_ctx *cx, ego_model *m, const ego_samples *s) {
     ego_states x = ego_encode(
@@ -20,17 +20,21 @@ static ego_tensor *leaf(ego_ctx *cx, int64_t n, int64_t width, const float *valu
     return x;
 }
 
+static ego_tensor *contrast(ego_ctx *cx, const ego_tensor *sim, const ego_contrast_terms *terms) {
+    return terms->kind == EGO_CONTRAST_MARGIN ? ego_max_margin(cx, sim, terms->fit, terms->margin)
+                                              : ego_egonce(cx, sim, terms->positive, terms->temperature);
+}
+
 /* Gradients stop at the gathered embeddings, so this has a tape of its own. */
-ego_err ego_egonce_all(ego_ctx *cx, int64_t n, int64_t width, const float *text, const float *video,
-                       const uint8_t *positive, float temperature, float weight,
-                       ego_egonce_result *result) {
+ego_err ego_contrast_all(ego_ctx *cx, int64_t n, int64_t width, const float *text, const float *video,
+                         const ego_contrast_terms *terms, float weight, ego_contrast_result *result) {
     ego_tape *tape;
     EGO_TRY(ego_tape_new(false, &tape));
     ego_ctx_mark mark = ego_ctx_save(cx);
     ego_tape *before = ego_tape_attach(cx, tape);
     ego_tensor *t = leaf(cx, n, width, text), *v = leaf(cx, n, width, video);
     ego_tensor *sim = ego_product(cx, t, v);
-    ego_tensor *loss = ego_egonce(cx, sim, positive, temperature);
+    ego_tensor *loss = contrast(cx, sim, terms);
     if (cx->err == EGO_OK) {
         result->loss = *ego_f32(loss);
         if (result->sim) memcpy(result->sim, sim->data, (size_t)(n * n) * sizeof(float));

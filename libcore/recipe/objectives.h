@@ -25,17 +25,29 @@ typedef struct ego_embeddings {
 
 ego_embeddings ego_dual_embeddings(ego_ctx *cx, ego_model *model, const ego_samples *samples);
 
-/* EgoNCE over n embeddings of all samples, wherever they were computed. text, video (n, P) unit rows;
- * positive (n, n), text rows. Writes the loss, the similarities (n, n) and, times `weight`, the gradients
- * to the embeddings (n, P). */
-typedef struct ego_egonce_result {
+/* What is asked of the similarities of a step's texts and videos. */
+typedef enum ego_contrast {
+    EGO_CONTRAST_EGONCE, /* pre-training; with positives on the diagonal, Charades-Ego */
+    EGO_CONTRAST_MARGIN  /* EK-100: ego_max_margin, by how well each caption fits its clip */
+} ego_contrast;
+
+typedef struct ego_contrast_terms {
+    ego_contrast kind;
+    const uint8_t *positive; /* (n, n), text rows: which belong together. EgoNCE */
+    float temperature;       /* EgoNCE */
+    const float *fit;        /* (n): factors of the margin */
+    float margin;
+} ego_contrast_terms;
+
+/* That loss over n embeddings of all samples, wherever they were computed. text, video (n, P) unit rows.
+ * Writes the loss, the similarities (n, n) and, times `weight`, the gradients to the embeddings (n, P). */
+typedef struct ego_contrast_result {
     double loss;
     float *sim, *dtext, *dvideo; /* the caller's memory; dtext and dvideo NULL: no gradients wanted */
-} ego_egonce_result;
+} ego_contrast_result;
 
-ego_err ego_egonce_all(ego_ctx *cx, int64_t n, int64_t width, const float *text, const float *video,
-                       const uint8_t *positive, float temperature, float weight,
-                       ego_egonce_result *result);
+ego_err ego_contrast_all(ego_ctx *cx, int64_t n, int64_t width, const float *text, const float *video,
+                         const ego_contrast_terms *terms, float weight, ego_contrast_result *result);
 
 /* What the fused encoder is asked: masked narrations about their own clips, and narrations that may or may
  * not belong to a clip. Clips are given once each; the lower half of the video encoder is shared. */

@@ -78,6 +78,8 @@ static ego_err take(pretraining *p, int64_t t) {
                                           .n_tokens = (int64_t)r->n_tokens,
                                           .tags = ego_tag_bits_of(&r->verbs, &r->nouns),
                                           .stream = stream_of(p, t, ego_step_number(p->step, i))};
+        const ego_pretrain_task *task = p->options->task;
+        if (task && task->say) EGO_TRY(task->say(task->context, r, &p->samples[i]));
     }
     return submit_ahead(p);
 }
@@ -99,7 +101,7 @@ static ego_err run_step(void *context, const ego_run_step *step, ego_run_losses 
     give_back(p);
     EGO_TRY(err);
     const ego_objectives *w = &p->config->objectives;
-    ego_run_add(&out->losses, "egonce", losses.egonce);
+    ego_run_add(&out->losses, p->options->task ? p->options->task->loss : "egonce", losses.egonce);
     if (w->mlm != 0) ego_run_add(&out->losses, "mlm", losses.mlm);
     if (w->vtm != 0) ego_run_add(&out->losses, "vtm", losses.vtm);
     out->total = losses.total;
@@ -112,6 +114,17 @@ static ego_err reduce(void *context) {
     for (size_t i = 0; i < p->trained_count; i++)
         EGO_TRY(ego_dist_sum(p->options->dist, p->trained[i].grad, (size_t)p->trained[i].count));
     return EGO_OK;
+}
+
+static ego_err validate_task(void *context, int64_t epochs, bool last, ego_run_numbers *out, double *score) {
+    pretraining *p = context;
+    const ego_pretrain_task *task = p->options->task;
+    (void)epochs, (void)last;
+    ego_model_changed(p->model, p->backend);
+    ego_ctx_mark mark = ego_ctx_save(&p->cx);
+    ego_err err = task->validate(task->context, &p->cx, p->model, out, score);
+    ego_ctx_rewind(&p->cx, &mark);
+    return err;
 }
 
 static ego_err validate(void *context, int64_t epochs, bool last, ego_run_numbers *out, double *score) {
@@ -161,6 +174,7 @@ static void report_row(void *context, size_t row, const char *message) {
 static ego_err open_rows(pretraining *p) {
     const ego_train_data *d = &p->config->data;
     const ego_config *c = &p->model->config;
+    const ego_pretrain_task *task = p->options->task;
     ego_rows_options o = {.annotations = d->annotations,
                           .video_root = d->video_root,
                           .sampling = d->sampling,
@@ -178,6 +192,12 @@ static ego_err open_rows(pretraining *p) {
                           .threads = ego_pool_threads(p->options->pool),
                           .report = report_row,
                           .report_context = p};
+    if (task) {
+        o.clips = task->clips;
+        o.count = task->count;
+        o.sampling = task->sampling;
+        o.preparation = task->preparation;
+    }
     return ego_rows_open(&o, &p->rows);
 }
 
@@ -209,12 +229,18 @@ static ego_err set_up(pretraining *p, const ego_pretrain_options *options) {
     EGO_TRY(ego_initialise(options->config, options->pool, &p->initial));
     p->model = p->initial.model;
     EGO_TRY(ego_model_make_trainable(p->model, p->backend));
+    const ego_pretrain_task *task = options->task;
+    if (task && task->begin) EGO_TRY(task->begin(task->context, p->model));
     EGO_TRY(open_rows(p));
     EGO_TRY(make_step(p));
     const ego_train_optim *o = &p->config->optim;
     EGO_TRY(ego_trained_list(p->model, o->head, o->cross, &p->trained, &p->trained_count));
+    if (task) ego_trained_leave(p->model, ego_objectives_need(p->config), p->trained);
     ego_config_write(&p->model->config, &p->config_text);
-    ego_train_config_write_binding(options->config, &p->binding);
+    if (task)
+        ego_buf_text(&p->binding, task->binding);
+    else
+        ego_train_config_write_binding(options->config, &p->binding);
     EGO_TRY(ego_buf_err(&p->config_text));
     return ego_buf_err(&p->binding);
 }
@@ -254,6 +280,7 @@ static ego_err run(pretraining *p) {
     ego_checkpoint_extra extra = {p->initial.tokenizer, p->initial.tokenizers, &metadata, 1};
     ego_run_task task = {.context = p, .step = run_step, .reduce = ego_dist_size(o->dist) > 1 ? reduce : NULL,
                          .validate = c->data.validate ? validate : NULL};
+    if (o->task) task.validate = o->task->validate ? validate_task : NULL;
     ego_run_options r = {.steps = p->steps,
                          .steps_per_epoch = p->steps_per_epoch,
                          .lr = c->optim.lr,
@@ -262,7 +289,7 @@ static ego_err run(pretraining *p) {
                          .resume = o->resume,
                          .checkpoint_seconds = 60 * c->run.checkpoint_minutes,
                          .keep = (int)c->run.keep,
-                         .keep_best = c->data.validate != NULL,
+                         .keep_best = task.validate != NULL,
                          .seed = (uint64_t)c->run.seed,
                          .config = p->binding.data,
                          .extra = &extra,

@@ -10,8 +10,25 @@
 #ifndef EGO_RECIPE_PRETRAIN_H
 #define EGO_RECIPE_PRETRAIN_H
 
+#include "data/rows.h"
 #include "recipe/config.h"
 #include "train/run.h"
+
+/* What a fine-tuning of the dual path does its own way (recipe/tune.h). */
+typedef struct ego_pretrain_task {
+    void *context;
+    const ego_narrated_clip *clips; /* its rows, `count`; borrowed */
+    size_t count;
+    ego_sampling sampling;
+    ego_preparation preparation;
+    const char *loss;    /* the dual path's, in the log */
+    const char *binding; /* what must agree for a run to be resumed, instead of the configuration's */
+    ego_err (*begin)(void *context, ego_model *model); /* once, before the first row is asked for; may be NULL */
+    /* Sets the text of a sample and how it fits; NULL: the row's own. */
+    ego_err (*say)(void *context, const ego_row_sample *row, ego_step_sample *sample);
+    /* As ego_run_task's. NULL: no validation. */
+    ego_err (*validate)(void *context, ego_ctx *cx, ego_model *model, ego_run_numbers *out, double *score);
+} ego_pretrain_task;
 
 typedef struct ego_pretrain_options {
     ego_train_config *config; /* checked; with init.from its model becomes the file's */
@@ -21,6 +38,7 @@ typedef struct ego_pretrain_options {
     const ego_progress *progress;      /* of each rank; NULL: nobody listens */
     const volatile sig_atomic_t *stop; /* see train/run.h; may be NULL */
     const ego_notice *notice;          /* of each rank: bad clips, checkpoints passed over; may be NULL */
+    const ego_pretrain_task *task;     /* NULL: pre-training itself */
 } ego_pretrain_options;
 
 /* Runs, or resumes, to the end; returns what ego_run returns. */

@@ -1,7 +1,6 @@
 #include "recipe/step.h"
 
 #include "base/rng.h"
-#include "recipe/objectives.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@ typedef struct everything {
     float *sim;                           /* (N, N) */
     uint8_t *positive;                    /* (N, N) */
     ego_tag_bits *tags;
+    float *fits;
     uint64_t *streams;
     int64_t *pair_text, *pair_video, *pair_label;
     double *weight;
@@ -71,6 +71,7 @@ static bool room_for_all(ego_step *s) {
                  {(void **)&a->dtext, wide * sizeof(float)},    {(void **)&a->dvideo, wide * sizeof(float)},
                  {(void **)&a->sim, n * n * sizeof(float)},     {(void **)&a->positive, n * n},
                  {(void **)&a->tags, n * sizeof *a->tags},      {(void **)&a->streams, n * sizeof *a->streams},
+                 {(void **)&a->fits, n * sizeof *a->fits},
                  {(void **)&a->pair_text, n * sizeof(int64_t)}, {(void **)&a->pair_video, n * sizeof(int64_t)},
                  {(void **)&a->pair_label, n * sizeof(int64_t)}, {(void **)&a->weight, n * sizeof(double)},
                  {(void **)&a->tokens, n * sizeof *a->tokens},  {(void **)&a->n_tokens, n * sizeof(int64_t)}};
@@ -139,12 +140,13 @@ static ego_err gather(ego_step *s, const void *mine, size_t bytes, void *all) {
     return EGO_OK;
 }
 
-/* Tags, streams and tokens. */
+/* Tags, fits, streams and tokens. */
 static ego_err gather_samples(ego_step *s, const ego_step_sample *samples) {
     everything *a = &s->all;
     size_t mine = 0, total = 0, sizes[1 << 10];
     if (s->ranks > 1 << 10) return ego_fail(EGO_EUNSUPPORTED, "more than 1024 ranks");
     ego_tag_bits *tags = ego_ctx_alloc(&s->cx, (size_t)s->local * sizeof *tags);
+    float *fits = ego_ctx_alloc(&s->cx, (size_t)s->local * sizeof *fits);
     uint64_t *streams = ego_ctx_alloc(&s->cx, (size_t)s->local * sizeof *streams);
     int64_t *lengths = ego_ctx_alloc(&s->cx, (size_t)s->local * sizeof *lengths);
     for (int64_t i = 0; i < s->local; i++) mine += (size_t)samples[i].n_tokens;
@@ -152,11 +154,13 @@ static ego_err gather_samples(ego_step *s, const ego_step_sample *samples) {
     EGO_TRY(ego_ctx_err(&s->cx));
     for (int64_t i = 0, at = 0; i < s->local; at += samples[i++].n_tokens) {
         tags[i] = samples[i].tags;
+        fits[i] = samples[i].fit;
         streams[i] = samples[i].stream;
         lengths[i] = samples[i].n_tokens;
         memcpy(ids + at, samples[i].tokens, (size_t)samples[i].n_tokens * sizeof *ids);
     }
     EGO_TRY(gather(s, tags, sizeof *tags, a->tags));
+    EGO_TRY(gather(s, fits, sizeof *fits, a->fits));
     EGO_TRY(gather(s, streams, sizeof *streams, a->streams));
     EGO_TRY(gather(s, lengths, sizeof *lengths, a->n_tokens));
     EGO_TRY(ego_dist_gather_sizes(s->o.dist, mine * sizeof *ids, sizes));
@@ -209,7 +213,7 @@ static int64_t *portion_numbers(ego_step *s, int64_t portion) {
     return numbers;
 }
 
-/* ---- EgoNCE ------------------------------------------------------------------------------------------- */
+/* ---- the dual path ------------------------------------------------------------------------------------ */
 
 static ego_embeddings embed(ego_step *s, const ego_step_sample *samples, int64_t portion) {
     ego_ctx *cx = &s->cx;
@@ -261,9 +265,9 @@ static ego_err dual_pass(ego_step *s, const ego_step_sample *samples, bool gradi
     EGO_TRY(gather(s, text, (size_t)s->width * sizeof *text, a->text));
     EGO_TRY(gather(s, video, (size_t)s->width * sizeof *video, a->video));
     ego_positive_pairs(w->positives, s->global, a->tags, a->positive);
-    ego_egonce_result result = {.sim = a->sim, .dtext = back ? a->dtext : NULL, .dvideo = back ? a->dvideo : NULL};
-    EGO_TRY(ego_egonce_all(cx, s->global, s->width, a->text, a->video, a->positive, (float)w->temperature,
-                           (float)w->egonce, &result));
+    ego_contrast_terms terms = {w->contrast, a->positive, (float)w->temperature, a->fits, (float)w->margin};
+    ego_contrast_result result = {.sim = a->sim, .dtext = back ? a->dtext : NULL, .dvideo = back ? a->dvideo : NULL};
+    EGO_TRY(ego_contrast_all(cx, s->global, s->width, a->text, a->video, &terms, (float)w->egonce, &result));
     out->egonce = result.loss;
     for (int64_t p = 0; back && p < s->o.accumulate && cx->err == EGO_OK; p++) {
         ego_tape_attach(cx, s->tape);

@@ -13,12 +13,15 @@
 #include "model/egovlp.h"
 #include "recipe/mask.h"
 #include "recipe/negatives.h"
+#include "recipe/objectives.h"
 #include "tensor/tape.h"
 #include "train/dist.h"
 
 typedef struct ego_objectives {
     double egonce, mlm, vtm; /* weights; 0: the objective is left out */
+    ego_contrast contrast;   /* what `egonce` weighs: the loss of the dual path */
     double temperature;
+    double margin;           /* EGO_CONTRAST_MARGIN's */
     ego_positives positives;
     ego_negatives negatives;
     float dropout;           /* of the text encoder */
@@ -39,11 +42,12 @@ typedef struct ego_step_sample {
     const int64_t *tokens;
     int64_t n_tokens;
     ego_tag_bits tags;
+    float fit;       /* of the text to the clip: a factor of the margin */
     uint64_t stream; /* what is drawn for this sample */
 } ego_step_sample;
 
 typedef struct ego_step_losses {
-    double egonce, mlm, vtm; /* unweighted, of the global batch, on every rank */
+    double egonce, mlm, vtm; /* unweighted, of the global batch, on every rank; egonce: the dual path's */
     double total;
     int64_t hidden;          /* tokens that MLM was asked about */
     double matched;          /* share of pairs that VTM told right */

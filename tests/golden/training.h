@@ -88,8 +88,9 @@ static ego_err run_step(fixture *f, const step_input *in, ego_tape *tape, step_l
         width = ego_tensor_columns(e.text);
         dtext = calloc((size_t)(2 * n * width), sizeof *dtext);
         dvideo = dtext + n * width;
-        ego_egonce_result r = {.dtext = dtext, .dvideo = dvideo};
-        CHECK_OK(ego_egonce_all(cx, n, width, ego_f32(e.text), ego_f32(e.video), in->positives, 0.05f, 1, &r));
+        ego_contrast_terms terms = {.positive = in->positives, .temperature = 0.05f};
+        ego_contrast_result r = {.dtext = dtext, .dvideo = dvideo};
+        CHECK_OK(ego_contrast_all(cx, n, width, ego_f32(e.text), ego_f32(e.video), &terms, 1, &r));
         out->egonce = r.loss;
         ego_grad_add(cx, e.text, 1, dtext);
         ego_grad_add(cx, e.video, 1, dvideo);
