@@ -461,6 +461,8 @@ static bool check_usage(ego_cli *cli) {
         return ego_cli_usage(cli, "%s: expected one video and at most one query", out_path ? "-o" : "--sheet");
     if (out_path && !ego_has_suffix(out_path, ".mp4"))
         return ego_cli_usage(cli, "%s: expected a name that ends in .mp4", out_path);
+    if (asked && (cli->n_files || !videos))
+        return ego_cli_usage(cli, "--query: expected videos, found records, which bring their own queries");
     if (head_path && by_given)
         return ego_cli_usage(cli, "--head and --score: expected one of them");
     if (cli->dry_run && cli->n_files)

@@ -125,6 +125,7 @@ run 2 ego-sum -o a.avi "$video"
 holds "$err" ".mp4"
 run 2 ego-sum --oracles $qfvs/Oracle_Summaries/P01
 run 2 ego-sum --ratio 0 "$video"
+run 2 ego-sum --query a records.jsonl
 run 2 ego-sum --head run/head.safetensors --score dual --query a "$video"
 run 3 ego-sum --oracles none "$video"
 run 1 ego-sum --query a none.mp4
