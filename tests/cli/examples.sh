@@ -3,7 +3,6 @@
 # they keep, and count as ego-mcq itself counts.
 . "$(dirname "$0")/lib.sh"
 need ego-embed ego-match ego-mcq ego-model ego-synth jq make
-unset MAKEFLAGS MFLAGS MAKELEVEL
 tiny_model tiny.safetensors
 EGO_MODEL=$work/tiny.safetensors
 export EGO_MODEL
@@ -28,15 +27,15 @@ holds_json "search.sh: five by itself" "$out" 'length == 5'
 
 # ---- egomcq/Makefile --------------------------------------------------------------------------------
 
-mkdir mcq
-mcq() { make -s --no-print-directory -C mcq -f "$repo/examples/egomcq/Makefile" VIDEOS="$work/world/videos" MCQ="$work/world/egomcq.json" SHARDS=3 FRAMES=4 SAMPLING=time "$@"; }
+mcq() { example egomcq VIDEOS="$work/world/videos" MCQ="$work/world/egomcq.json" SHARDS=3 FRAMES=4 SAMPLING=time "$@"; }
 run 0 mcq plan
 questions=$(jq length world/egomcq.json)
 holds "$out" "$questions questions: "
 holds "$out" "$((5 * questions)) pairs"
+holds "$out" "measured here: a clip takes "
 run 0 mcq
 run 0 mcq row.txt
-cat mcq/answers/*.jsonl | jq -c . | sort >sharded
+cat egomcq/answers/*.jsonl | jq -c . | sort >sharded
 ego-mcq --video-root world/videos world/egomcq.json 2>report | sort >whole
 same "egomcq/Makefile: answers in shards" whole sharded
 for mode in dual fused ensemble; do
@@ -44,11 +43,11 @@ for mode in dual fused ensemble; do
         column=2
         [ $type = inter ] || column=3
         told=$(sed -n "s/^ego-mcq: $type $mode *\([0-9.]*\) %.*/\1/p" report)
-        made=$(awk -v m=$mode -v c=$column '$1 == m { print $c }' mcq/row.txt)
+        made=$(awk -v m=$mode -v c=$column '$1 == m { print $c }' egomcq/row.txt)
         is "row.txt: $mode $type" "${told:--}" "$([ "$made" = - ] && echo - || printf '%.1f' "$made")"
     done
 done
-rm mcq/answers/01.jsonl
+rm egomcq/answers/01.jsonl
 run 0 mcq --dry-run
 holds "$out" '--shard '
 is "egomcq/Makefile: only what is missing" 1 "$(grep -c -- '--shard ' "$out")"
