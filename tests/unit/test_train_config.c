@@ -31,7 +31,8 @@ static char *written(const ego_train_config *config, bool binding) {
 
 /* The paper's settings, spelt out once more. */
 static const char defaults[] =
-    "{" MODEL ",\"init\":{\"text\":null,\"video\":null,\"from\":null,\"time\":\"published\",\"std\":0.02},"
+    "{" MODEL ",\"init\":{\"text\":null,\"video\":null,\"from\":null,\"time\":\"published\","
+    "\"fused\":\"own\",\"std\":0.02,\"positions\":0,\"gate\":0},"
     "\"data\":{\"annotations\":null,\"video_root\":null,\"validate\":null,\"validate_root\":null,"
     "\"validate_questions\":200,\"cache\":null,\"cache_bytes\":0,\"augment\":true,\"flip\":true,"
     "\"moments\":4,\"sampling\":\"time\",\"max_tokens\":15,\"tokenizer\":null},"
@@ -49,7 +50,8 @@ static const char everything[] =
     "{\"model\":{\"dim\":64,\"heads\":4,\"depth\":3,\"mlp_ratio\":2,\"patch\":8,\"image_size\":64,"
     "\"frames\":2,\"vocab\":600,\"max_positions\":40,\"fuse_layers\":2,\"fusion\":\"backbone\","
     "\"gate\":0.5,\"projection\":[96]},"
-    "\"init\":{\"text\":\"t.bin\",\"video\":\"v.pth\",\"from\":\"f\",\"time\":\"learnable\",\"std\":0.05},"
+    "\"init\":{\"text\":\"t.bin\",\"video\":\"v.pth\",\"from\":\"f\",\"time\":\"learnable\","
+    "\"fused\":\"dual\",\"std\":0.05,\"positions\":0.5,\"gate\":1},"
     "\"data\":{\"annotations\":\"a.csv\",\"video_root\":\"videos \\u00e9\",\"validate\":\"m.json\","
     "\"validate_root\":\"other\",\"validate_questions\":0,\"cache\":\"c\","
     "\"cache_bytes\":1000000000000,"
@@ -97,7 +99,10 @@ static void test_values(void) {
     CHECK(c.model.dim == 64 && c.model.projections == 1 && c.n_model_keys == EGO_CONFIG_KEYS);
     CHECK_STR(c.init.text, "t.bin");
     CHECK(c.init.time == EGO_TIME_LEARNABLE);
+    CHECK(c.init.fused == EGO_FUSED_DUAL);
     CHECK(c.init.std == 0.05);
+    CHECK(c.init.positions == 0.5);
+    CHECK(c.init.gate == 1);
     CHECK(c.data.cache_bytes == 1000000000000 && !c.data.augment && c.data.moments == 0);
     CHECK(c.data.sampling == EGO_SAMPLING_REFERENCE && c.data.max_tokens == 20);
     CHECK(c.objectives.egonce == 0.5 && c.objectives.mlm == 0 && c.objectives.vtm == 3);
