@@ -1,6 +1,7 @@
 # What the Makefiles of the benchmarks share. Each includes this after its own settings and says
 #     probe   a command that prints records of a few clips, which `make plan` embeds (probed: into which file), and
-#     work    one that prints what there is to compute, as plan.jq reads it.
+#     work    one that prints what there is to compute, as plan.jq reads it;
+#     also    perhaps one that `make plan` ends with.
 
 .DEFAULT_GOAL := row.txt
 
@@ -12,6 +13,7 @@ SHARDS ?= 16
 # Text, in tokens, that the plan counts with.
 TOKENS ?= 15
 probed ?= probe.jsonl
+also   ?= :
 
 here   := $(dir $(firstword $(MAKEFILE_LIST)))
 common := $(dir $(lastword $(MAKEFILE_LIST)))
@@ -39,6 +41,7 @@ plan:
 	@{ ego-model info --frames $(FRAMES) --tokens $(TOKENS) '$(MODEL)'; $(work); \
 	    sh $(common)measure.sh $(probed) $(model); } | jq -rs -f $(common)plan.jq
 	@rm $(probed)
+	@$(also)
 
 clean:
-	rm -rf answers clips head features row*.txt row*.part row*.scores $(probed) sentences.ego classes.ego scores.jsonl
+	rm -rf answers clips head features row*.txt row*.part row*.scores $(probed)
