@@ -1,13 +1,16 @@
 /* Clips and sentences of the retrieval benchmarks, as records out of their published lists.
  *
- *     EPIC_100_retrieval_test.csv           {"id":"P99_01_7","video":"P99/P99_01","start":4.5,"end":6.25,
- *                                            "text":"wipe tray"}
- *     EPIC_100_retrieval_test_sentence.csv  {"id":"P99_01_7","text":"wipe tray"}
- *     CharadesEgo_v1_test_only1st.csv       {"id":"A1EGO","video":"A1EGO"}
+ *     EPIC_100_retrieval_test.csv
+ *         {"id":"P99_01_7","video":"P99/P99_01","start":4.5,"end":6.25,"text":"wipe tray"}
+ *     EPIC_100_retrieval_test_sentence.csv
+ *         {"id":"P99_01_7","text":"wipe tray"}
+ *     CharadesEgo_v1_test_only1st.csv
+ *         {"id":"A1EGO","video":"A1EGO"}
  *
- * Which of them a file is, its header line tells: participant_id, actions, or neither but narration_id. Each
- * becomes the JSON line it would have been, and is read like any other record. All of a list is read at
- * opening (format/epic.h, format/charades.h: their bounds and errors). */
+ * Which of them a file is, its header line tells: participant_id, actions, or neither but
+ * narration_id. Each row becomes the JSON line it would have been, and is read like any other
+ * record. All of a list is read at opening (format/epic.h, format/charades.h: their bounds and
+ * errors). */
 #ifndef EGO_DATA_LISTING_H
 #define EGO_DATA_LISTING_H
 
@@ -18,7 +21,7 @@ typedef struct ego_listing {
     ego_buf lines;
     size_t at;       /* the next begins there */
     uint64_t number; /* records so far */
-} ego_listing; /* {0} is empty */
+} ego_listing;       /* {0} is empty */
 
 /* Whether a name is that of a list: it ends in .csv. */
 bool ego_is_listing(const char *path);

@@ -13,7 +13,8 @@ static const ego_record_rules rules;
 
 #define CLIPS                                                                                      \
     "narration_id,participant_id,video_id,narration_timestamp,start_timestamp,stop_timestamp,"     \
-    "start_frame,stop_frame,narration,verb,verb_class,noun,noun_class,all_nouns,all_noun_classes\n"
+    "start_frame,stop_frame,narration,verb,verb_class,noun,noun_class,all_nouns,all_noun_"         \
+    "classes\n"
 
 static ego_err open_text(const char *text, ego_listing *listing) {
     CHECK_OK(ego_write_file(path, text, strlen(text)));
@@ -23,10 +24,12 @@ static ego_err open_text(const char *text, ego_listing *listing) {
 static void clips(void) {
     ego_listing l;
     ego_record r;
-    CHECK_OK(open_text(CLIPS "P99_01_7,P99,P99_01,00:00:05.0,00:00:04.50,00:01:06.25,225,312,"
-                             "\"wipe \"\"tray\"\",\ntwice\",wipe,2,tray,30,\"['tray', 'cloth']\",\"[30, 12]\"\n"
-                             "P99_01_8,P99,P99_01,00:00:05.0,00:00:07.00,00:00:08.00,1,2,cut,cut,3,pan,4,['pan'],[4]\n",
-                       &l));
+    CHECK_OK(open_text(
+        CLIPS
+        "P99_01_7,P99,P99_01,00:00:05.0,00:00:04.50,00:01:06.25,225,312,"
+        "\"wipe \"\"tray\"\",\ntwice\",wipe,2,tray,30,\"['tray', 'cloth']\",\"[30, 12]\"\n"
+        "P99_01_8,P99,P99_01,00:00:05.0,00:00:07.00,00:00:08.00,1,2,cut,cut,3,pan,4,['pan'],[4]\n",
+        &l));
     CHECK_OK(ego_listing_next(&l, 10, &rules, &r));
     CHECK(strcmp(r.id, "\"P99_01_7\"") == 0);
     CHECK(strcmp(r.video, "P99/P99_01") == 0);
