@@ -39,5 +39,5 @@ $(SMALL)/dual.safetensors $(SMALL)/easy.safetensors $(SMALL)/fused.safetensors:
 $(SMALL)/ego-small.safetensors: $(SMALL)/fused.safetensors
 	@$(SMALL_BIN)/ego-model convert --force --store f16 $< -o $@
 small: $(SMALL)/ego-small.safetensors
-small-score: $(SMALL)/ego-small.safetensors $(SMALL)/test.done
-	@$(SMALL_BIN)/ego-mcq -m $< --video-root $(SMALL)/test/videos $(SMALL)/test/egomcq.json >$(SMALL)/answers.jsonl
+small-score: $(SMALL)/ego-small.safetensors $(SMALL)/test.done $(BUILD)/tests/bench/guess_mcq
+	@PATH=$(abspath $(SMALL_BIN)):$$PATH EGO_BUILD=$(BUILD) sh weights/small/score.sh $< $(SMALL)/test $(SMALL)/train/egoclip.csv $(SMALL)/score
