@@ -7,7 +7,11 @@ model=$1 world=$2 train=$3 out=$4
 mkdir -p "$out"
 say() { echo "== $*"; }
 ask() { ego-mcq -m "$model" --video-root "$world/videos" "$@" "$world/egomcq.json"; }
-score() { ego-score --ci "$@" | jq -r '"\(.metric)  \(.value)  (\(.low) to \(.high))  of \(.n)"'; }
+score() {
+    ego-score --ci "$@" | jq -r 'def r: . * 10 | round / 10; "\(.metric)  " +
+        if .difference then "\(.difference | r)  (\(.difference_low | r) to \(.difference_high | r))"
+        else "\(.value | r)  (\(.low | r) to \(.high | r))" end + "  of \(.n)"'
+}
 
 for order in filmed shuffled reversed; do
     [ -s "$out/$order.jsonl" ] || { ask --frame-order "$order" --seed 1 >"$out/$order.part" && mv "$out/$order.part" "$out/$order.jsonl"; }
