@@ -242,9 +242,9 @@ static bool check_common(ego_cli *cli, const common *c) {
     return check_device(cli);
 }
 
-static bool is_records(const char *path) {
-    return strcmp(path, "-") == 0 || ego_has_suffix(path, ".jsonl") ||
-           ego_has_suffix(path, ".json") || ego_is_listing(path);
+static bool is_records(const ego_cli *cli, const char *path) {
+    return strcmp(path, "-") == 0 || ego_has_suffix(path, ".jsonl") || ego_has_suffix(path, ".json") ||
+           (ego_is_listing(path) && !(cli->tool->uses & EGO_CLI_OWN_CSV));
 }
 
 static bool split_arguments(ego_cli *cli, int n, char **arguments) {
@@ -255,7 +255,7 @@ static bool split_arguments(ego_cli *cli, int n, char **arguments) {
     cli->media = all + 2 * n;
     for (int i = 0; i < n; i++) {
         cli->args[cli->n_args++] = arguments[i];
-        if (is_records(arguments[i]))
+        if (is_records(cli, arguments[i]))
             cli->files[cli->n_files++] = arguments[i];
         else
             cli->media[cli->n_media++] = arguments[i];

@@ -55,7 +55,8 @@ enum {                         /* bits of ego_cli_tool.uses */
        EGO_CLI_USES_SEED = 16,
        EGO_CLI_USES_CONFIG = 32, /* --config --set */
        EGO_CLI_USES_PLAN = 64,   /* --dry-run */
-       EGO_CLI_USES_PROVENANCE = 128
+       EGO_CLI_USES_PROVENANCE = 128,
+       EGO_CLI_OWN_CSV = 256 /* a .csv is a file of the tool's own, no benchmark's list of clips */
 };
 
 typedef struct ego_cli_tool {

@@ -40,7 +40,7 @@ static const ego_option options[] = {
     {.name = "resume", .type = EGO_OPTION_FLAG, .value = &resume, .help = "go on where an interrupted run to FILE stopped"},
     {.name = "update", .type = EGO_OPTION_FILE, .arg = "INDEX", .value = &update, .help = "index the folders named, computing only what is new"},
     {.name = "calibrate", .type = EGO_OPTION_STRING, .arg = "FILE|builtin|none", .value = &calibrate, .help = "keep what unrelated narrations score (--update: builtin)"},
-    {.name = "prepare", .type = EGO_OPTION_FILE, .arg = "DIR", .value = &prepare, .help = "only write videos as DIR/NAME/0.mp4 ... of 600 s, 256 high"},
+    {.name = "prepare", .type = EGO_OPTION_FILE, .arg = "DIR", .value = &prepare, .help = "only write chunks of 600 s, 256 lines: DIR/NAME/0.mp4"},
     {.name = "media", .type = EGO_OPTION_LIST, .arg = "FILE", .value = &standard_media, .help = "a media file, or - for a media stream on stdin"},
     {.name = "follow", .type = EGO_OPTION_FLAG, .value = &follow, .help = "media files are being written: go on as they grow"},
     {.name = "follow-timeout", .type = EGO_OPTION_NUMBER, .arg = "S", .value = &follow_timeout, .min = 0.1, .max = 1e6, .help = "they end when they have not grown for S seconds (30)"},

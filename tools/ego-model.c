@@ -50,7 +50,8 @@ static const ego_cli_tool tool = {
                ".safetensors, and the official .pth checkpoints. Learns vocabularies.",
     .example = "ego-model convert EgoVLPv2.pth --tokenizer roberta-base -o ego.safetensors",
     .options = options,
-    .uses = EGO_CLI_USES_MODEL | EGO_CLI_USES_SEED | EGO_CLI_USES_CONFIG | EGO_CLI_USES_VIDEO};
+    .uses = EGO_CLI_USES_MODEL | EGO_CLI_USES_SEED | EGO_CLI_USES_CONFIG | EGO_CLI_USES_VIDEO |
+            EGO_CLI_OWN_CSV};
 
 /* ---- info --------------------------------------------------------------------------------------------- */
 

@@ -44,7 +44,7 @@ static const ego_cli_tool tool = {
              "[OPTIONS] --query STR [--query STR]... MEDIA...",
     .summary = "Finds when in a video what a text speaks of is to be seen.",
     .example = "ego-nlq --query 'C opens the fridge' kitchen.mp4\n"
-               "ego-nlq --head nlq.safetensors --format ego4d -o sent.json --video-root v nlq_val.json",
+               "ego-nlq --head nlq.safetensors --format ego4d -o sent.json nlq_val.json",
     .options = options,
     .uses = EGO_CLI_USES_MODEL | EGO_CLI_USES_VIDEO | EGO_CLI_USES_WORK | EGO_CLI_USES_SHARD |
             EGO_CLI_USES_CONFIG | EGO_CLI_USES_PLAN | EGO_CLI_USES_PROVENANCE};

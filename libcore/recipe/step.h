@@ -42,8 +42,8 @@ typedef struct ego_step_sample {
     const int64_t *tokens;
     int64_t n_tokens;
     ego_tag_bits tags;
-    float fit;       /* of the text to the clip: a factor of the margin */
     uint64_t stream; /* what is drawn for this sample */
+    float fit;       /* of the text to the clip: a factor of the margin */
 } ego_step_sample;
 
 typedef struct ego_step_losses {

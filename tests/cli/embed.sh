@@ -177,7 +177,8 @@ run 3 ego-embed -m records.jsonl --text x
 holds "$err" records.jsonl
 run 3 ego-embed --text x -o no/such/folder
 holds "$err" no/such/folder
-EGO_MODEL='' run 2 ego-embed --text x
+mkdir -p alone/bin && cp "$bin/ego-embed" alone/bin/ # without a model beside it
+EGO_MODEL='' run 2 alone/bin/ego-embed --text x
 holds "$err" '--model'
 if [ -w /dev/full ]; then
     ego-embed --text x 2>"$err" >/dev/full
