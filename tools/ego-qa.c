@@ -32,7 +32,7 @@ static const ego_cli_tool tool = {
              "[OPTIONS] --question STR [--question STR]... MEDIA...",
     .summary = "Answers questions about clips: with a head, or by choice among --answers.",
     .example =
-        "ego-qa --head qa.safetensors --video-root v formatted_test_qas_encode.json > a.jsonl\n"
+        "ego-qa --head qa.safetensors formatted_test_qas_encode.json > a.jsonl\n"
         "ego-qa --answers colours.txt --question 'What colour is the cup?' kitchen.mp4",
     .options = options,
     .uses = EGO_CLI_USES_MODEL | EGO_CLI_USES_VIDEO | EGO_CLI_USES_WORK | EGO_CLI_USES_SHARD |

@@ -40,8 +40,8 @@ static const ego_option options[] = {
 static const ego_cli_tool tool = {
     .name = "ego-sum",
     .usage = "[OPTIONS] [VIDEO | RECORDS.jsonl]...",
-    .summary = "Finds the shots of a long video that answer a query, or that stand for all of it.",
-    .example = "ego-sum --query \"C washes a cup\" --seconds 60 -o cups.mp4 --sheet cups.png day.mp4",
+    .summary = "Finds the shots of a long video that answer a query, or stand for all of it.",
+    .example = "ego-sum --query \"C washes a cup\" --seconds 60 -o cups.mp4 day.mp4",
     .options = options,
     .uses = EGO_CLI_USES_MODEL | EGO_CLI_USES_VIDEO | EGO_CLI_USES_WORK | EGO_CLI_USES_SHARD |
             EGO_CLI_USES_SEED | EGO_CLI_USES_CONFIG | EGO_CLI_USES_PLAN | EGO_CLI_USES_PROVENANCE};

@@ -22,11 +22,11 @@ static const ego_cli_tool tool = {
     .name = "ego-train",
     .usage = "RECIPE CONFIG.json [--set KEY=VALUE]... [--resume]\n"
              "RECIPE CONFIG.json --dry-run",
-    .summary = "Trains what RECIPE names: pretrain (EgoVLPv2 with EgoNCE, masked language modelling and\n"
-               "video-text matching), mir or charades (its dual path for retrieval on EPIC-Kitchens-100 and\n"
-               "Charades-Ego), nlq (a span predictor), qa (an answer head) or qfvs (a summary head).\n"
+    .summary = "Trains what RECIPE names: pretrain (EgoVLPv2 with EgoNCE, masked words and\n"
+               "matching), mir or charades (its dual path for retrieval), nlq (a span\n"
+               "predictor), qa (an answer head) or qfvs (a summary head).\n"
                "Writes log.jsonl and checkpoints to the configuration's run.out.",
-    .example = "ego-train pretrain weights/ego-small.json --resume\n"
+    .example = "ego-train pretrain weights/small/dual.json --resume\n"
                "mpirun -n 4 ego-train pretrain big.json --set run.batch=8\n"
                "ego-train qa qa.json --set run.epochs=10",
     .options = options,
