@@ -29,11 +29,11 @@ static const ego_option options[] = {
     {.name = "query", .type = EGO_OPTION_STRING, .arg = "STR", .value = &query_text, .help = "search for these words instead of QUERIES"},
     {.name = "rerank", .type = EGO_OPTION_INT, .arg = "N", .value = &rerank, .min = 1, .max = 10000, .help = "order the N best again by the fused encoder"},
     {.name = "part", .type = EGO_OPTION_STRING, .arg = "PART", .value = &part, .help = "only targets of this part: video, text or fused"},
-    {.name = "calibrate", .type = EGO_OPTION_STRING, .arg = "FILE|builtin", .value = &calibrate, .help = "tell likely matches by these unrelated narrations"},
+    {.name = "calibrate", .type = EGO_OPTION_STRING, .arg = "FILE", .value = &calibrate, .help = "what unrelated narrations find tells what is likely"},
     {.name = "likely", .type = EGO_OPTION_FLAG, .value = &likely_only, .help = "leave out matches that are not likely"},
     {.name = "sheet", .type = EGO_OPTION_FILE, .arg = "FILE.png", .value = &sheet_path, .help = "a picture of the matches, a row of frames each"},
     {.name = "clips", .type = EGO_OPTION_FILE, .arg = "DIR", .value = &clips_path, .help = "write the matches as files that play"},
-    {.name = "follow", .type = EGO_OPTION_FLAG, .value = &follow, .help = "answer for each target as it comes (as for a live stream)"},
+    {.name = "follow", .type = EGO_OPTION_FLAG, .value = &follow, .help = "answer for each target as it comes"},
     {.name = "no-follow", .type = EGO_OPTION_FLAG, .value = &no_follow, .help = "wait for the end even of a live stream"},
     {.name = "force", .type = EGO_OPTION_FLAG, .value = &force, .help = "compare even different models or layers"},
     {0}};
