@@ -38,11 +38,11 @@ static ego_err wrong(const char *name, const char *expected, const ego_json *fou
 
 static ego_err read_text(const ego_settings *s, const ego_setting *k, const ego_json *node) {
     const char **text = place(s, k), *found;
+    const char *expected = k->kind == EGO_SETTING_PATH ? "a path or null" : "a text or null";
     if (ego_json_is_null(node)) return *text = NULL, EGO_OK;
-    if (!ego_json_string(node, &found)) return wrong(k->name, "a text or null", node);
+    if (!ego_json_string(node, &found)) return wrong(k->name, expected, node);
     if (!*found)
-        return ego_fail(EGO_EINPUT, "configuration: %s: expected a text or null, found \"\"",
-                        k->name);
+        return ego_fail(EGO_EINPUT, "configuration: %s: expected %s, found \"\"", k->name, expected);
     const char *kept = ego_arena_strdup(s->texts, found);
     if (!kept) return ego_fail(EGO_ENOMEM, "out of memory for the configuration");
     *text = kept;
@@ -104,12 +104,22 @@ static ego_err read_number(const ego_settings *s, const ego_setting *k, const eg
     return EGO_OK;
 }
 
+static ego_err read_single(const ego_settings *s, const ego_setting *k, const ego_json *node) {
+    double number;
+    if (!ego_json_number(node, &number)) return wrong(k->name, "a number", node);
+    EGO_TRY(check_number(k, (double)(float)number));
+    *(float *)place(s, k) = (float)number;
+    return EGO_OK;
+}
+
 static ego_err read_value(const ego_settings *s, const ego_setting *k, const ego_json *node) {
     switch (k->kind) {
-    case EGO_SETTING_TEXT: return read_text(s, k, node);
+    case EGO_SETTING_TEXT:
+    case EGO_SETTING_PATH: return read_text(s, k, node);
     case EGO_SETTING_WORD: return read_word(s, k, node);
     case EGO_SETTING_PAIR: return read_pair(s, k, node);
     case EGO_SETTING_NUMBER: return read_number(s, k, node);
+    case EGO_SETTING_SINGLE: return read_single(s, k, node);
     case EGO_SETTING_COUNT:
     case EGO_SETTING_WHOLE: return read_whole(s, k, node);
     case EGO_SETTING_FLAG: break;
@@ -117,8 +127,7 @@ static ego_err read_value(const ego_settings *s, const ego_setting *k, const ego
     return ego_json_bool(node, place(s, k)) ? EGO_OK : wrong(k->name, "true or false", node);
 }
 
-/* An object or a value by its name; a section's members have theirs before them. */
-static ego_err read_named(const ego_settings *s, const char *name, const ego_json *node) {
+ego_err ego_settings_read_member(const ego_settings *s, const char *name, const ego_json *node) {
     const ego_setting *k = find(s, name);
     if (k) return read_value(s, k, node);
     if (!is_section(s, name)) return ego_fail(EGO_EINPUT, "configuration: unknown key '%s'", name);
@@ -138,7 +147,7 @@ ego_err ego_settings_read(const ego_settings *s, const ego_json *object) {
         return ego_fail(EGO_EINPUT, "configuration: expected an object, found %s",
                         ego_json_kind(object));
     for (const ego_json *x = ego_json_first(object); x; x = ego_json_next(x))
-        EGO_TRY(read_named(s, ego_json_key(x), x));
+        EGO_TRY(ego_settings_read_member(s, ego_json_key(x), x));
     return EGO_OK;
 }
 
@@ -151,27 +160,56 @@ ego_err ego_settings_read_file(const ego_settings *s, const char *path) {
     return err == EGO_OK ? EGO_OK : ego_fail_context(err, "%s", path);
 }
 
-ego_err ego_settings_override(const ego_settings *s, const char *word) {
-    char name[64];
-    const char *value, *text;
+ego_err ego_settings_set(const ego_settings *s, const char *name, const char *value) {
+    const char *text;
     ego_json *node;
-    EGO_TRY(ego_split_setting(word, name, sizeof name, &value));
     const ego_setting *k = find(s, name);
     EGO_TRY(ego_json_parse_word(value, &node));
-    if (k && k->kind == EGO_SETTING_TEXT && !ego_json_is_null(node) &&
-        !ego_json_string(node, &text)) {
+    bool wants_text = k && (k->kind == EGO_SETTING_TEXT || k->kind == EGO_SETTING_PATH);
+    if (wants_text && !ego_json_is_null(node) && !ego_json_string(node, &text)) {
         ego_json_free(node); /* a folder may be called 12 or true */
         EGO_TRY(ego_json_of_text(value, &node));
     }
-    ego_err err = read_named(s, name, node);
+    ego_err err = ego_settings_read_member(s, name, node);
     ego_json_free(node);
     return err;
+}
+
+ego_err ego_settings_override(const ego_settings *s, const char *word) {
+    char name[64];
+    const char *value;
+    EGO_TRY(ego_split_setting(word, name, sizeof name, &value));
+    return ego_settings_set(s, name, value);
 }
 
 ego_err ego_settings_require(const ego_settings *s, const char *name) {
     const ego_setting *k = find(s, name);
     if (k && *(const char *const *)place(s, k)) return EGO_OK;
     return ego_fail(EGO_EINPUT, "configuration: %s: expected a text, found nothing", name);
+}
+
+static ego_err check_value(const ego_settings *s, const ego_setting *k) {
+    const void *value = place(s, k);
+    const double *numbers = value;
+    switch (k->kind) {
+    case EGO_SETTING_COUNT:
+        if (*(const int64_t *)value == 0) break;
+        /* fall through */
+    case EGO_SETTING_WHOLE: return check_number(k, (double)*(const int64_t *)value);
+    case EGO_SETTING_NUMBER: return check_number(k, *numbers);
+    case EGO_SETTING_SINGLE: return check_number(k, (double)*(const float *)value);
+    case EGO_SETTING_PAIR: EGO_TRY(check_number(k, numbers[0])); return check_number(k, numbers[1]);
+    case EGO_SETTING_TEXT:
+    case EGO_SETTING_PATH:
+    case EGO_SETTING_FLAG:
+    case EGO_SETTING_WORD: break;
+    }
+    return EGO_OK;
+}
+
+ego_err ego_settings_check(const ego_settings *s) {
+    for (size_t i = 0; i < s->count; i++) EGO_TRY(check_value(s, &s->keys[i]));
+    return EGO_OK;
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */
@@ -188,7 +226,8 @@ static void write_value(const ego_settings *s, const ego_setting *k, ego_buf *ou
     const double *numbers = value;
     unsigned word;
     switch (k->kind) {
-    case EGO_SETTING_TEXT: write_text(*(const char *const *)value, out); break;
+    case EGO_SETTING_TEXT:
+    case EGO_SETTING_PATH: write_text(*(const char *const *)value, out); break;
     case EGO_SETTING_FLAG: ego_buf_text(out, *(const bool *)value ? "true" : "false"); break;
     case EGO_SETTING_COUNT:
         if (*(const int64_t *)value == 0) {
@@ -197,6 +236,7 @@ static void write_value(const ego_settings *s, const ego_setting *k, ego_buf *ou
         } /* fall through */
     case EGO_SETTING_WHOLE: ego_buf_printf(out, "%lld", (long long)*(const int64_t *)value); break;
     case EGO_SETTING_NUMBER: ego_buf_json_double(out, *numbers); break;
+    case EGO_SETTING_SINGLE: ego_buf_json_float(out, *(const float *)value); break;
     case EGO_SETTING_PAIR:
         ego_buf_char(out, '[');
         ego_buf_json_double(out, numbers[0]);
@@ -211,10 +251,9 @@ static void write_value(const ego_settings *s, const ego_setting *k, ego_buf *ou
     }
 }
 
-void ego_settings_write(const ego_settings *s, bool binding_only, ego_buf *out) {
+void ego_settings_write_members(const ego_settings *s, bool binding_only, ego_buf *out) {
     const char *section = ""; /* of the key before; its name counts up to the point */
     size_t inside = 0;
-    ego_buf_char(out, '{');
     for (size_t i = 0; i < s->count; i++) {
         const ego_setting *k = &s->keys[i];
         if (binding_only && k->tie == EGO_SETTING_FREE) continue;
@@ -235,5 +274,11 @@ void ego_settings_write(const ego_settings *s, bool binding_only, ego_buf *out) 
         ego_buf_json_key(out, point ? point + 1 : k->name);
         write_value(s, k, out);
     }
-    ego_buf_text(out, inside ? "}}" : "}");
+    if (inside) ego_buf_char(out, '}');
+}
+
+void ego_settings_write(const ego_settings *s, bool binding_only, ego_buf *out) {
+    ego_buf_char(out, '{');
+    ego_settings_write_members(s, binding_only, out);
+    ego_buf_char(out, '}');
 }

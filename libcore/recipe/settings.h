@@ -30,10 +30,12 @@
 
 typedef enum ego_setting_kind {
     EGO_SETTING_TEXT,   /* const char *; null is NULL, "" is refused */
+    EGO_SETTING_PATH,   /* the same, and called so in messages */
     EGO_SETTING_FLAG,   /* bool */
     EGO_SETTING_WHOLE,  /* int64_t, least … most */
     EGO_SETTING_COUNT,  /* int64_t, least … most; null is 0 */
     EGO_SETTING_NUMBER, /* double, least … most */
+    EGO_SETTING_SINGLE, /* float, least … most */
     EGO_SETTING_PAIR,   /* two doubles one after the other, both least … most */
     EGO_SETTING_WORD    /* an enum that counts through `words` from 0 */
 } ego_setting_kind;
@@ -58,14 +60,22 @@ typedef struct ego_settings {
 } ego_settings;
 
 ego_err ego_settings_read(const ego_settings *settings, const ego_json *object);
+/* One member of it, by its name: a value, or an object of values. */
+ego_err ego_settings_read_member(const ego_settings *settings, const char *name, const ego_json *value);
 ego_err ego_settings_read_file(const ego_settings *settings, const char *path); /* "-": stdin */
 /* KEY=VALUE; the value is JSON, or a text where it is none. */
 ego_err ego_settings_override(const ego_settings *settings, const char *word);
+/* The same in two words. */
+ego_err ego_settings_set(const ego_settings *settings, const char *key, const char *value);
+/* EGO_EINPUT naming the first number that is out of its bounds: of values that were not read but put there. */
+ego_err ego_settings_check(const ego_settings *settings);
 /* EGO_EINPUT when a text that the recipe cannot do without is NULL. */
 ego_err ego_settings_require(const ego_settings *settings, const char *name);
 /* Appends {…}: every key in the table's order, or only those that bind. Reading it back gives
  * the same values. */
 void ego_settings_write(const ego_settings *settings, bool binding_only, ego_buf *out);
+/* The same without the braces, into an object that is open. */
+void ego_settings_write_members(const ego_settings *settings, bool binding_only, ego_buf *out);
 
 /* ---- what every training of a head lets be chosen -------------------------------------------- */
 
