@@ -108,17 +108,22 @@ static ego_err read_settings(const ego_cli *cli, const char *path, const ego_set
     return EGO_OK;
 }
 
+/* What every head's plan ends with; writes the line. */
+static ego_err end_head_plan(ego_cli *cli, ego_buf *line, int64_t steps, int64_t steps_per_epoch, int64_t batch) {
+    ego_buf_printf(line, ",\"steps\":%" PRId64 ",\"steps_per_epoch\":%" PRId64 ",\"samples_per_step\":%" PRId64 "}",
+                   steps, steps_per_epoch, batch);
+    ego_err err = ego_cli_write_line(cli, line);
+    ego_buf_release(line);
+    return err;
+}
+
 static ego_err show_qa_plan(ego_cli *cli, const ego_qa_train_options *o) {
     ego_qa_train_plan p;
     ego_buf line = {0};
     EGO_TRY(ego_qa_train_measure(o, &p));
     ego_buf_printf(&line, "{\"parameters\":%" PRId64 ",\"answers\":%" PRId64 ",\"questions\":%" PRId64
                           ",\"validate\":%" PRId64, p.parameters, p.answers, p.questions, p.held_out);
-    ego_buf_printf(&line, ",\"steps\":%" PRId64 ",\"steps_per_epoch\":%" PRId64 ",\"samples_per_step\":%" PRId64 "}",
-                   p.steps, p.steps_per_epoch, p.batch);
-    ego_err err = ego_cli_write_line(cli, &line);
-    ego_buf_release(&line);
-    return err;
+    return end_head_plan(cli, &line, p.steps, p.steps_per_epoch, p.batch);
 }
 
 static ego_err train_qa(const job *j) {
@@ -147,11 +152,7 @@ static ego_err show_qfvs_plan(ego_cli *cli, const ego_qfvs_train_options *o) {
     ego_buf_printf(&line, "{\"parameters\":%" PRId64 ",\"queries\":%" PRId64 ",\"validate\":%" PRId64
                           ",\"shots\":%" PRId64, p.parameters, p.queries, p.held_out, p.shots);
     ego_buf_printf(&line, ",\"lower_halves\":%" PRId64 ",\"upper_halves\":%" PRId64, p.lower, p.upper);
-    ego_buf_printf(&line, ",\"steps\":%" PRId64 ",\"steps_per_epoch\":%" PRId64 ",\"samples_per_step\":%" PRId64 "}",
-                   p.steps, p.steps_per_epoch, p.batch);
-    ego_err err = ego_cli_write_line(cli, &line);
-    ego_buf_release(&line);
-    return err;
+    return end_head_plan(cli, &line, p.steps, p.steps_per_epoch, p.batch);
 }
 
 static ego_err train_qfvs(const job *j) {
@@ -180,11 +181,7 @@ static ego_err show_nlq_plan(ego_cli *cli, const ego_nlq_train_options *o) {
     ego_buf_printf(&line, "{\"parameters\":%" PRId64 ",\"queries\":%" PRId64 ",\"validate\":%" PRId64
                           ",\"clips\":%" PRId64 ",\"pairs\":%" PRId64, p.parameters, p.queries, p.held_out, p.clips,
                    p.pairs);
-    ego_buf_printf(&line, ",\"steps\":%" PRId64 ",\"steps_per_epoch\":%" PRId64 ",\"samples_per_step\":%" PRId64 "}",
-                   p.steps, p.steps_per_epoch, p.batch);
-    ego_err err = ego_cli_write_line(cli, &line);
-    ego_buf_release(&line);
-    return err;
+    return end_head_plan(cli, &line, p.steps, p.steps_per_epoch, p.batch);
 }
 
 static ego_err train_nlq(const job *j) {
