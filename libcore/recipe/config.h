@@ -51,7 +51,7 @@ typedef struct ego_train_init {
     double std; /* of weights drawn from a normal distribution; 0.02 suits a width of 768, 0.55/√width others */
     double positions; /* deviation of the positions of patches and frames; 0: as published, `std` and zeros. Beside patches
                          of 0.06·√768 frames that start at zero stay unheard for thousands of steps: a short run then
-                         never learns what came first */
+                         never learns what came first. With `from` the frames' are drawn anew, and only those */
     double gate; /* where learned gates start that a file has not opened: 0 as published. At 0 nothing behind a gate
                     has a gradient, and matching waits until a gate has drifted away; a short run cannot wait */
 } ego_train_init;

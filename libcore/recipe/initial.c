@@ -167,6 +167,11 @@ static void adapt_start(const ego_train_init *init, ego_param_spec *spec) {
         spec->amount = position && init->positions > 0 ? init->positions : init->std;
 }
 
+/* The frames' positions, which a file from a training deaf to them has near zero. */
+static bool drawn_anew(const ego_train_init *init, const ego_param_spec *spec) {
+    return init->positions > 0 && strstr(spec->name, "temporal_embed");
+}
+
 /* Where a parameter comes from; what no file has is noted, to be drawn later by all threads. */
 static ego_err settle(void *context, const ego_param_spec *spec) {
     making *m = context;
@@ -177,7 +182,7 @@ static ego_err settle(void *context, const ego_param_spec *spec) {
     initial->origins[i] = EGO_ORIGIN_START;
     bool fixed = p->value.data == p->constant;
     for (ego_origin o = EGO_ORIGIN_TEXT; o < EGO_ORIGINS && !fixed; o++) {
-        if (!m->files[o] || !expected_in(o, spec->name)) continue;
+        if (!m->files[o] || !expected_in(o, spec->name) || drawn_anew(&m->config->init, spec)) continue;
         const ego_tensor *t = find_in(m, o, spec->name);
         if (t) {
             initial->origins[i] = o;

@@ -1,8 +1,9 @@
 # What the tests of the tools share; sourced, never run.
 #
-# A script finds the tools in $EGO_BIN (build/bin of this checkout when it is not set), works in a
-# directory of its own that is HOME as well, and ends with `finish`: 0 all well, 1 something failed,
-# 77 skipped. Every check that fails says what was expected and what was found.
+# A script finds the tools in $EGO_BIN (build/bin of this checkout when it is not set) and what else was
+# built in $build ($EGO_BUILD), works in a directory of its own that is HOME as well, and ends with
+# `finish`: 0 all well, 1 something failed, 77 skipped. Every check that fails says what was expected
+# and what was found.
 set -u
 LC_ALL=C
 export LC_ALL
@@ -10,6 +11,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 repo=$(cd "$here/../.." && pwd)
 bin=${EGO_BIN:-$repo/build/bin}
 case $bin in /*) ;; *) bin=$PWD/$bin ;; esac
+build=${EGO_BUILD:-$repo/build}
+case $build in /*) ;; *) build=$PWD/$build ;; esac
 shared=${EGO_SHARED:-$repo/../shared}
 case $shared in /*) ;; *) shared=$PWD/$shared ;; esac
 real_clip=$shared/video/ego4d_sample.mp4

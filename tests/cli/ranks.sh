@@ -5,8 +5,6 @@
 . "$(dirname "$0")/lib.sh"
 need ego-train ego-model ego-synth jq
 command -v mpirun >/dev/null || skip "no mpirun: ranks are not tested"
-build=${EGO_BUILD:-$repo/build}
-case $build in /*) ;; *) build=$OLDPWD/$build ;; esac
 
 # Small machines and root are no reason to refuse; containers forbid copies between processes.
 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1

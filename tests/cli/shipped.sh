@@ -8,7 +8,7 @@ run 0 ego-model info "$repo/weights/ego-small.safetensors"
 holds_json "trained, with its own vocabulary" "$out" '.[0].trained == true and .[0].vocabulary == "bpe"'
 size=$(wc -c <"$repo/weights/ego-small.safetensors")
 [ "$size" -le 20971520 ] || fail "at most 20 MB" "$size bytes"
-same "the model beside the tools" "$repo/weights/ego-small.safetensors" "${EGO_BUILD:-$repo/build}/share/ego/model.safetensors"
+same "the model beside the tools" "$repo/weights/ego-small.safetensors" "$build/share/ego/model.safetensors"
 run 0 ego-synth -q world --split test --videos 2 --minutes 1 --seed 4711
 run 0 ego-mcq --video-root world/videos world/egomcq.json
 cp "$out" answers

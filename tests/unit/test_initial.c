@@ -474,6 +474,15 @@ static void test_from(ego_model *donor) {
     ego_initial_release(&initial, NULL);
     ego_train_config_release(&config);
 
+    /* The frames' positions alone are drawn anew when they are asked for. */
+    static const char *const louder[] = {"init.positions=5", NULL};
+    CHECK_OK(from_file(path, louder, &config, &initial));
+    CHECK(initial.from[EGO_ORIGIN_START] == 1 && initial.left[EGO_ORIGIN_FROM] == 1);
+    CHECK(spread_of(&initial.model->params->video.temporal.value).deviation > 2);
+    CHECK(spread_of(&initial.model->params->video.pos.value).deviation < 0.1);
+    ego_initial_release(&initial, NULL);
+    ego_train_config_release(&config);
+
     refuse("init.from", path, "model.depth=1", EGO_EMODEL, "has 2 layers, model.depth is 1");
     refuse("init.from", path, "model.patch=4", EGO_EMODEL, "'video_model.patch_embed.proj.weight'");
     refuse("init.from", path, "model.fuse_layers=2", EGO_EMODEL, "alpha_t2i");
