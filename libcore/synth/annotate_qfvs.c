@@ -1,5 +1,6 @@
 /* Query-focused summaries: the concepts of every five-second shot, and for queries of two concepts the
- * shots that show them best. As in the published set there are four videos, P01 to P04. */
+ * shots that show them best. As in the published set there are four test videos, P01 to P04; a head learns
+ * from more, which are a set of their own. */
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/rng.h"
@@ -12,7 +13,8 @@
 #include <unistd.h>
 
 enum {
-    VIDEOS = 4,
+    TEST_VIDEOS = 4,
+    TRAIN_VIDEOS = 40,
     QUERIES = 12,
     EXTRA = 6,
     CONCEPTS = EGO_KIND_COUNT + EGO_HUE_COUNT + EGO_VERB_COUNT + EXTRA
@@ -45,6 +47,10 @@ static void concept_name(int concept, ego_buf *text) {
             ego_buf_char(text, start ? (char)(*word - 'a' + 'A') : *word);
         if (*word != ' ') start = false;
     }
+}
+
+static const char *folder(const ego_synth_set *set) {
+    return set->split == EGO_TRAIN ? "qfvs_train" : "qfvs";
 }
 
 static void raise(shot_levels *shot, int concept, int level) {
@@ -101,7 +107,8 @@ static ego_err write_tags(const ego_synth_set *set, int video, const shot_levels
         }
         ego_buf_char(&text, '\n');
     }
-    ego_buf_printf(&name, "qfvs/Dense_per_shot_tags/P%02d/P%02d.txt", video + 1, video + 1);
+    ego_buf_printf(&name, "%s/Dense_per_shot_tags/P%02d/P%02d.txt", folder(set), video + 1,
+                   video + 1);
     ego_err err = ego_buf_err(&name);
     if (err == EGO_OK) err = ego_annotation_write(set, name.data, &text);
     ego_buf_release(&text);
@@ -128,7 +135,7 @@ static ego_err write_oracle(const ego_synth_set *set, int video, const int *chos
                             int b) {
     ego_buf text = {0}, name = {0};
     for (int i = 0; i < n; i++) ego_buf_printf(&text, "%d\n", chosen[i] + 1);
-    ego_buf_printf(&name, "qfvs/Oracle_Summaries/P%02d/", video + 1);
+    ego_buf_printf(&name, "%s/Oracle_Summaries/P%02d/", folder(set), video + 1);
     concept_name(a, &name);
     ego_buf_char(&name, '_');
     concept_name(b, &name);
@@ -165,12 +172,12 @@ static ego_err write_oracles(const ego_synth_set *set, int video, const shot_lev
     return EGO_OK;
 }
 
-/* qfvs/P01.mp4 is the video itself under the set's name for it. */
+/* P01.mp4 is the video itself under the set's name for it. */
 static ego_err link_video(const ego_synth_set *set, int video) {
     ego_buf target = {0}, path = {0};
     ego_err err = EGO_OK;
     ego_buf_printf(&target, "../videos/%s/0.mp4", set->scripts[video].uid);
-    ego_buf_printf(&path, "%s/qfvs/P%02d.mp4", set->directory, video + 1);
+    ego_buf_printf(&path, "%s/%s/P%02d.mp4", set->directory, folder(set), video + 1);
     if (path.failed || target.failed)
         err = ego_fail(EGO_ENOMEM, "out of memory");
     else {
@@ -185,7 +192,8 @@ static ego_err link_video(const ego_synth_set *set, int video) {
 
 ego_err ego_annotate_qfvs(const ego_synth_set *set) {
     ego_err err = EGO_OK;
-    for (int v = 0; v < set->count && v < VIDEOS && err == EGO_OK; v++) {
+    int videos = set->split == EGO_TRAIN ? TRAIN_VIDEOS : TEST_VIDEOS;
+    for (int v = 0; v < set->count && v < videos && err == EGO_OK; v++) {
         const ego_script *s = &set->scripts[v];
         int length = EGO_SHOT_SECONDS * EGO_SYNTH_FPS, n = s->frames / length;
         if (n < 1) continue;

@@ -201,7 +201,7 @@ static ego_err annotate(const ego_synth_set *set) {
         EGO_TRY(ego_annotate_egomcq(set));
     EGO_TRY(ego_annotate_nlq(set));
     EGO_TRY(ego_annotate_taskqa(set));
-    return set->split == EGO_TEST ? ego_annotate_qfvs(set) : EGO_OK;
+    return ego_annotate_qfvs(set);
 }
 
 /* The set's part of the manifest: {"videos":{UID:{…}},"annotations":{FILE:SHA-256}}. */

@@ -8,7 +8,8 @@
  *     DIR/nlq/{train,val,test}.json           … and processed; feature_shapes_{train,val}.json
  *     DIR/qa/{direct,indirect}/formatted_{train,val,test}_qas_encode.json
  *     DIR/qa/answer_set.txt, all_reasoning_types.txt; DIR/qa_videos/INTERVAL.mp4
- *     DIR/qfvs/Dense_per_shot_tags/P01/P01.txt … Oracle_Summaries/P01/A_B_oracle.txt; P01.mp4
+ *     DIR/qfvs/Dense_per_shot_tags/P01/P01.txt … Oracle_Summaries/P01/A_B_oracle.txt; P01.mp4: of the test
+ *     set's first four videos; DIR/qfvs_train/…, the same of the training set's first forty
  *     DIR/{train,test}_{clips,narrations}.jsonl  records for ego-embed
  *     DIR/manifest.json                       hashes, seed, versions
  *

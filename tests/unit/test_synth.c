@@ -369,24 +369,24 @@ static void test_qa(ego_arena *arena) {
     for (int i = 0; i < 6; i++) test_qa_file(arena, files[i], &answers, &types);
 }
 
-static void test_qfvs(ego_arena *arena) {
+/* A set's last video: of the test's four, of the training's twelve. */
+static void test_qfvs(ego_arena *arena, const char *set, const char *video) {
     ego_qfvs_tags tags;
-    if (!CHECK_OK(
-            ego_qfvs_tags_read(in_folder("qfvs/Dense_per_shot_tags/P04/P04.txt"), arena, &tags)))
-        return;
+    char name[200];
+    snprintf(name, sizeof name, "%s/Dense_per_shot_tags/%s/%s.txt", set, video, video);
+    if (!CHECK_OK(ego_qfvs_tags_read(in_folder(name), arena, &tags))) return;
     CHECK(tags.count == 24);
     for (size_t i = 0; i < tags.count; i++) CHECK(tags.shots[i].count >= 3);
     ego_buf list = {0};
     char command[400];
-    snprintf(command, sizeof command, "ls %s > %s", in_folder("qfvs/Oracle_Summaries/P04"),
-             in_folder("list.txt"));
+    snprintf(name, sizeof name, "%s/Oracle_Summaries/%s", set, video);
+    snprintf(command, sizeof command, "ls %s > %s", in_folder(name), in_folder("list.txt"));
     CHECK(system(command) == 0);
     CHECK_OK(ego_read_file(in_folder("list.txt"), 1 << 16, &list));
     int n = 0;
     for (char *line = strtok(list.data, "\n"); line; line = strtok(NULL, "\n"), n++) {
-        char name[200];
         ego_qfvs_oracle oracle;
-        snprintf(name, sizeof name, "qfvs/Oracle_Summaries/P04/%s", line);
+        snprintf(name, sizeof name, "%s/Oracle_Summaries/%s/%s", set, video, line);
         if (!CHECK_OK(ego_qfvs_oracle_read(in_folder(name), arena, &oracle))) continue;
         CHECK(oracle.count >= 1);
         for (size_t i = 0; i < oracle.count; i++) CHECK(oracle.shots[i] < tags.count);
@@ -410,7 +410,8 @@ static void test_annotations(void) {
         test_mcq(&arena);
         test_nlq(&arena);
         test_qa(&arena);
-        test_qfvs(&arena);
+        test_qfvs(&arena, "qfvs", "P04");
+        test_qfvs(&arena, "qfvs_train", "P12");
     }
     ego_arena_release(&arena);
 }
