@@ -35,6 +35,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* A part of a video. */
+typedef struct ego_video_part {
+    const char *video; /* path or uid (data/locate.h) */
+    double start, end; /* seconds; NaN: from the beginning, to the end */
+} ego_video_part;
+
 typedef enum ego_sampling {
     EGO_SAMPLING_TIME, /* the frames on display at the middles of equal parts of [start, end) */
     EGO_SAMPLING_REFERENCE, /* as the published EgoMCQ reader (media/sample.h), its faults too */

@@ -46,6 +46,11 @@ enum { EGO_ROWS_TRIES = 16 };
  * SIZE_MAX), once; from within ego_rows_next and ego_rows_fill, so on the caller's thread. */
 typedef void ego_rows_report(void *context, size_t row, const char *message);
 
+/* Which row of a scene is a partner. Any, as published, is most often one that a bag of frames tells apart;
+ * alike is one that shares a noun and no verb (the cup put down beside the cup picked up), any where there is
+ * none such. */
+typedef enum ego_partners { EGO_PARTNERS_ANY, EGO_PARTNERS_ALIKE } ego_partners;
+
 typedef struct ego_rows_options {
     const char *annotations; /* egoclip.csv; with `clips` a name for messages */
     const ego_narrated_clip *clips; /* instead of a file: `count` rows, borrowed. One from 0 to 0 is the
@@ -62,6 +67,7 @@ typedef struct ego_rows_options {
     const ego_bpe *bpe;   /* borrowed; NULL: no tokens */
     size_t max_tokens;    /* longer texts are cut to this, special tokens included; 0: no limit */
     double scene_seconds; /* of a partner's bin; the paper has 60; 0: no partners */
+    ego_partners partners;
     const char *cache;    /* folder of data/cache.h, made when missing; NULL: none */
     uint64_t cache_bytes; /* the most it may hold */
     unsigned threads;     /* that augment, and that fill a cache; 0: one */
@@ -111,8 +117,8 @@ const ego_narrated_clip *ego_rows_get(const ego_rows *rows, size_t row);
 /* The row at a position (below the count) of an epoch's permutation. The epoch asked for last is
  * kept: another costs one shuffle. */
 size_t ego_rows_order(ego_rows *rows, uint64_t epoch, size_t position);
-/* One of the rows with the same video and floor(narration_time / scene_seconds), uniformly, itself
- * included; the row itself when there are no partners. */
+/* One of the rows with the same video and floor(narration_time / scene_seconds), uniformly among all, itself
+ * included, or among those alike; the row itself when there are no partners. */
 size_t ego_rows_partner(const ego_rows *rows, size_t row, uint64_t stream);
 
 /* How many rows may be submitted now without taking a sample first. */

@@ -11,6 +11,7 @@
 static const char *const time_words[] = {"published", "learnable", NULL};
 static const char *const fused_words[] = {"own", "dual", NULL};
 static const char *const sampling_words[] = {"time", "reference", NULL};
+static const char *const partners_words[] = {"any", "alike", NULL};
 static const char *const positives_words[] = {"noun_verb", "noun", "verb", "diagonal", NULL};
 
 #define AT(field) offsetof(ego_train_config, field)
@@ -49,6 +50,7 @@ static const ego_setting keys[] = {
     {"positives", EGO_SETTING_WORD, BIND, AT(objectives.positives), 0, 0, positives_words},
     {"hard_negatives", EGO_SETTING_FLAG, BIND, AT(objectives.negatives.hard), 0, 0, NULL},
     {"scene_negatives", EGO_SETTING_NUMBER, BIND, AT(scene_seconds), 0, 1e9, NULL},
+    {"scene_partners", EGO_SETTING_WORD, BIND, AT(partners), 0, 0, partners_words},
     {"dropout", EGO_SETTING_SINGLE, BIND, AT(objectives.dropout), 0, 0.9, NULL},
     {"optim.lr", EGO_SETTING_NUMBER, BIND, AT(optim.lr), 0, 100, NULL},
     {"optim.head", EGO_SETTING_NUMBER, BIND, AT(optim.head), 0, 1e6, NULL},
@@ -71,7 +73,8 @@ static const ego_setting keys[] = {
 };
 
 _Static_assert(sizeof(ego_time_start) == sizeof(unsigned) && sizeof(ego_fused_start) == sizeof(unsigned) &&
-                   sizeof(ego_sampling) == sizeof(unsigned) && sizeof(ego_positives) == sizeof(unsigned),
+                   sizeof(ego_sampling) == sizeof(unsigned) && sizeof(ego_positives) == sizeof(unsigned) &&
+                   sizeof(ego_partners) == sizeof(unsigned),
                "words are kept as unsigned numbers");
 
 static ego_settings settings_of(ego_train_config *config) {
@@ -93,7 +96,7 @@ static void settle(ego_train_config *c) {
         c->data.sampling = c->reference_quirks ? EGO_SAMPLING_REFERENCE : EGO_SAMPLING_TIME;
 }
 
-ego_err ego_train_config_new(ego_train_config *config) {
+void ego_train_config_init(ego_train_config *config) {
     *config = (ego_train_config){
         .model = ego_config_default(),
         .data = {.validate_questions = 200,
@@ -119,7 +122,6 @@ ego_err ego_train_config_new(ego_train_config *config) {
                 .seed = 1}};
     ego_arena_init(&config->texts, 1 << 12);
     settle(config);
-    return EGO_OK;
 }
 
 void ego_train_config_release(ego_train_config *config) {

@@ -7,7 +7,7 @@
  * found.
  *
  *     ego_train_config config;
- *     EGO_TRY(ego_train_config_new(&config));
+ *     ego_train_config_init(&config);
  *     EGO_TRY_OUT(ego_train_config_read_file(path, &config));
  *     EGO_TRY_OUT(ego_train_config_override(&config, "optim.lr=1e-4"));
  *     EGO_TRY_OUT(ego_train_config_check(&config));
@@ -23,6 +23,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "data/clips.h"
+#include "data/rows.h"
 #include "model/config.h"
 #include "recipe/step.h"
 #include "train/optim.h"
@@ -97,6 +98,7 @@ typedef struct ego_train_config {
     ego_train_data data;
     ego_objectives objectives; /* weights, temperature, positives, negatives, dropout, quirks */
     double scene_seconds;      /* "scene_negatives": a partner's bin; 0: no partners */
+    ego_partners partners;     /* "scene_partners": which row of that bin */
     ego_train_optim optim;
     ego_train_run run;
     bool reference_quirks;
@@ -108,7 +110,7 @@ typedef struct ego_train_config {
 } ego_train_config;
 
 /* The defaults. Released by ego_train_config_release, which is safe on {0} and twice. */
-ego_err ego_train_config_new(ego_train_config *config);
+void ego_train_config_init(ego_train_config *config);
 void ego_train_config_release(ego_train_config *config);
 
 /* Sets what the object's members say, on top of what `config` holds. An unknown key is an error.

@@ -7,6 +7,7 @@
 #include "recipe/initial.h"
 #include "recipe/validate.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,7 +113,7 @@ static ego_err run_step(void *context, const ego_run_step *step, ego_run_losses 
 static ego_err reduce(void *context) {
     pretraining *p = context;
     for (size_t i = 0; i < p->trained_count; i++)
-        EGO_TRY(ego_dist_sum(p->options->dist, p->trained[i].grad, (size_t)p->trained[i].count));
+        EGO_TRY(ego_dist_sum(p->options->with.dist, p->trained[i].grad, (size_t)p->trained[i].count));
     return EGO_OK;
 }
 
@@ -139,7 +140,7 @@ static ego_err validate(void *context, int64_t epochs, bool last, ego_run_number
     ego_validation v;
     ego_model_changed(p->model, p->backend);
     ego_ctx_mark mark = ego_ctx_save(&p->cx);
-    ego_err err = ego_validate(&p->cx, p->model, &o, last ? 0 : d->validate_questions, p->options->progress, &v);
+    ego_err err = ego_validate(&p->cx, p->model, &o, last ? 0 : d->validate_questions, p->options->with.progress, &v);
     ego_ctx_rewind(&p->cx, &mark);
     EGO_TRY(err);
     static const char *const inter[] = {"inter_dual", "inter_fused", "inter_ensemble"};
@@ -161,7 +162,7 @@ static ego_err validate(void *context, int64_t epochs, bool last, ego_run_number
 
 static void report_row(void *context, size_t row, const char *message) {
     pretraining *p = context;
-    const ego_notice *notice = p->options->notice;
+    const ego_notice *notice = p->options->with.notice;
     char text[512];
     if (!notice || !notice->say) return;
     if (row == SIZE_MAX)
@@ -187,9 +188,10 @@ static ego_err open_rows(pretraining *p) {
                           .bpe = p->model->bpe,
                           .max_tokens = (size_t)d->max_tokens,
                           .scene_seconds = p->config->scene_seconds,
+                          .partners = p->config->partners,
                           .cache = d->cache,
                           .cache_bytes = d->cache_bytes ? (uint64_t)d->cache_bytes : UINT64_MAX,
-                          .threads = ego_pool_threads(p->options->pool),
+                          .threads = ego_pool_threads(p->options->with.pool),
                           .report = report_row,
                           .report_context = p};
     if (task) {
@@ -208,10 +210,10 @@ static ego_err make_step(pretraining *p) {
                           .accumulate = c->run.accumulate,
                           .partners = c->scene_seconds > 0,
                           .checkpoint_layers = c->run.checkpoint_layers,
-                          .dist = p->options->dist};
+                          .dist = p->options->with.dist};
     EGO_TRY(ego_step_new(p->model, p->backend, &o, &p->step));
     p->local = ego_step_local(p->step);
-    p->bases = c->run.batch * c->run.accumulate * ego_dist_size(p->options->dist);
+    p->bases = c->run.batch * c->run.accumulate * ego_dist_size(p->options->with.dist);
     p->steps_per_epoch = (int64_t)ego_rows_count(p->rows) / p->bases;
     if (p->steps_per_epoch == 0)
         return ego_fail(EGO_EINPUT, "%s: %zu rows are fewer than the %lld of one step", c->data.annotations,
@@ -224,9 +226,9 @@ static ego_err make_step(pretraining *p) {
 
 static ego_err set_up(pretraining *p, const ego_pretrain_options *options) {
     *p = (pretraining){.options = options, .config = options->config};
-    EGO_TRY(ego_cpu_backend_new(options->pool, &p->backend));
+    EGO_TRY(ego_cpu_backend_new(options->with.pool, &p->backend));
     ego_ctx_init(&p->cx, p->backend);
-    EGO_TRY(ego_initialise(options->config, options->pool, &p->initial));
+    EGO_TRY(ego_initialise(options->config, options->with.pool, &p->initial));
     p->model = p->initial.model;
     EGO_TRY(ego_model_make_trainable(p->model, p->backend));
     const ego_pretrain_task *task = options->task;
@@ -264,11 +266,11 @@ static void tear_down(pretraining *p) {
 /* Each rank its share; the others hear of one that was stopped, or they would wait for it. */
 static ego_err fill_cache(pretraining *p) {
     const ego_pretrain_options *o = p->options;
-    size_t rank = (size_t)ego_dist_rank(o->dist), ranks = (size_t)ego_dist_size(o->dist);
+    size_t rank = (size_t)ego_dist_rank(o->with.dist), ranks = (size_t)ego_dist_size(o->with.dist);
     bool stopped;
-    ego_err err = ego_rows_fill(p->rows, rank, ranks, o->progress);
+    ego_err err = ego_rows_fill(p->rows, rank, ranks, o->with.progress);
     if (err != EGO_OK && err != EGO_ECANCELLED) return err;
-    EGO_TRY(ego_dist_any(o->dist, err == EGO_ECANCELLED, &stopped));
+    EGO_TRY(ego_dist_any(o->with.dist, err == EGO_ECANCELLED, &stopped));
     return stopped ? ego_fail(EGO_ECANCELLED, "stopped before the first step") : EGO_OK;
 }
 
@@ -278,7 +280,7 @@ static ego_err run(pretraining *p) {
     ego_metadata metadata = {EGO_META_CONFIG, p->config_text.data};
     /* With the shape and the vocabulary inside, a checkpoint opens as a whole model. */
     ego_checkpoint_extra extra = {p->initial.tokenizer, p->initial.tokenizers, &metadata, 1};
-    ego_run_task task = {.context = p, .step = run_step, .reduce = ego_dist_size(o->dist) > 1 ? reduce : NULL,
+    ego_run_task task = {.context = p, .step = run_step, .reduce = ego_dist_size(o->with.dist) > 1 ? reduce : NULL,
                          .validate = c->data.validate ? validate : NULL};
     if (o->task) task.validate = o->task->validate ? validate_task : NULL;
     ego_run_options r = {.steps = p->steps,
@@ -286,18 +288,18 @@ static ego_err run(pretraining *p) {
                          .lr = c->optim.lr,
                          .schedule = {c->optim.schedule, c->optim.warmup, 0},
                          .out = c->run.out,
-                         .resume = o->resume,
+                         .resume = o->with.resume,
                          .checkpoint_seconds = 60 * c->run.checkpoint_minutes,
                          .keep = (int)c->run.keep,
                          .keep_best = task.validate != NULL,
                          .seed = (uint64_t)c->run.seed,
                          .config = p->binding.data,
                          .extra = &extra,
-                         .progress = o->progress,
-                         .stop = o->stop,
-                         .notice = o->notice,
-                         .dist = o->dist};
-    EGO_TRY(ego_optim_init(&p->optim, &c->optim.adamw, p->trained, p->trained_count, o->pool));
+                         .progress = o->with.progress,
+                         .stop = o->with.stop,
+                         .notice = o->with.notice,
+                         .dist = o->with.dist};
+    EGO_TRY(ego_optim_init(&p->optim, &c->optim.adamw, p->trained, p->trained_count, o->with.pool));
     EGO_TRY(fill_cache(p));
     return ego_run(&r, &task, &p->optim);
 }
@@ -316,28 +318,61 @@ static double now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-ego_err ego_pretrain_measure(const ego_pretrain_options *options, ego_pretrain_plan *plan) {
-    pretraining p;
+static double rounded(double x) { return round(x * 1e4) / 1e4; }
+
+static void write_plan(const pretraining *p, double seconds, ego_buf *line) {
+    int64_t parameters = 0;
     struct rusage usage;
-    *plan = (ego_pretrain_plan){0};
+    for (size_t i = 0; i < p->trained_count; i++) parameters += p->trained[i].count;
+    getrusage(RUSAGE_SELF, &usage);
+    ego_buf_printf(line, "{\"parameters\":%" PRId64 ",\"rows\":%zu,\"steps\":%" PRId64 ",\"steps_per_epoch\":%" PRId64,
+                   parameters, ego_rows_count(p->rows), p->steps, p->steps_per_epoch);
+    ego_buf_printf(line, ",\"samples_per_step\":%" PRId64 ",\"weights_bytes\":%zu,\"activation_bytes\":%zu",
+                   ego_step_global(p->step), (size_t)parameters * 4 * sizeof(float), ego_step_peak(p->step));
+    ego_buf_printf(line, ",\"resident_bytes\":%zu", (size_t)usage.ru_maxrss << 10);
+    ego_buf_json_key(line, "seconds_per_step");
+    ego_buf_json_double(line, rounded(seconds));
+    ego_buf_json_key(line, "hours");
+    ego_buf_json_double(line, rounded(seconds * (double)p->steps / 3600));
+    ego_buf_char(line, '}');
+}
+
+ego_err ego_pretrain_plan(const ego_pretrain_options *options, ego_buf *line) {
+    pretraining p;
+    double seconds = 0;
     ego_err err = set_up(&p, options);
     for (int64_t t = 0; t < 2 && t < p.steps && err == EGO_OK; t++) {
         double from = now();
         ego_run_losses losses = {0};
         err = run_step(&p, &(ego_run_step){.t = t}, &losses);
-        plan->seconds = now() - from;
+        seconds = now() - from;
     }
-    if (err == EGO_OK) {
-        for (size_t i = 0; i < p.trained_count; i++) plan->parameters += p.trained[i].count;
-        plan->rows = (int64_t)ego_rows_count(p.rows);
-        plan->steps = p.steps;
-        plan->steps_per_epoch = p.steps_per_epoch;
-        plan->batch = ego_step_global(p.step);
-        plan->weights_bytes = (size_t)plan->parameters * 4 * sizeof(float);
-        plan->activation_bytes = ego_step_peak(p.step);
-        getrusage(RUSAGE_SELF, &usage);
-        plan->resident_bytes = (size_t)usage.ru_maxrss << 10;
-    }
+    if (err == EGO_OK) write_plan(&p, seconds, line);
     tear_down(&p);
-    return err;
+    return err == EGO_OK ? ego_buf_err(line) : err;
 }
+
+/* ---- by name ------------------------------------------------------------------------------------------ */
+
+static void init(void *config) { ego_train_config_init(config); }
+static ego_err read_file(void *config, const char *path) { return ego_train_config_read_file(path, config); }
+static ego_err override(void *config, const char *word) { return ego_train_config_override(config, word); }
+static ego_err check(const void *config) { return ego_train_config_check(config); }
+
+static ego_err plan(void *config, const ego_training *with, ego_buf *line) {
+    return ego_pretrain_plan(&(ego_pretrain_options){.config = config, .with = *with}, line);
+}
+
+static ego_err train(void *config, const ego_training *with) {
+    return ego_pretrain(&(ego_pretrain_options){.config = config, .with = *with});
+}
+
+const ego_recipe ego_recipe_pretrain = {.name = "pretrain",
+                                        .size = sizeof(ego_train_config),
+                                        .texts = offsetof(ego_train_config, texts),
+                                        .init = init,
+                                        .read_file = read_file,
+                                        .override = override,
+                                        .check = check,
+                                        .plan = plan,
+                                        .train = train};

@@ -38,7 +38,7 @@ static const char defaults[] =
     "\"moments\":4,\"sampling\":\"time\",\"max_tokens\":15,\"tokenizer\":null},"
     "\"objectives\":{\"egonce\":1,\"mlm\":1,\"vtm\":2},\"temperature\":0.05,"
     "\"positives\":\"noun_verb\","
-    "\"hard_negatives\":true,\"scene_negatives\":60,\"dropout\":0.1,"
+    "\"hard_negatives\":true,\"scene_negatives\":60,\"scene_partners\":\"any\",\"dropout\":0.1,"
     "\"optim\":{\"lr\":3e-05,\"head\":4,\"cross\":4,\"betas\":[0.9,0.98],\"eps\":1e-08,"
     "\"weight_decay\":0.01,\"schedule\":\"cosine\",\"warmup\":0.1},"
     "\"run\":{\"out\":null,\"epochs\":20,\"steps\":null,\"batch\":32,\"accumulate\":1,"
@@ -58,7 +58,8 @@ static const char everything[] =
     "\"augment\":false,\"flip\":false,\"moments\":0,\"sampling\":\"reference\",\"max_tokens\":20,"
     "\"tokenizer\":\"dir\"},\"objectives\":{\"egonce\":0.5,\"mlm\":0,\"vtm\":3},"
     "\"temperature\":0.07,"
-    "\"positives\":\"diagonal\",\"hard_negatives\":false,\"scene_negatives\":0,\"dropout\":0,"
+    "\"positives\":\"diagonal\",\"hard_negatives\":false,\"scene_negatives\":0,"
+    "\"scene_partners\":\"alike\",\"dropout\":0,"
     "\"optim\":{\"lr\":0.001,\"head\":1,\"cross\":2.5,\"betas\":[0.8,0.999],\"eps\":1e-06,"
     "\"weight_decay\":0,\"schedule\":\"linear\",\"warmup\":0},"
     "\"run\":{\"out\":\"o\",\"epochs\":3,\"steps\":700,\"batch\":8,\"accumulate\":4,"
@@ -67,7 +68,7 @@ static const char everything[] =
 
 static void test_written(void) {
     ego_train_config c, back;
-    CHECK_OK(ego_train_config_new(&c));
+    ego_train_config_init(&c);
     char *text = written(&c, false);
     CHECK_STR(text, defaults);
     free(text);
@@ -80,7 +81,7 @@ static void test_written(void) {
     text = written(&c, false);
     const char *e = strchr(text, '\xC3'); /* é is written as itself */
     CHECK(e && (unsigned char)e[1] == 0xA9);
-    CHECK_OK(ego_train_config_new(&back));
+    ego_train_config_init(&back);
     CHECK_OK(read_text(text, &back));
     char *again = written(&back, false);
     CHECK_STR(again, text);
@@ -94,7 +95,7 @@ static void test_written(void) {
 
 static void test_values(void) {
     ego_train_config c;
-    CHECK_OK(ego_train_config_new(&c));
+    ego_train_config_init(&c);
     CHECK_OK(read_text(everything, &c));
     CHECK(c.model.dim == 64 && c.model.projections == 1 && c.n_model_keys == EGO_CONFIG_KEYS);
     CHECK_STR(c.init.text, "t.bin");
@@ -134,7 +135,7 @@ static void test_values(void) {
 
 static void test_set(void) {
     ego_train_config c;
-    CHECK_OK(ego_train_config_new(&c));
+    ego_train_config_init(&c);
     CHECK_OK(ego_train_config_override(&c, "optim.lr=1e-4"));
     CHECK(c.optim.lr == 1e-4);
     CHECK_OK(ego_train_config_override(&c, "model.depth=6"));
@@ -231,7 +232,7 @@ static const struct {
 static void test_faults(void) {
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
         ego_train_config c;
-        CHECK_OK(ego_train_config_new(&c));
+        ego_train_config_init(&c);
         CHECK_ERR(EGO_EINPUT, read_text(faults[i].text, &c));
         if (!CHECK(strstr(ego_err_message(), faults[i].message) != NULL))
             fprintf(stderr, "    expected \"%s\", found \"%s\"\n", faults[i].message,
@@ -260,7 +261,7 @@ static const struct {
 static void test_checks(void) {
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++) {
         ego_train_config c;
-        CHECK_OK(ego_train_config_new(&c));
+        ego_train_config_init(&c);
         CHECK_OK(read_text("{\"data\":{\"annotations\":\"a.csv\"},\"run\":{\"out\":\"o\"}}", &c));
         CHECK_OK(ego_train_config_check(&c));
         CHECK_OK(ego_train_config_override(&c, checks[i].word));
@@ -276,7 +277,7 @@ static void test_checks(void) {
     }
     /* A field set by hand is looked at, too. */
     ego_train_config c;
-    CHECK_OK(ego_train_config_new(&c));
+    ego_train_config_init(&c);
     CHECK_OK(read_text("{\"data\":{\"annotations\":\"a.csv\"},\"run\":{\"out\":\"o\"}}", &c));
     c.optim.lr = (double)NAN;
     CHECK_ERR(EGO_EINPUT, ego_train_config_check(&c));
@@ -297,7 +298,7 @@ static void test_binding(void) {
         "model.dim=96", "optim.lr=1",  "data.annotations=x", "run.seed=2",
         "run.batch=2",  "run.steps=9", "dropout=0",          "reference_quirks=true"};
     ego_train_config c;
-    CHECK_OK(ego_train_config_new(&c));
+    ego_train_config_init(&c);
     char *before = written(&c, true), *after;
     for (size_t i = 0; i < sizeof loose / sizeof loose[0]; i++)
         CHECK_OK(ego_train_config_override(&c, loose[i]));
@@ -326,7 +327,7 @@ static void test_file(void) {
     CHECK(fd >= 0);
     close(fd);
     ego_train_config c;
-    CHECK_OK(ego_train_config_new(&c));
+    ego_train_config_init(&c);
     CHECK_OK(ego_write_file(path, everything, strlen(everything)));
     CHECK_OK(ego_train_config_read_file(path, &c));
     CHECK(c.run.batch == 8);
