@@ -21,6 +21,17 @@ int64_t ego_head_steps(int64_t samples, int64_t batch) {
     return samples / batch + (samples % batch != 0);
 }
 
+static int64_t all_steps(const ego_head_run_settings *run, int64_t steps_per_epoch) {
+    return run->steps ? run->steps : run->epochs * steps_per_epoch;
+}
+
+ego_err ego_head_end_plan(const ego_head_run_settings *run, int64_t samples, ego_buf *line) {
+    int64_t epoch = ego_head_steps(samples, run->batch);
+    ego_buf_printf(line, ",\"steps\":%lld,\"steps_per_epoch\":%lld,\"samples_per_step\":%lld}",
+                   (long long)all_steps(run, epoch), (long long)epoch, (long long)run->batch);
+    return ego_buf_err(line);
+}
+
 ego_err ego_head_order_init(ego_head_order *order, uint64_t seed, int64_t samples, int64_t batch) {
     *order = (ego_head_order){.seed = seed, .samples = samples, .batch = batch, .epoch = -1};
     if (samples < 1 || samples > UINT32_MAX || batch < 1)
@@ -115,10 +126,10 @@ static ego_err one_portion(running *r, const ego_head_batch *batch, int64_t from
 /* The losses of all ranks, the same on each. */
 static ego_err share(const running *r, sums *s) {
     float all[EGO_HEAD_LOSSES + 1] = {0};
-    if (ego_dist_size(r->options->dist) == 1) return EGO_OK;
+    if (ego_dist_size(r->options->with.dist) == 1) return EGO_OK;
     for (size_t i = 0; i < s->count; i++) all[i] = (float)s->values[i];
     all[EGO_HEAD_LOSSES] = (float)s->total;
-    EGO_TRY(ego_dist_sum(r->options->dist, all, EGO_HEAD_LOSSES + 1));
+    EGO_TRY(ego_dist_sum(r->options->with.dist, all, EGO_HEAD_LOSSES + 1));
     for (size_t i = 0; i < s->count; i++) s->values[i] = (double)all[i];
     s->total = (double)all[EGO_HEAD_LOSSES];
     return EGO_OK;
@@ -134,7 +145,7 @@ static ego_err run_step(void *context, const ego_run_step *step, ego_run_losses 
     sums s = {0};
     ego_head_batch batch = {.samples = r->samples, .streams = r->streams};
     batch.count = ego_head_order_batch(&r->order, step->t, r->samples, r->streams);
-    int64_t rank = ego_dist_rank(r->options->dist), ranks = ego_dist_size(r->options->dist);
+    int64_t rank = ego_dist_rank(r->options->with.dist), ranks = ego_dist_size(r->options->with.dist);
     /* The first rank has the first sample: it is the one that knows the names for the log. */
     int64_t from = (batch.count * rank + ranks - 1) / ranks,
             to = (batch.count * (rank + 1) + ranks - 1) / ranks;
@@ -152,14 +163,14 @@ static ego_err run_step(void *context, const ego_run_step *step, ego_run_losses 
 static ego_err reduce(void *context) {
     running *r = context;
     for (size_t i = 0; i < r->trained_count; i++)
-        EGO_TRY(ego_dist_sum(r->options->dist, r->trained[i].grad, (size_t)r->trained[i].count));
+        EGO_TRY(ego_dist_sum(r->options->with.dist, r->trained[i].grad, (size_t)r->trained[i].count));
     return EGO_OK;
 }
 
 /* ---- the best ------------------------------------------------------------------------------------------- */
 
 static ego_err write_head(running *r) {
-    if (ego_dist_rank(r->options->dist) != 0) return EGO_OK;
+    if (ego_dist_rank(r->options->with.dist) != 0) return EGO_OK;
     if (r->task->write) return r->task->write(r->task->context, r->path.data);
     return ego_head_save(r->options->head, r->path.data, r->options->dtype);
 }
@@ -251,7 +262,7 @@ static ego_err set_up(running *r) {
         return ego_fail(EGO_ENOMEM, "out of memory for a batch of %zu", batch);
     EGO_TRY(ego_tape_new(false, &r->tape));
     EGO_TRY(list_trained(r));
-    EGO_TRY(ego_optim_init(&r->optim, &o->optim->adamw, r->trained, r->trained_count, o->pool));
+    EGO_TRY(ego_optim_init(&r->optim, &o->optim->adamw, r->trained, r->trained_count, o->with.pool));
     EGO_TRY(ego_head_metadata(o->head, &r->described, &r->metadata, &r->metadata_count));
     ego_buf_printf(&r->path, "%s/head.safetensors", o->run->out);
     EGO_TRY(ego_buf_err(&r->path));
@@ -280,14 +291,14 @@ static ego_err run(running *r) {
     int64_t epoch = ego_head_steps(r->order.samples, r->order.batch);
     ego_checkpoint_extra extra = {.metadata = r->metadata, .metadata_count = r->metadata_count};
     ego_run_task task = {.context = r, .step = run_step, .save = save, .restore = restore};
-    if (ego_dist_size(o->dist) > 1) task.reduce = reduce;
+    if (ego_dist_size(o->with.dist) > 1) task.reduce = reduce;
     if (r->task->validate) task.validate = validate;
-    ego_run_options options = {.steps = s->steps ? s->steps : s->epochs * epoch,
+    ego_run_options options = {.steps = all_steps(s, epoch),
                                .steps_per_epoch = epoch,
                                .lr = o->optim->lr,
                                .schedule = {o->optim->schedule, o->optim->warmup, 0, o->floor},
                                .out = s->out,
-                               .resume = o->resume,
+                               .resume = o->with.resume,
                                .checkpoint_seconds = 60 * s->checkpoint_minutes,
                                .keep = (int)s->keep,
                                .clip_norm = o->clip_norm,
@@ -295,10 +306,10 @@ static ego_err run(running *r) {
                                .seed = (uint64_t)s->seed,
                                .config = r->binding.data,
                                .extra = &extra,
-                               .progress = o->progress,
-                               .stop = o->stop,
-                               .notice = o->notice,
-                               .dist = o->dist};
+                               .progress = o->with.progress,
+                               .stop = o->with.stop,
+                               .notice = o->with.notice,
+                               .dist = o->with.dist};
     EGO_TRY(ego_run(&options, &task, &r->optim));
     return isnan(r->best) ? write_head(r) : EGO_OK;
 }

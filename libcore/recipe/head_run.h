@@ -14,7 +14,7 @@
 #define EGO_RECIPE_HEAD_RUN_H
 
 #include "model/head.h"
-#include "recipe/settings.h"
+#include "recipe/recipe.h"
 #include "tensor/tape.h"
 #include "train/run.h"
 
@@ -72,13 +72,8 @@ typedef struct ego_head_run_options {
     int64_t validations; /* an epoch; 0: 1, at its end. n: every ⌊steps/n⌋ steps and at its end */
     ego_dtype dtype;     /* of OUT/head.safetensors; EGO_F32, EGO_F16 */
     const char *binding;  /* what must agree for a run to be resumed; any text, NULL: "" */
-    ego_backend *backend; /* the head is packed in; the caller's, as is what follows */
-    ego_pool *pool;
-    ego_dist *dist; /* NULL: one rank */
-    bool resume;
-    const ego_progress *progress;      /* NULL: nobody listens */
-    const volatile sig_atomic_t *stop; /* see train/run.h; may be NULL */
-    const ego_notice *notice;          /* may be NULL */
+    ego_backend *backend; /* the head is packed in; the caller's */
+    ego_training with;
 } ego_head_run_options;
 
 /* Runs, or resumes, to the end; returns what ego_run returns. EGO_EINPUT when there is no sample. */
@@ -86,6 +81,8 @@ ego_err ego_head_run(const ego_head_run_options *options, const ego_head_task *t
 
 /* How many steps an epoch of that many samples has; its last may be a short one. */
 int64_t ego_head_steps(int64_t samples, int64_t batch);
+/* Ends the object of a plan (recipe/recipe.h) with "steps", "steps_per_epoch" and "samples_per_step". */
+ego_err ego_head_end_plan(const ego_head_run_settings *run, int64_t samples, ego_buf *line);
 
 /* ---- which samples: for a task that wants to know ahead ------------------------------------------------ */
 

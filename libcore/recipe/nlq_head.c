@@ -104,12 +104,12 @@ static ego_err label_all(training *t) {
             continue;
         t->kept[t->count++] = i;
     }
-    if (t->count < s->count && o->notice && o->notice->say) {
+    if (t->count < s->count && o->with.notice && o->with.notice->say) {
         char text[128];
         snprintf(text, sizeof text,
                  "%lld of %lld questions are left out: their answers have no length",
                  (long long)(s->count - t->count), (long long)s->count);
-        o->notice->say(o->notice->context, text);
+        o->with.notice->say(o->with.notice->context, text);
     }
     return t->count ? EGO_OK : ego_fail(EGO_EINPUT, "no question has an answer to learn from");
 }
@@ -165,7 +165,7 @@ static ego_err validate(void *context, ego_ctx *cx, int64_t epochs, bool last, e
     const ego_nlq_head_options *o = t->options;
     ego_nlq_recall r;
     (void)epochs, (void)last;
-    EGO_TRY(ego_nlq_head_validate(cx, o->head, &o->validate, o->progress, &r));
+    EGO_TRY(ego_nlq_head_validate(cx, o->head, &o->validate, o->with.progress, &r));
     ego_run_add(out, "r1_iou0.3", r.r1_03);
     ego_run_add(out, "r5_iou0.3", r.r5_03);
     ego_run_add(out, "r1_iou0.5", r.r1_05);
@@ -198,12 +198,7 @@ static ego_err run(training *t, const ego_buf *binding) {
                                                 .dtype = EGO_F32,
                                                 .binding = binding->data,
                                                 .backend = o->backend,
-                                                .pool = o->pool,
-                                                .dist = o->dist,
-                                                .resume = o->resume,
-                                                .progress = o->progress,
-                                                .stop = o->stop,
-                                                .notice = o->notice},
+                                                .with = o->with},
                         &task);
 }
 

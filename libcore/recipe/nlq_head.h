@@ -46,12 +46,7 @@ typedef struct ego_nlq_head_options {
     bool keep_empty;     /* as published, a target of no length teaches clips (0, 0) */
     const char *binding; /* see ego_head_run_options, as for what follows */
     ego_backend *backend;
-    ego_pool *pool;
-    ego_dist *dist;
-    bool resume;
-    const ego_progress *progress;
-    const volatile sig_atomic_t *stop;
-    const ego_notice *notice; /* told how many questions were left out */
+    ego_training with; /* its notice is told how many questions were left out */
 } ego_nlq_head_options;
 
 /* Runs, or resumes, to the end; returns what ego_run returns. */

@@ -36,7 +36,8 @@ static const ego_setting keys[] = {
     {"reference_quirks", EGO_SETTING_FLAG, EGO_SETTING_BINDS, AT(reference_quirks), 0, 0, NULL},
     EGO_HEAD_SETTINGS(ego_nlq_train_config)};
 
-void ego_nlq_train_config_init(ego_nlq_train_config *config) {
+static void defaults(void *values) {
+    ego_nlq_train_config *config = values;
     ego_head_config head = ego_head_config_default(&ego_head_vslnet);
     *config = (ego_nlq_train_config){
         .frames = 4,
@@ -44,31 +45,13 @@ void ego_nlq_train_config_init(ego_nlq_train_config *config) {
         .dropout = 0.2, /* EGO_VSLNET_DROPOUT, as it is written */
     };
     ego_nlq_head_defaults(&config->optim, &config->run);
-    ego_arena_init(&config->texts, 1 << 12);
-}
-
-void ego_nlq_train_config_release(ego_nlq_train_config *config) {
-    ego_arena_release(&config->texts);
-    *config = (ego_nlq_train_config){0};
-}
-
-ego_settings ego_nlq_train_settings(ego_nlq_train_config *config) {
-    return (ego_settings){keys, sizeof keys / sizeof *keys, config, &config->texts};
-}
-
-ego_err ego_nlq_train_config_check(ego_nlq_train_config *config) {
-    static const char *const needed[] = {"model", "data.train", "data.cache", "run.out"};
-    ego_settings s = ego_nlq_train_settings(config);
-    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
-        EGO_TRY(ego_settings_require(&s, needed[i]));
-    return EGO_OK;
 }
 
 /* ---- setting up ------------------------------------------------------------------------------------------- */
 
 typedef struct training {
-    const ego_nlq_train_options *options;
     const ego_nlq_train_config *config;
+    const ego_training *with;
     ego_backend *backend;
     ego_ctx cx; /* of the encoders */
     ego_model *model;
@@ -79,8 +62,7 @@ typedef struct training {
 
 static bool fast(const ego_nlq_train_config *c) { return c->data.features == 1; }
 
-static ego_nlq_rows_options rows_options(const ego_nlq_train_options *o, bool held_out) {
-    const ego_nlq_train_config *c = o->config;
+static ego_nlq_rows_options rows_options(const ego_nlq_train_config *c, const ego_training *with, bool held_out) {
     const char *root =
         held_out && c->data.validate_root ? c->data.validate_root : c->data.video_root;
     return (ego_nlq_rows_options){.annotations = held_out ? c->data.validate : c->data.train,
@@ -89,8 +71,8 @@ static ego_nlq_rows_options rows_options(const ego_nlq_train_options *o, bool he
                                   .sampling =
                                       c->data.sampling ? EGO_SAMPLING_REFERENCE : EGO_SAMPLING_TIME,
                                   .fast = fast(c),
-                                  .progress = o->progress,
-                                  .notice = o->notice};
+                                  .progress = with->progress,
+                                  .notice = with->notice};
 }
 
 static ego_err open_model(const ego_nlq_train_config *c, ego_model **model) {
@@ -112,14 +94,14 @@ static ego_err make_head(const ego_nlq_train_config *c, int64_t width, ego_head 
 }
 
 static ego_err read_rows(training *t, const char *id, bool held_out, ego_nlq_rows *rows) {
-    ego_nlq_rows_options o = rows_options(t->options, held_out);
+    ego_nlq_rows_options o = rows_options(t->config, t->with, held_out);
     o.model_id = id;
     return ego_nlq_rows_read(&t->cx, t->model, &o, rows);
 }
 
 /* The first rank makes the features; the others find them made. */
 static ego_err read_all(training *t, const char *id) {
-    ego_dist *dist = t->options->dist;
+    ego_dist *dist = t->with->dist;
     bool first = ego_dist_rank(dist) == 0, failed;
     ego_err err = EGO_OK;
     for (int turn = 0; turn < 2; turn++) {
@@ -136,11 +118,9 @@ static ego_err read_all(training *t, const char *id) {
     return EGO_OK;
 }
 
-static ego_err set_up(training *t, const ego_nlq_train_options *options) {
+static ego_err set_up(training *t) {
     const char *id;
-    ego_settings settings = ego_nlq_train_settings(options->config);
-    *t = (training){.options = options, .config = options->config};
-    EGO_TRY(ego_cpu_backend_new(options->pool, &t->backend));
+    EGO_TRY(ego_cpu_backend_new(t->with->pool, &t->backend));
     ego_ctx_init(&t->cx, t->backend);
     EGO_TRY(open_model(t->config, &t->model));
     EGO_TRY(ego_model_id(t->model, &id));
@@ -149,8 +129,7 @@ static ego_err set_up(training *t, const ego_nlq_train_options *options) {
     EGO_TRY(
         ego_head_set_note(t->head, EGO_GROUNDING_NOTE, feature_words[t->config->data.features]));
     EGO_TRY(read_all(t, id));
-    ego_settings_write(&settings, true, &t->binding);
-    return ego_buf_err(&t->binding);
+    return ego_recipe_bind(&ego_recipe_nlq, t->config, &t->binding);
 }
 
 static void tear_down(training *t) {
@@ -165,10 +144,10 @@ static void tear_down(training *t) {
 
 /* ---- the whole -------------------------------------------------------------------------------------------- */
 
-ego_err ego_nlq_train(const ego_nlq_train_options *options) {
-    training t;
-    ego_err err = set_up(&t, options);
-    const ego_nlq_train_config *c = t.config;
+static ego_err train(void *config, const ego_training *with) {
+    const ego_nlq_train_config *c = config;
+    training t = {.config = c, .with = with};
+    ego_err err = set_up(&t);
     if (err == EGO_OK) {
         ego_nlq_head_options o = {.head = t.head,
                                   .train = ego_nlq_rows_source(&t.rows),
@@ -178,11 +157,7 @@ ego_err ego_nlq_train(const ego_nlq_train_options *options) {
                                   .keep_empty = c->reference_quirks,
                                   .binding = t.binding.data,
                                   .backend = t.backend,
-                                  .pool = options->pool,
-                                  .dist = options->dist,
-                                  .resume = options->resume,
-                                  .progress = options->progress,
-                                  .notice = options->notice};
+                                  .with = *with};
         if (c->data.validate) o.validate = ego_nlq_rows_source(&t.held_out);
         err = ego_nlq_head_train(&o);
     }
@@ -198,37 +173,51 @@ static int64_t clips_of(const ego_nlq_row *row) {
     return n >= 1 ? (int64_t)n : 1;
 }
 
-static ego_err count(const ego_nlq_train_options *options, bool held_out, int64_t *queries,
-                     ego_nlq_train_plan *plan) {
-    ego_nlq_rows_options o = rows_options(options, held_out);
+typedef struct costs {
+    int64_t clips, pairs; /* of clips with questions */
+} costs;
+
+static ego_err count(const ego_nlq_rows_options *o, int64_t *queries, costs *sum) {
     ego_nlq_rows rows;
-    ego_err err = ego_nlq_rows_list(&o, &rows);
+    ego_err err = ego_nlq_rows_list(o, &rows);
     for (size_t i = 0; err == EGO_OK && i < rows.count; i++) {
         const ego_nlq_row *row = &rows.list[i], *before = i ? row - 1 : NULL;
         bool same = before && before->part.video == row->part.video &&
                     before->part.start == row->part.start;
-        if (!same) plan->clips += clips_of(row);
-        if (!fast(options->config)) plan->pairs += clips_of(row);
+        if (!same) sum->clips += clips_of(row);
+        if (!o->fast) sum->pairs += clips_of(row);
     }
     *queries = (int64_t)rows.count;
     ego_nlq_rows_release(&rows);
     return err;
 }
 
-ego_err ego_nlq_train_measure(const ego_nlq_train_options *options, ego_nlq_train_plan *plan) {
-    const ego_nlq_train_config *c = options->config;
+static ego_err plan(void *config, const ego_training *with, ego_buf *line) {
+    const ego_nlq_train_config *c = config;
+    ego_nlq_rows_options train = rows_options(c, with, false), held_out = rows_options(c, with, true);
+    int64_t queries, others = 0;
+    costs all = {0};
     ego_model *model;
     ego_head *head;
-    *plan = (ego_nlq_train_plan){.batch = c->run.batch};
-    EGO_TRY(count(options, false, &plan->queries, plan));
-    if (c->data.validate) EGO_TRY(count(options, true, &plan->held_out, plan));
+    EGO_TRY(count(&train, &queries, &all));
+    if (c->data.validate) EGO_TRY(count(&held_out, &others, &all));
     EGO_TRY(open_model(c, &model));
     ego_err err = make_head(c, model->config.dim, &head);
     ego_model_close(model, NULL);
     EGO_TRY(err);
-    plan->parameters = ego_head_parameters(head);
+    ego_buf_printf(line, "{\"parameters\":%lld,\"queries\":%lld,\"validate\":%lld",
+                   (long long)ego_head_parameters(head), (long long)queries, (long long)others);
+    ego_buf_printf(line, ",\"clips\":%lld,\"pairs\":%lld", (long long)all.clips, (long long)all.pairs);
     ego_head_close(head, NULL);
-    plan->steps_per_epoch = ego_head_steps(plan->queries, c->run.batch);
-    plan->steps = c->run.steps ? c->run.steps : c->run.epochs * plan->steps_per_epoch;
-    return EGO_OK;
+    return ego_head_end_plan(&c->run, queries, line);
 }
+
+const ego_recipe ego_recipe_nlq = {.name = "nlq",
+                                   .size = sizeof(ego_nlq_train_config),
+                                   .texts = AT(texts),
+                                   .init = defaults,
+                                   .keys = keys,
+                                   .key_count = sizeof keys / sizeof *keys,
+                                   .needs = {"model", "data.train", "data.cache", "run.out"},
+                                   .plan = plan,
+                                   .train = train};

@@ -9,8 +9,7 @@
 #ifndef EGO_RECIPE_NLQ_TRAIN_H
 #define EGO_RECIPE_NLQ_TRAIN_H
 
-#include "recipe/settings.h"
-#include "train/run.h"
+#include "recipe/recipe.h"
 
 typedef struct ego_nlq_train_config {
     const char *model;     /* the encoders */
@@ -37,35 +36,8 @@ typedef struct ego_nlq_train_config {
     ego_arena texts;
 } ego_nlq_train_config;
 
-/* The published settings. Released by ego_nlq_train_config_release, which is safe on {0}. */
-void ego_nlq_train_config_init(ego_nlq_train_config *config);
-void ego_nlq_train_config_release(ego_nlq_train_config *config);
-/* Its keys, for reading and writing. */
-ego_settings ego_nlq_train_settings(ego_nlq_train_config *config);
-/* EGO_EINPUT when something it cannot do without is missing. */
-ego_err ego_nlq_train_config_check(ego_nlq_train_config *config);
-
-typedef struct ego_nlq_train_options {
-    ego_nlq_train_config *config; /* checked */
-    ego_pool *pool;
-    ego_dist *dist; /* NULL: one rank */
-    bool resume;
-    const ego_progress *progress; /* NULL: nobody listens */
-    const ego_notice *notice;     /* may be NULL */
-} ego_nlq_train_options;
-
-/* Runs, or resumes, to the end; returns what ego_run returns. */
-ego_err ego_nlq_train(const ego_nlq_train_options *options);
-
-/* What a run would be, told from annotations and configuration without reading a video. */
-typedef struct ego_nlq_train_plan {
-    int64_t parameters;
-    int64_t queries, held_out; /* to train and to validate on */
-    int64_t clips;             /* that features are made of when none is kept */
-    int64_t pairs;             /* of clips with questions likewise; 0 for dual features */
-    int64_t steps, steps_per_epoch, batch;
-} ego_nlq_train_plan;
-
-ego_err ego_nlq_train_measure(const ego_nlq_train_options *options, ego_nlq_train_plan *plan);
+/* `nlq`; its configuration is an ego_nlq_train_config. A plan tells queries and those to validate on, the clips that
+ * features are made of when none is kept, and the pairs of clips with questions likewise: 0 for dual features. */
+extern const ego_recipe ego_recipe_nlq;
 
 #endif

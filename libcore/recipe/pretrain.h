@@ -12,6 +12,7 @@
 
 #include "data/rows.h"
 #include "recipe/config.h"
+#include "recipe/recipe.h"
 #include "train/run.h"
 
 /* What a fine-tuning of the dual path does its own way (recipe/tune.h). */
@@ -32,27 +33,20 @@ typedef struct ego_pretrain_task {
 
 typedef struct ego_pretrain_options {
     ego_train_config *config; /* checked; with init.from its model becomes the file's */
-    ego_pool *pool;
-    ego_dist *dist; /* NULL: one rank */
-    bool resume;
-    const ego_progress *progress;      /* of each rank; NULL: nobody listens */
-    const volatile sig_atomic_t *stop; /* see train/run.h; may be NULL */
-    const ego_notice *notice;          /* of each rank: bad clips, checkpoints passed over; may be NULL */
-    const ego_pretrain_task *task;     /* NULL: pre-training itself */
+    ego_training with;
+    const ego_pretrain_task *task; /* NULL: pre-training itself */
 } ego_pretrain_options;
 
 /* Runs, or resumes, to the end; returns what ego_run returns. */
 ego_err ego_pretrain(const ego_pretrain_options *options);
 
-/* What a run would cost, measured on two steps of it that change nothing. */
-typedef struct ego_pretrain_plan {
-    int64_t parameters, rows, steps, steps_per_epoch, batch; /* batch: samples of all ranks, partners included */
-    size_t weights_bytes;    /* values, gradients, moments */
-    size_t activation_bytes; /* most in use during a step */
-    size_t resident_bytes;   /* of the process, at most so far */
-    double seconds;          /* of the second step, update left out */
-} ego_pretrain_plan;
+/* Appends what a run would cost, measured on two steps of it that change nothing: a JSON object of parameters, rows, steps,
+ * steps_per_epoch, samples_per_step (of all ranks, partners included), weights_bytes (values, gradients, moments),
+ * activation_bytes (most in use during a step), resident_bytes (of the process, at most so far), seconds_per_step (of
+ * the second, update left out) and hours. */
+ego_err ego_pretrain_plan(const ego_pretrain_options *options, ego_buf *line);
 
-ego_err ego_pretrain_measure(const ego_pretrain_options *options, ego_pretrain_plan *plan);
+/* `pretrain`; its configuration is an ego_train_config. */
+extern const ego_recipe ego_recipe_pretrain;
 
 #endif

@@ -36,37 +36,20 @@ static const ego_setting keys[] = {
     {"optim.backbone", EGO_SETTING_NUMBER, EGO_SETTING_BINDS, AT(backbone_lr), 0, 1e6, NULL},
     EGO_HEAD_SETTINGS(ego_qa_train_config)};
 
-void ego_qa_train_config_init(ego_qa_train_config *config) {
-    *config = (ego_qa_train_config){.data = {.interval_fps = 30},
-                                    .backbone_lr = 1,
-                                    .dropout = (double)EGO_QA_DROPOUT,
-                                    .optim = {.lr = 2e-4,
-                                              .adamw = {.beta1 = 0.9,
-                                                        .beta2 = 0.999,
-                                                        .eps = 1e-8,
-                                                        .weight_decay = 0.01,
-                                                        .torch = true},
-                                              .schedule = EGO_SCHEDULE_COSINE,
-                                              .warmup = 0.1},
-                                    .run = {.epochs = 36, .batch = 8, .keep = 2, .seed = 1}};
-    ego_arena_init(&config->texts, 1 << 12);
-}
-
-void ego_qa_train_config_release(ego_qa_train_config *config) {
-    ego_arena_release(&config->texts);
-    *config = (ego_qa_train_config){0};
-}
-
-ego_settings ego_qa_train_settings(ego_qa_train_config *config) {
-    return (ego_settings){keys, sizeof keys / sizeof *keys, config, &config->texts};
-}
-
-ego_err ego_qa_train_config_check(ego_qa_train_config *config) {
-    static const char *const needed[] = {"model", "data.train", "data.answers", "run.out"};
-    ego_settings s = ego_qa_train_settings(config);
-    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
-        EGO_TRY(ego_settings_require(&s, needed[i]));
-    return EGO_OK;
+static void defaults(void *config) {
+    *(ego_qa_train_config *)config =
+        (ego_qa_train_config){.data = {.interval_fps = 30},
+                              .backbone_lr = 1,
+                              .dropout = (double)EGO_QA_DROPOUT,
+                              .optim = {.lr = 2e-4,
+                                        .adamw = {.beta1 = 0.9,
+                                                  .beta2 = 0.999,
+                                                  .eps = 1e-8,
+                                                  .weight_decay = 0.01,
+                                                  .torch = true},
+                                        .schedule = EGO_SCHEDULE_COSINE,
+                                        .warmup = 0.1},
+                              .run = {.epochs = 36, .batch = 8, .keep = 2, .seed = 1}};
 }
 
 /* ---- a training ------------------------------------------------------------------------------ */
@@ -76,8 +59,8 @@ enum { DRAW_HEAD = 100, DRAW_FRAMES };
 enum { VALIDATION_BATCH = 256 };
 
 typedef struct training {
-    const ego_qa_train_options *options;
     const ego_qa_train_config *config;
+    const ego_training *with;
     ego_backend *backend;
     ego_ctx cx; /* of the model */
     ego_model *model;
@@ -232,8 +215,8 @@ static ego_err read_rows(training *t, const char *annotations, const char *root,
                              .cache = c->data.cache,
                              .classes = (int64_t)t->answers.count,
                              .halves = c->backbone == EGO_QA_FUSED,
-                             .progress = t->options->progress,
-                             .notice = t->options->notice};
+                             .progress = t->with->progress,
+                             .notice = t->with->notice};
     return ego_qa_rows_read(&t->cx, t->model, &o, rows);
 }
 
@@ -267,7 +250,7 @@ static ego_err list_learning(training *t) {
 static ego_err set_up(training *t) {
     const ego_qa_train_config *c = t->config;
     const char *held_out_root = c->data.validate_root ? c->data.validate_root : c->data.video_root;
-    EGO_TRY(ego_cpu_backend_new(t->options->pool, &t->backend));
+    EGO_TRY(ego_cpu_backend_new(t->with->pool, &t->backend));
     ego_ctx_init(&t->cx, t->backend);
     EGO_TRY(ego_names_read(c->data.answers, &t->arena, &t->answers));
     EGO_TRY(open_model(c, &t->model));
@@ -282,8 +265,6 @@ static ego_err set_up(training *t) {
 
 static ego_err run(training *t) {
     const ego_qa_train_config *c = t->config;
-    const ego_qa_train_options *o = t->options;
-    ego_settings settings = ego_qa_train_settings(o->config);
     ego_head_task task = {.context = t,
                           .samples = (int64_t)t->rows.count,
                           .losses = losses,
@@ -292,24 +273,19 @@ static ego_err run(training *t) {
                           .beside_count = t->learning_count,
                           .changed = t->model ? model_changed : NULL,
                           .write = t->model ? write_both : NULL};
-    ego_settings_write(&settings, true, &t->binding);
-    EGO_TRY(ego_buf_err(&t->binding));
+    EGO_TRY(ego_recipe_bind(&ego_recipe_qa, c, &t->binding));
     ego_head_run_options r = {.head = t->head,
                               .optim = &c->optim,
                               .run = &c->run,
                               .portion = t->model ? ego_good_batch(t->model) : 0,
                               .binding = t->binding.data,
                               .backend = t->backend,
-                              .pool = o->pool,
-                              .dist = o->dist,
-                              .resume = o->resume,
-                              .progress = o->progress,
-                              .notice = o->notice};
+                              .with = *t->with};
     return ego_head_run(&r, &task);
 }
 
-ego_err ego_qa_train(const ego_qa_train_options *options) {
-    training t = {.options = options, .config = options->config};
+static ego_err train(void *config, const ego_training *with) {
+    training t = {.config = config, .with = with};
     ego_arena_init(&t.arena, 1 << 14);
     ego_err err = set_up(&t);
     if (err == EGO_OK) err = run(&t);
@@ -348,30 +324,41 @@ static ego_err count_learning(void *context, const ego_param_spec *spec) {
     return EGO_OK;
 }
 
-ego_err ego_qa_train_measure(const ego_qa_train_options *options, ego_qa_train_plan *plan) {
-    const ego_qa_train_config *c = options->config;
+static ego_err plan(void *config, const ego_training *with, ego_buf *line) {
+    const ego_qa_train_config *c = config;
+    int64_t questions, held_out = 0, parameters;
     ego_arena arena;
     ego_names answers;
     ego_model *model = NULL;
     ego_err err;
-    *plan = (ego_qa_train_plan){.batch = c->run.batch};
+    (void)with;
     ego_arena_init(&arena, 1 << 14);
     EGO_TRY_OUT(ego_names_read(c->data.answers, &arena, &answers));
-    EGO_TRY_OUT(count_questions(c->data.train, &plan->questions));
-    if (c->data.validate) EGO_TRY_OUT(count_questions(c->data.validate, &plan->held_out));
+    EGO_TRY_OUT(count_questions(c->data.train, &questions));
+    if (c->data.validate) EGO_TRY_OUT(count_questions(c->data.validate, &held_out));
     EGO_TRY_OUT(open_model(c, &model));
-    plan->answers = (int64_t)answers.count;
-    plan->parameters =
-        plan->answers * (model->config.dim + 1) + plan->answers * (plan->answers + 1);
+    int64_t A = (int64_t)answers.count;
+    parameters = A * (model->config.dim + 1) + A * (A + 1);
     if (c->backbone == EGO_QA_FUSED) {
         learning l = {model, 0};
         EGO_TRY_OUT(ego_params_visit(&model->config, model->params, count_learning, &l));
-        plan->parameters += l.count;
+        parameters += l.count;
     }
-    plan->steps_per_epoch = ego_head_steps(plan->questions, c->run.batch);
-    plan->steps = c->run.steps ? c->run.steps : c->run.epochs * plan->steps_per_epoch;
+    ego_buf_printf(line, "{\"parameters\":%lld,\"answers\":%lld,\"questions\":%lld,\"validate\":%lld",
+                   (long long)parameters, (long long)A, (long long)questions, (long long)held_out);
+    err = ego_head_end_plan(&c->run, questions, line);
 out:
     ego_model_close(model, NULL);
     ego_arena_release(&arena);
     return err;
 }
+
+const ego_recipe ego_recipe_qa = {.name = "qa",
+                                  .size = sizeof(ego_qa_train_config),
+                                  .texts = AT(texts),
+                                  .init = defaults,
+                                  .keys = keys,
+                                  .key_count = sizeof keys / sizeof *keys,
+                                  .needs = {"model", "data.train", "data.answers", "run.out"},
+                                  .plan = plan,
+                                  .train = train};

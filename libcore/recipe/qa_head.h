@@ -14,8 +14,7 @@
 #ifndef EGO_RECIPE_QA_HEAD_H
 #define EGO_RECIPE_QA_HEAD_H
 
-#include "recipe/settings.h"
-#include "train/run.h"
+#include "recipe/recipe.h"
 
 /* What learns. Fused keeps every clip's and question's lower half in memory: (tokens, width)
  * floats each. */
@@ -43,34 +42,8 @@ typedef struct ego_qa_train_config {
     ego_arena texts;
 } ego_qa_train_config;
 
-/* The published settings. Released by ego_qa_train_config_release, which is safe on {0}. */
-void ego_qa_train_config_init(ego_qa_train_config *config);
-void ego_qa_train_config_release(ego_qa_train_config *config);
-/* Its keys, for reading and writing. */
-ego_settings ego_qa_train_settings(ego_qa_train_config *config);
-/* EGO_EINPUT when something it cannot do without is missing. */
-ego_err ego_qa_train_config_check(ego_qa_train_config *config);
-
-typedef struct ego_qa_train_options {
-    ego_qa_train_config *config; /* checked */
-    ego_pool *pool;
-    ego_dist *dist; /* NULL: one rank; each reads all rows and trains its share of a batch */
-    bool resume;
-    const ego_progress *progress; /* NULL: nobody listens */
-    const ego_notice *notice;     /* clips left out, checkpoints passed over; may be NULL */
-} ego_qa_train_options;
-
-/* Runs, or resumes, to the end; returns what ego_run returns. */
-ego_err ego_qa_train(const ego_qa_train_options *options);
-
-/* What a run would be, told without computing anything. */
-typedef struct ego_qa_train_plan {
-    int64_t parameters, answers; /* parameters: that learn */
-    int64_t questions,
-        held_out; /* to train and to validate on, unreadable clips not yet left out */
-    int64_t steps, steps_per_epoch, batch;
-} ego_qa_train_plan;
-
-ego_err ego_qa_train_measure(const ego_qa_train_options *options, ego_qa_train_plan *plan);
+/* `qa`; its configuration is an ego_qa_train_config. Every rank reads all rows and trains its share of a batch. A plan
+ * tells the parameters that learn, answers, questions and those to validate on, unreadable clips not yet left out. */
+extern const ego_recipe ego_recipe_qa;
 
 #endif

@@ -41,9 +41,9 @@ static const ego_setting keys[] = {
 /* What matrices and vectors learn at, of the published base rate, and where its cosine ends. */
 static const double MATRIX_RATE = 0.2, VECTOR_RATE = 0.0048, LAST_RATE = 1e-3;
 
-void ego_qfvs_train_config_init(ego_qfvs_train_config *config) {
+static void defaults(void *config) {
     ego_head_config head = ego_head_config_default(&ego_head_qfvs);
-    *config = (ego_qfvs_train_config){
+    *(ego_qfvs_train_config *)config = (ego_qfvs_train_config){
         .frames = EGO_SHOT_FRAMES,
         .data = {.shot = EGO_SHOT_SECONDS},
         .head = {head.qfvs.heads, head.qfvs.layers, head.qfvs.hidden, head.qfvs.middle},
@@ -57,25 +57,6 @@ void ego_qfvs_train_config_init(ego_qfvs_train_config *config) {
                   .schedule = EGO_SCHEDULE_COSINE,
                   .warmup = 0.1},
         .run = {.epochs = 20, .batch = 4, .keep = 2, .seed = 1}};
-    ego_arena_init(&config->texts, 1 << 12);
-}
-
-void ego_qfvs_train_config_release(ego_qfvs_train_config *config) {
-    ego_arena_release(&config->texts);
-    *config = (ego_qfvs_train_config){0};
-}
-
-ego_settings ego_qfvs_train_settings(ego_qfvs_train_config *config) {
-    return (ego_settings){keys, sizeof keys / sizeof *keys, config, &config->texts};
-}
-
-ego_err ego_qfvs_train_config_check(ego_qfvs_train_config *config) {
-    static const char *const needed[] = {"model", "data.root", "data.videos", "data.cache",
-                                         "run.out"};
-    ego_settings s = ego_qfvs_train_settings(config);
-    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
-        EGO_TRY(ego_settings_require(&s, needed[i]));
-    return EGO_OK;
 }
 
 /* ---- a training ---------------------------------------------------------------------------------- */
@@ -86,8 +67,8 @@ typedef struct sample {
 } sample;
 
 typedef struct training {
-    const ego_qfvs_train_options *options;
     const ego_qfvs_train_config *config;
+    const ego_training *with;
     ego_backend *backend;
     ego_head *head;
     ego_qfvs_rows rows, held_out;
@@ -284,8 +265,7 @@ static ego_err validate(void *context, ego_ctx *cx, int64_t epochs, bool last, e
 
 /* ---- setting up ---------------------------------------------------------------------------------- */
 
-static ego_qfvs_rows_options rows_options(const ego_qfvs_train_options *o, bool held_out) {
-    const ego_qfvs_train_config *c = o->config;
+static ego_qfvs_rows_options rows_options(const ego_qfvs_train_config *c, const ego_training *with, bool held_out) {
     bool own_root = held_out && c->data.validate_root;
     const char *root = own_root ? c->data.validate_root : c->data.root;
     const char *videos = c->data.video_root && !own_root ? c->data.video_root : root;
@@ -301,8 +281,8 @@ static ego_qfvs_rows_options rows_options(const ego_qfvs_train_options *o, bool 
                                                          .whole_seconds = reference,
                                                          .random_crops = reference,
                                                          .seed = (uint64_t)c->run.seed}},
-                                   .kts = {.reference = c->reference_quirks, .pool = o->pool},
-                                   .progress = o->progress};
+                                   .kts = {.reference = c->reference_quirks, .pool = with->pool},
+                                   .progress = with->progress};
 }
 
 static ego_err list_samples(training *t) {
@@ -343,10 +323,10 @@ static ego_err set_up(training *t) {
     ego_model *model = NULL;
     ego_ctx cx;
     ego_err err;
-    EGO_TRY(ego_cpu_backend_new(t->options->pool, &t->backend));
+    EGO_TRY(ego_cpu_backend_new(t->with->pool, &t->backend));
     ego_ctx_init(&cx, t->backend);
-    ego_qfvs_rows_options train = rows_options(t->options, false),
-                          held_out = rows_options(t->options, true);
+    ego_qfvs_rows_options train = rows_options(t->config, t->with, false),
+                          held_out = rows_options(t->config, t->with, true);
     EGO_TRY_OUT(open_model(t->config, &model));
     EGO_TRY_OUT(make_head(t, model));
     EGO_TRY_OUT(ego_qfvs_rows_read(&cx, model, &train, &t->rows));
@@ -362,15 +342,12 @@ out:
 
 static ego_err run(training *t) {
     const ego_qfvs_train_config *c = t->config;
-    const ego_qfvs_train_options *o = t->options;
-    ego_settings settings = ego_qfvs_train_settings(o->config);
     ego_head_task task = {.context = t,
                           .samples = t->sample_count,
                           .losses = losses,
                           .validate = c->data.validate ? validate : NULL,
                           .lr_scale = c->rates == 0 ? published_rate : NULL};
-    ego_settings_write(&settings, true, &t->binding);
-    EGO_TRY(ego_buf_err(&t->binding));
+    EGO_TRY(ego_recipe_bind(&ego_recipe_qfvs, c, &t->binding));
     ego_head_run_options r = {.head = t->head,
                               .optim = &c->optim,
                               .run = &c->run,
@@ -378,16 +355,12 @@ static ego_err run(training *t) {
                               .portion = 1,
                               .binding = t->binding.data,
                               .backend = t->backend,
-                              .pool = o->pool,
-                              .dist = o->dist,
-                              .resume = o->resume,
-                              .progress = o->progress,
-                              .notice = o->notice};
+                              .with = *t->with};
     return ego_head_run(&r, &task);
 }
 
-ego_err ego_qfvs_train(const ego_qfvs_train_options *options) {
-    training t = {.options = options, .config = options->config};
+static ego_err train(void *config, const ego_training *with) {
+    training t = {.config = config, .with = with};
     ego_err err = set_up(&t);
     if (err == EGO_OK) err = run(&t);
     ego_qfvs_rows_release(&t.rows);
@@ -401,7 +374,11 @@ ego_err ego_qfvs_train(const ego_qfvs_train_options *options) {
 
 /* ---- measuring ----------------------------------------------------------------------------------- */
 
-static ego_err count(const ego_qfvs_rows_options *o, int64_t *queries, ego_qfvs_train_plan *plan) {
+typedef struct costs {
+    int64_t shots, lower, upper; /* halves of fused passes */
+} costs;
+
+static ego_err count(const ego_qfvs_rows_options *o, int64_t *queries, costs *sum) {
     ego_qfvs_rows rows;
     ego_err err = ego_qfvs_rows_list(o, &rows);
     for (size_t i = 0; err == EGO_OK && i < rows.count; i++) {
@@ -409,30 +386,40 @@ static ego_err count(const ego_qfvs_rows_options *o, int64_t *queries, ego_qfvs_
         size_t n = 0;
         err = ego_qfvs_prompts(&rows.arena, &rows.videos[i], &prompts, &n);
         *queries += (int64_t)rows.videos[i].query_count;
-        plan->shots += (int64_t)rows.videos[i].shots;
-        plan->lower += (int64_t)rows.videos[i].shots;
-        plan->upper += (int64_t)(rows.videos[i].shots * n);
+        sum->shots += (int64_t)rows.videos[i].shots;
+        sum->lower += (int64_t)rows.videos[i].shots;
+        sum->upper += (int64_t)(rows.videos[i].shots * n);
     }
     ego_qfvs_rows_release(&rows);
     return err;
 }
 
-ego_err ego_qfvs_train_measure(const ego_qfvs_train_options *options, ego_qfvs_train_plan *plan) {
-    const ego_qfvs_train_config *c = options->config;
-    ego_qfvs_rows_options train = rows_options(options, false),
-                          held_out = rows_options(options, true);
+static ego_err plan(void *config, const ego_training *with, ego_buf *line) {
+    const ego_qfvs_train_config *c = config;
+    ego_qfvs_rows_options train = rows_options(c, with, false), held_out = rows_options(c, with, true);
+    int64_t queries = 0, others = 0;
+    costs all = {0};
     ego_model *model = NULL;
     ego_head *head = NULL;
-    *plan = (ego_qfvs_train_plan){.batch = c->run.batch};
-    EGO_TRY(count(&train, &plan->queries, plan));
-    if (held_out.names) EGO_TRY(count(&held_out, &plan->held_out, plan));
+    EGO_TRY(count(&train, &queries, &all));
+    if (held_out.names) EGO_TRY(count(&held_out, &others, &all));
     EGO_TRY(open_model(c, &model));
-    ego_head_config config = head_config(c, model->config.dim);
+    ego_head_config shape = head_config(c, model->config.dim);
     ego_model_close(model, NULL);
-    EGO_TRY(ego_head_create(&ego_head_qfvs, &config, 1, &head));
-    plan->parameters = ego_head_parameters(head);
+    EGO_TRY(ego_head_create(&ego_head_qfvs, &shape, 1, &head));
+    ego_buf_printf(line, "{\"parameters\":%lld,\"queries\":%lld,\"validate\":%lld,\"shots\":%lld",
+                   (long long)ego_head_parameters(head), (long long)queries, (long long)others, (long long)all.shots);
+    ego_buf_printf(line, ",\"lower_halves\":%lld,\"upper_halves\":%lld", (long long)all.lower, (long long)all.upper);
     ego_head_close(head, NULL);
-    plan->steps_per_epoch = ego_head_steps(plan->queries, c->run.batch);
-    plan->steps = c->run.steps ? c->run.steps : c->run.epochs * plan->steps_per_epoch;
-    return EGO_OK;
+    return ego_head_end_plan(&c->run, queries, line);
 }
+
+const ego_recipe ego_recipe_qfvs = {.name = "qfvs",
+                                    .size = sizeof(ego_qfvs_train_config),
+                                    .texts = AT(texts),
+                                    .init = defaults,
+                                    .keys = keys,
+                                    .key_count = sizeof keys / sizeof *keys,
+                                    .needs = {"model", "data.root", "data.videos", "data.cache", "run.out"},
+                                    .plan = plan,
+                                    .train = train};

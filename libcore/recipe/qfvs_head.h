@@ -13,8 +13,7 @@
 #ifndef EGO_RECIPE_QFVS_HEAD_H
 #define EGO_RECIPE_QFVS_HEAD_H
 
-#include "recipe/settings.h"
-#include "train/run.h"
+#include "recipe/recipe.h"
 
 typedef struct ego_qfvs_train_config {
     const char *model;     /* the encoders */
@@ -41,35 +40,8 @@ typedef struct ego_qfvs_train_config {
     ego_arena texts;
 } ego_qfvs_train_config;
 
-/* The published settings. Released by ego_qfvs_train_config_release, which is safe on {0}. */
-void ego_qfvs_train_config_init(ego_qfvs_train_config *config);
-void ego_qfvs_train_config_release(ego_qfvs_train_config *config);
-/* Its keys, for reading and writing. */
-ego_settings ego_qfvs_train_settings(ego_qfvs_train_config *config);
-/* EGO_EINPUT when something it cannot do without is missing. */
-ego_err ego_qfvs_train_config_check(ego_qfvs_train_config *config);
-
-typedef struct ego_qfvs_train_options {
-    ego_qfvs_train_config *config; /* checked */
-    ego_pool *pool;
-    ego_dist *dist; /* NULL: one rank */
-    bool resume;
-    const ego_progress *progress; /* NULL: nobody listens */
-    const ego_notice *notice;     /* may be NULL */
-} ego_qfvs_train_options;
-
-/* Runs, or resumes, to the end; returns what ego_run returns. */
-ego_err ego_qfvs_train(const ego_qfvs_train_options *options);
-
-/* What a run would be, told without computing anything. */
-typedef struct ego_qfvs_train_plan {
-    int64_t parameters;
-    int64_t queries, held_out; /* to train and to validate on */
-    int64_t shots;             /* of the videos, by their tags */
-    int64_t lower, upper;      /* halves of fused passes that features cost when none is kept */
-    int64_t steps, steps_per_epoch, batch;
-} ego_qfvs_train_plan;
-
-ego_err ego_qfvs_train_measure(const ego_qfvs_train_options *options, ego_qfvs_train_plan *plan);
+/* `qfvs`; its configuration is an ego_qfvs_train_config. A plan tells queries and those to validate on, the videos' shots
+ * by their tags, and the halves of fused passes that features cost when none is kept. */
+extern const ego_recipe ego_recipe_qfvs;
 
 #endif

@@ -47,7 +47,7 @@ static const ego_setting charades_keys[] = {
     NUMBER("dropout", dropout, 0, 0.9),
     RUN_KEYS};
 
-void ego_tune_config_init(ego_tune_config *config, ego_tune_kind kind) {
+static void defaults_of(ego_tune_config *config, ego_tune_kind kind) {
     bool mir = kind == EGO_TUNE_MIR;
     *config = (ego_tune_config){
         .kind = kind,
@@ -59,30 +59,18 @@ void ego_tune_config_init(ego_tune_config *config, ego_tune_kind kind) {
         .run = {.epochs = mir ? 100 : 20, .batch = 16, .keep = 2, .seed = 1},
         .accumulate = 1,
         .checkpoint_layers = true};
-    ego_arena_init(&config->texts, 1 << 12);
 }
 
-void ego_tune_config_release(ego_tune_config *config) {
-    ego_arena_release(&config->texts);
-    *config = (ego_tune_config){0};
-}
+static void mir_defaults(void *config) { defaults_of(config, EGO_TUNE_MIR); }
+static void charades_defaults(void *config) { defaults_of(config, EGO_TUNE_CHARADES); }
 
-ego_settings ego_tune_settings(ego_tune_config *config) {
-    bool mir = config->kind == EGO_TUNE_MIR;
-    return (ego_settings){mir ? mir_keys : charades_keys,
-                          mir ? sizeof mir_keys / sizeof *mir_keys : sizeof charades_keys / sizeof *charades_keys,
-                          config, &config->texts};
-}
-
-ego_err ego_tune_config_check(ego_tune_config *config) {
-    static const char *const needed[] = {"model", "data.train", "run.out"};
-    ego_settings s = ego_tune_settings(config);
-    bool mir = config->kind == EGO_TUNE_MIR;
-    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) EGO_TRY(ego_settings_require(&s, needed[i]));
-    if (mir) EGO_TRY(ego_settings_require(&s, "data.train_sentences"));
-    if (config->data.validate)
-        EGO_TRY(ego_settings_require(&s, mir ? "data.validate_sentences" : "data.classes"));
-    return EGO_OK;
+/* What a validation needs. */
+static ego_err check(const void *config) {
+    const ego_tune_config *c = config;
+    bool mir = c->kind == EGO_TUNE_MIR;
+    if (!c->data.validate || (mir ? c->data.validate_sentences : c->data.classes)) return EGO_OK;
+    return ego_fail(EGO_EINPUT, "configuration: %s: expected a text, found nothing",
+                    mir ? "data.validate_sentences" : "data.classes");
 }
 
 /* ---- the run ------------------------------------------------------------------------------------------- */
@@ -90,7 +78,7 @@ ego_err ego_tune_config_check(ego_tune_config *config) {
 /* What pre-training would be told, with the dual path's loss alone. */
 static ego_err translate(const ego_tune_config *c, ego_train_config *t) {
     char frames[32];
-    EGO_TRY(ego_train_config_new(t));
+    ego_train_config_init(t);
     t->init.from = c->model;
     t->data.annotations = c->data.train;
     t->data.video_root = c->data.video_root;
@@ -124,29 +112,21 @@ static ego_err translate(const ego_tune_config *c, ego_train_config *t) {
     return ego_train_config_check(t);
 }
 
-/* ego_pretrain's, or what it would cost where there is a plan to fill. */
-static ego_err tune(const ego_tune_options *o, ego_pretrain_plan *plan) {
+/* ego_pretrain's, or what it would cost where there is a line for it. */
+static ego_err tune(const ego_tune_config *c, const ego_training *with, ego_buf *line) {
+    bool mir = c->kind == EGO_TUNE_MIR;
     ego_train_config config = {0};
-    ego__tuning tuning = {.config = o->config, .options = o};
-    ego_settings settings = ego_tune_settings(o->config);
+    ego__tuning tuning = {.config = c, .progress = with->progress};
     ego_buf binding = {0};
-    bool mir = o->config->kind == EGO_TUNE_MIR;
     ego_err err;
     ego_arena_init(&tuning.arena, 1 << 16);
-    EGO_TRY_OUT(translate(o->config, &config));
+    EGO_TRY_OUT(translate(c, &config));
     EGO_TRY_OUT(mir ? ego__tune_mir(&tuning) : ego__tune_charades(&tuning));
-    ego_settings_write(&settings, true, &binding);
-    EGO_TRY_OUT(ego_buf_err(&binding));
+    EGO_TRY_OUT(ego_recipe_bind(mir ? &ego_recipe_mir : &ego_recipe_charades, c, &binding));
     tuning.task.context = &tuning;
     tuning.task.binding = binding.data;
-    ego_pretrain_options p = {.config = &config,
-                              .pool = o->pool,
-                              .dist = o->dist,
-                              .resume = o->resume,
-                              .progress = o->progress,
-                              .notice = o->notice,
-                              .task = &tuning.task};
-    err = plan ? ego_pretrain_measure(&p, plan) : ego_pretrain(&p);
+    ego_pretrain_options p = {.config = &config, .with = *with, .task = &tuning.task};
+    err = line ? ego_pretrain_plan(&p, line) : ego_pretrain(&p);
 out:
     mir ? ego__tune_mir_release(&tuning) : ego__tune_charades_release(&tuning);
     ego_arena_release(&tuning.arena);
@@ -155,6 +135,27 @@ out:
     return err;
 }
 
-ego_err ego_tune(const ego_tune_options *options) { return tune(options, NULL); }
+static ego_err plan(void *config, const ego_training *with, ego_buf *line) { return tune(config, with, line); }
+static ego_err train(void *config, const ego_training *with) { return tune(config, with, NULL); }
 
-ego_err ego_tune_measure(const ego_tune_options *options, ego_pretrain_plan *plan) { return tune(options, plan); }
+const ego_recipe ego_recipe_mir = {.name = "mir",
+                                   .size = sizeof(ego_tune_config),
+                                   .texts = AT(texts),
+                                   .init = mir_defaults,
+                                   .keys = mir_keys,
+                                   .key_count = sizeof mir_keys / sizeof *mir_keys,
+                                   .needs = {"model", "data.train", "run.out", "data.train_sentences"},
+                                   .check = check,
+                                   .plan = plan,
+                                   .train = train};
+
+const ego_recipe ego_recipe_charades = {.name = "charades",
+                                        .size = sizeof(ego_tune_config),
+                                        .texts = AT(texts),
+                                        .init = charades_defaults,
+                                        .keys = charades_keys,
+                                        .key_count = sizeof charades_keys / sizeof *charades_keys,
+                                        .needs = {"model", "data.train", "run.out"},
+                                        .check = check,
+                                        .plan = plan,
+                                        .train = train};

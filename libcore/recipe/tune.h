@@ -22,7 +22,7 @@
 #define EGO_RECIPE_TUNE_H
 
 #include "recipe/pretrain.h"
-#include "recipe/settings.h"
+#include "recipe/recipe.h"
 
 typedef enum ego_tune_kind { EGO_TUNE_MIR, EGO_TUNE_CHARADES } ego_tune_kind;
 
@@ -56,26 +56,7 @@ typedef struct ego_tune_config {
     ego_arena texts;
 } ego_tune_config;
 
-/* The published settings. Released by ego_tune_config_release, which is safe on {0}. */
-void ego_tune_config_init(ego_tune_config *config, ego_tune_kind kind);
-void ego_tune_config_release(ego_tune_config *config);
-/* Its keys, for reading and writing; each kind has its own. */
-ego_settings ego_tune_settings(ego_tune_config *config);
-/* EGO_EINPUT when something it cannot do without is missing. */
-ego_err ego_tune_config_check(ego_tune_config *config);
-
-typedef struct ego_tune_options {
-    ego_tune_config *config; /* checked */
-    ego_pool *pool;
-    ego_dist *dist; /* NULL: one rank */
-    bool resume;
-    const ego_progress *progress; /* NULL: nobody listens */
-    const ego_notice *notice;     /* may be NULL */
-} ego_tune_options;
-
-/* Runs, or resumes, to the end; returns what ego_run returns. */
-ego_err ego_tune(const ego_tune_options *options);
-/* What a run would cost. */
-ego_err ego_tune_measure(const ego_tune_options *options, ego_pretrain_plan *plan);
+/* Each with its own keys; their configuration is an ego_tune_config. A plan is as pre-training's. */
+extern const ego_recipe ego_recipe_mir, ego_recipe_charades;
 
 #endif

@@ -87,7 +87,7 @@ static ego_err embed_videos(ego__tuning *t, ego_ctx *cx, ego_model *m, const ego
     if (!requests) return ego_fail(EGO_ENOMEM, "out of memory for %zu videos", set->count);
     for (size_t v = 0; v < set->count; v++)
         requests[v] = (ego_clip_request){.video = set->videos[v].id, .whole = true};
-    ego_err err = ego__tune_embed_clips(cx, m, &o, requests, set->count, t->options->progress, out, failed);
+    ego_err err = ego__tune_embed_clips(cx, m, &o, requests, set->count, t->progress, out, failed);
     free(requests);
     return err;
 }

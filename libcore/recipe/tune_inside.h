@@ -8,7 +8,7 @@
 
 typedef struct ego__tuning {
     const ego_tune_config *config;
-    const ego_tune_options *options;
+    const ego_progress *progress;
     ego_arena arena; /* annotations and tokens */
     void *set;       /* of the benchmark; see its file */
     ego_pretrain_task task;

@@ -248,7 +248,7 @@ static ego_err embed_clips(ego__tuning *t, ego_ctx *cx, ego_model *m, const spli
     for (size_t i = 0; i < s->clips.count; i++)
         requests[i] = (ego_clip_request){.video = s->rows[i].video, .start = s->rows[i].start, .end = s->rows[i].end};
     ego_err err =
-        ego__tune_embed_clips(cx, m, &o, requests, s->clips.count, t->options->progress, out, failed);
+        ego__tune_embed_clips(cx, m, &o, requests, s->clips.count, t->progress, out, failed);
     free(requests);
     return err;
 }

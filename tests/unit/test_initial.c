@@ -25,7 +25,7 @@ static void start(ego_train_config *c) {
         "model={\"dim\":8,\"heads\":2,\"depth\":2,\"mlp_ratio\":2,\"patch\":8,\"image_size\":16,"
         "\"frames\":2,"
         "\"vocab\":2000,\"max_positions\":20,\"fuse_layers\":1,\"projection\":[6,5,4]}";
-    CHECK_OK(ego_train_config_new(c));
+    ego_train_config_init(c);
     CHECK_OK(ego_train_config_override(c, small));
     CHECK_OK(ego_train_config_override(c, "data.annotations=a.csv"));
     CHECK_OK(ego_train_config_override(c, "run.out=o"));
@@ -435,7 +435,7 @@ static void check_same(const ego_initial *initial, ego_model *donor) {
 /* Only "from" and what the words say: the shape is the file's. */
 static ego_err from_file(const char *path, const char *const *words, ego_train_config *config,
                          ego_initial *initial) {
-    CHECK_OK(ego_train_config_new(config));
+    ego_train_config_init(config);
     set(config, "init.from", path);
     for (size_t i = 0; words && words[i]; i++)
         CHECK_OK(ego_train_config_override(config, words[i]));

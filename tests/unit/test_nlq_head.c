@@ -83,9 +83,9 @@ static bool set_up(bench *b, const char *where, const char *name, unsigned threa
                                         .run = &b->run,
                                         .dropout = 0.2,
                                         .backend = b->backend,
-                                        .pool = b->pool,
-                                        .stop = &b->toy.stop,
-                                        .notice = &notice};
+                                        .with = {.pool = b->pool,
+                                                 .stop = &b->toy.stop,
+                                                 .notice = &notice}};
     notice.context = &b->notices;
     return true;
 }
@@ -171,7 +171,7 @@ static void test_resumed(const char *where) {
     for (; err == EGO_ECANCELLED && stops < 50; stops++) {
         cut.toy.stop_after = cut.toy.asked + 31 + 7 * stops;
         cut.toy.stop = 0;
-        cut.options.resume = stops > 0;
+        cut.options.with.resume = stops > 0;
         err = ego_nlq_head_train(&cut.options);
     }
     CHECK_OK(err);

@@ -92,7 +92,7 @@ static const char *keep(const char *text) {
 
 static ego_qa_train_config configuration(ego_qa_backbone backbone, const char *out) {
     ego_qa_train_config c;
-    ego_qa_train_config_init(&c);
+    ego_recipe_init(&ego_recipe_qa, &c);
     c.model = keep(in_folder("m.safetensors"));
     c.data.train = c.data.validate = keep(in_folder("q.json"));
     c.data.answers = keep(in_folder("answers"));
@@ -107,9 +107,8 @@ static ego_qa_train_config configuration(ego_qa_backbone backbone, const char *o
 }
 
 static ego_err train(ego_qa_train_config *c, ego_pool *on, bool resume) {
-    ego_qa_train_options o = {.config = c, .pool = on, .resume = resume};
-    EGO_TRY(ego_qa_train_config_check(c));
-    return ego_qa_train(&o);
+    EGO_TRY(ego_recipe_check(&ego_recipe_qa, c));
+    return ego_recipe_qa.train(c, &(ego_training){.pool = on, .resume = resume});
 }
 
 /* The numbers `key` of the log's steps (or of its validations), in order; returns how many. */
@@ -190,14 +189,14 @@ static void check_losses(void) {
     double want = reference_loss(c.run.out);
     CHECK_NEAR(frozen, want, 1e-6);
     CHECK_NEAR(held_out, want, 1e-6);
-    ego_qa_train_config_release(&c);
+    ego_recipe_release(&ego_recipe_qa, &c);
     c = configuration(EGO_QA_FUSED, "still-fused");
     c.optim.lr = 0;
     c.dropout = 0;
     CHECK_OK(train(&c, pool, false));
     CHECK(logged(c.run.out, "losses", "answer", &fused, 1) == 1);
     CHECK_NEAR(fused, want, 1e-6);
-    ego_qa_train_config_release(&c);
+    ego_recipe_release(&ego_recipe_qa, &c);
 }
 
 static bool same_files(const char *a, const char *b) {
@@ -230,7 +229,7 @@ static void check_learning(ego_qa_backbone backbone, const char *out, const char
                 m ? loss[m - 1] : NAN);
     CHECK(m == 40 && loss[m - 1] < loss[0]);
     snprintf(a, sizeof a, "%s/head.safetensors", c.run.out);
-    ego_qa_train_config_release(&c);
+    ego_recipe_release(&ego_recipe_qa, &c);
 
     CHECK_OK(ego_pool_new(1, &one));
     c = configuration(backbone, other);
@@ -245,7 +244,7 @@ static void check_learning(ego_qa_backbone backbone, const char *out, const char
     CHECK_ERR(EGO_EINPUT, train(&c, one, false)); /* there is a run already */
     CHECK_OK(train(&c, one, true));               /* which is over */
     CHECK(same_files(a, b));
-    ego_qa_train_config_release(&c);
+    ego_recipe_release(&ego_recipe_qa, &c);
     ego_pool_free(one);
 }
 
@@ -300,7 +299,7 @@ static void check_refusals(void) {
     c.data.cache = NULL;
     CHECK_ERR(EGO_EINPUT, train(&c, pool, false));
     CHECK(strstr(ego_err_message(), "found none of 12") != NULL);
-    ego_qa_train_config_release(&c);
+    ego_recipe_release(&ego_recipe_qa, &c);
 }
 
 int main(void) {
