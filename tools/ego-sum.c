@@ -127,7 +127,8 @@ static ego_err ask_record(job *j) {
 typedef struct answer {
     ego_summary_options options;
     ego_summary_table table;
-    ego_kts segments;
+    ego_kts segments; /* at most so many: */
+    size_t most_segments;
     float *scores;
     size_t *chosen, count;
 } answer;
@@ -225,12 +226,24 @@ static ego_err show(run *r, const job *j, const answer *a) {
     return err;
 }
 
+/* Where the content changes. A summary without a query is a shot of each segment, so there are no more of these. */
+static ego_err segment(const run *r, answer *a, bool whole) {
+    size_t most = (size_t)most_segments;
+    if (whole && most > a->count) most = a->count;
+    if (most == a->most_segments) return EGO_OK;
+    ego_kts_release(&a->segments);
+    a->most_segments = most;
+    ego_kts_options kts = {.most = most, .reference = quirks, .pool = r->engine.pool};
+    return ego_kts_segment(a->table.states, a->table.n, (size_t)a->table.D, &kts, &a->segments);
+}
+
 static ego_err summarize(run *r, size_t number, size_t prompt, answer *a) {
     ego_summary_options o = a->options;
     job *j = &r->jobs[number];
     if (!j->prompt.len) o.by = EGO_SUMMARY_WHOLE;
-    EGO_TRY(ego_summary_score(&r->engine.cx, r->head, &o, &a->table, &a->segments, prompt, a->scores));
     a->count = ego_summary_length(a->table.n, ratio, seconds, shot_seconds);
+    EGO_TRY(segment(r, a, o.by == EGO_SUMMARY_WHOLE));
+    EGO_TRY(ego_summary_score(&r->engine.cx, r->head, &o, &a->table, &a->segments, prompt, a->scores));
     if (o.by == EGO_SUMMARY_WHOLE)
         EGO_TRY(ego_summary_spread(a->scores, &a->segments, a->count, a->chosen));
     else
@@ -264,8 +277,6 @@ static ego_err look(run *r, answer *a) {
         if (r->jobs[i].prompt.len) prompts[n++] = r->jobs[i].prompt.data;
     a->options = summary_options(r, n, &progress);
     EGO_TRY(ego_summary_look(&r->engine.cx, r->engine.model, &a->options, r->video, prompts, n, &a->table));
-    ego_kts_options kts = {.most = (size_t)most_segments, .reference = quirks, .pool = r->engine.pool};
-    EGO_TRY(ego_kts_segment(a->table.states, a->table.n, (size_t)a->table.D, &kts, &a->segments));
     a->scores = malloc(a->table.n * sizeof *a->scores);
     a->chosen = malloc(a->table.n * sizeof *a->chosen);
     if (!a->scores || !a->chosen) return ego_fail(EGO_ENOMEM, "out of memory");
