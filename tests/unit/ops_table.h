@@ -43,6 +43,8 @@ static void linear_reference(const sample *s, double *out) {
 
 /* ---- layer_norm: R, D, dtype, offset of the rows in standard deviations ----------------------------- */
 
+#define LAYER_NORM_EPS 1e-6
+
 static void layer_norm_make(sample *s) {
     s->in[0] = random_tensor(s, 3, SHAPE(s->n[0], s->n[1]));
     for (int64_t i = 0; i < ego_tensor_count(s->in[0]); i++)
@@ -51,7 +53,7 @@ static void layer_norm_make(sample *s) {
     random_param(s, 1, (ego_dtype)s->n[2], 1, SHAPE(s->n[1]));
 }
 static ego_tensor *layer_norm_forward(ego_ctx *cx, sample *s) {
-    return ego_layer_norm(cx, s->in[0], &s->param[0], &s->param[1], 1e-6f);
+    return ego_layer_norm(cx, s->in[0], &s->param[0], &s->param[1], (float)LAYER_NORM_EPS);
 }
 static void layer_norm_reference(const sample *s, double *out) {
     int64_t D = s->n[1];
@@ -64,7 +66,7 @@ static void layer_norm_reference(const sample *s, double *out) {
         }
         for (int64_t j = 0; j < D; j++)
             out[r * D + j] =
-                (at(s->in[0], r * D + j) - mean) / sqrt(var + 1e-6) * param_at(&s->param[0], j) +
+                (at(s->in[0], r * D + j) - mean) / sqrt(var + LAYER_NORM_EPS) * param_at(&s->param[0], j) +
                 param_at(&s->param[1], j);
     }
 }
