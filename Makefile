@@ -86,7 +86,7 @@ MPI_USERS := $(BUILD)/bin/ego-train $(BUILD)/tests/unit/test_dist $(BUILD)/tests
 MODEL     := $(wildcard weights/ego-small.safetensors) # what tools open when no model is named
 
 LIB_OBJ   := $(LIB_SRC:%.c=$(BUILD)/%.o) $(KERNEL_OBJ)
-CLI_OBJ   := $(BUILD)/tools/cli.o $(BUILD)/tools/engine.o
+CLI_OBJ   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(TOOL_SRC),$(wildcard tools/*.c)))
 
 .PHONY: all lib tools units kernels
 kernels: $(KERNEL_OBJ)

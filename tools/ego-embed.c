@@ -1,22 +1,15 @@
 /* ego-embed: clips and narrations to embeddings. */
+#include "embed_input.h"
+#include "embed_prepare.h"
 #include "engine.h"
 
-#include "base/file.h"
-#include "data/folder.h"
-#include "data/source.h"
-#include "data/windows.h"
-#include "task/chunks.h"
 #include "task/embed.h"
 #include "task/embed_output.h"
 #include "task/unrelated.h"
-#include "task/update.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
 
 static const char *text, *output, *update, *calibrate, *prepare;
 static double window, stride;
@@ -55,80 +48,6 @@ static const ego_cli_tool tool = {
     .uses = EGO_CLI_USES_MODEL | EGO_CLI_USES_VIDEO | EGO_CLI_USES_WORK | EGO_CLI_USES_SHARD |
             EGO_CLI_USES_CONFIG | EGO_CLI_USES_PLAN | EGO_CLI_USES_PROVENANCE};
 
-/* ---- what comes in: records, media files in windows, one text ---------------------------------------------- */
-
-typedef struct input {
-    ego_cli *cli;
-    ego_update *update; /* NULL, or --update's, and nothing else */
-    ego_medium *media; /* those of this shard */
-    ego_windows windows;
-    bool text_given, records;
-    bool ended; /* the live medium is over; its windows behind the end are still on their way back */
-} input;
-
-static void add_medium(input *in, size_t *n, const char *path) {
-    if (!ego_cli_name_in_shard(in->cli, path)) return;
-    bool live = window > 0 && (follow || ego_medium_is_pipe(path));
-    in->media[(*n)++] = (ego_medium){.path = path, .live = live};
-}
-
-static ego_err open_input(ego_cli *cli, input *in) {
-    size_t named = cli->n_media + standard_media.n, n = 0;
-    *in = (input){.cli = cli, .media = calloc(named + 1, sizeof *in->media)};
-    if (!in->media) return ego_fail(EGO_ENOMEM, "out of memory");
-    for (size_t i = 0; i < standard_media.n; i++) add_medium(in, &n, standard_media.items[i]);
-    for (size_t i = 0; !update && i < cli->n_media; i++) add_medium(in, &n, cli->media[i]);
-    ego_windows_options o = {.window = window, .stride = stride, .text = text};
-    in->windows = ego_windows_of(&o, in->media, n);
-    in->records = cli->n_files > 0 || (!named && !text);
-    in->text_given = text != NULL && !named;
-    return EGO_OK;
-}
-
-static bool any_live(const input *in) {
-    for (size_t i = 0; i < in->windows.n; i++)
-        if (in->media[i].live) return true;
-    return false;
-}
-
-/* --text alone is one record without a clip. */
-static ego_err text_record(ego_record *record) {
-    static const ego_record_rules none;
-    ego_buf line = {0};
-    ego_buf_text(&line, "{\"id\":\"text\",\"text\":");
-    ego_buf_json_string(&line, text, strlen(text));
-    ego_buf_char(&line, '}');
-    ego_err err = ego_buf_err(&line);
-    if (err == EGO_OK) err = ego_record_parse(line.data, line.len, "--text", 1, 1, &none, record);
-    ego_buf_release(&line);
-    return err;
-}
-
-/* A file that is to be followed may not be there yet. */
-static void await_file(const input *in) {
-    const ego_windows *w = &in->windows;
-    if (!follow || w->window || !ego_windows_live(w)) return;
-    struct stat st;
-    const struct timespec nap = {0, 50 * 1000 * 1000};
-    for (double waited = 0; waited < follow_timeout && !ego_cli_stopped(in->cli); waited += 0.05) {
-        if (stat(in->media[w->at].path, &st) != 0 ? errno != ENOENT : st.st_size > 0) return;
-        nanosleep(&nap, NULL);
-    }
-}
-
-static ego_err next_record(input *in, ego_record *record) {
-    static const char *const writes[] = {"part", "model", "layer", "dtype",     "shape",
-                                         "scale", "vtm",  "row",   "embedding", NULL};
-    static const ego_record_rules rules = {.writes = writes};
-    *record = (ego_record){0};
-    if (in->update) return ego_update_next(in->update, record);
-    if (in->text_given) return in->text_given = false, text_record(record);
-    await_file(in);
-    ego_err err = ego_windows_next(&in->windows, record);
-    if (err != EGO_EEND || !in->records) return err;
-    return ego_cli_next_record(in->cli, &rules, record);
-}
-
 /* ---- the loop ------------------------------------------------------------------------------------------------ */
 
 enum { MAX_BATCH = 64 };
@@ -140,7 +59,7 @@ typedef struct run {
     ego_embed_output *output;
     ego_unrelated *unrelated; /* --calibrate */
     ego_embed_options options;
-    input input;
+    ego_embed_input input;
     bool more;
     uint64_t skip, done, cut_texts;
     ego_buf provenance; /* JSON text */
@@ -154,13 +73,9 @@ static ego_err fill(run *r, bool idle) {
     while (r->more && ego_source_room(r->source)) {
         idle = idle && !ego_source_outstanding(r->source);
         if (!idle && ego_cli_input_paused(r->cli)) break;
-        if (r->input.ended) {
-            if (ego_source_outstanding(r->source)) break;
-            ego_windows_ended(&r->input.windows);
-            r->input.ended = false;
-        }
+        if (!ego_embed_input_go_on(&r->input, ego_source_outstanding(r->source) > 0)) break;
         ego_record record;
-        ego_err err = next_record(&r->input, &record);
+        ego_err err = ego_embed_input_next(&r->input, &record);
         if (err == EGO_EEND) {
             r->more = false;
             break;
@@ -235,26 +150,6 @@ static bool wait_for_sample(run *r, bool idle) {
     return true;
 }
 
-/* Whether this is a window of the medium that is live now, not of a file before it. */
-static bool is_live(const run *r, const ego_sample *s) {
-    const ego_windows *w = &r->input.windows;
-    return ego_windows_live(w) && s->record.video && strcmp(s->record.video, w->media[w->at].path) == 0;
-}
-
-/* Cuts a live medium's last window to its end, of which its request knew nothing. *keep is false for windows
- * behind it. One that cannot be read ends the medium, for so would be the next. */
-static ego_err end_of_live(run *r, ego_sample *s, bool *keep) {
-    *keep = !r->input.ended && s->err != EGO_EEND;
-    r->input.ended = r->input.ended || s->err != EGO_OK || s->last;
-    if (!*keep || s->err != EGO_OK || s->end >= s->record.end) return EGO_OK;
-    const ego_medium *m = &r->input.media[r->input.windows.at];
-    ego_record cut;
-    EGO_TRY(ego_window_record(m, s->record.start, s->end, text, &cut));
-    ego_record_release(&s->record);
-    s->record = cut;
-    return EGO_OK;
-}
-
 static ego_err take(run *r, size_t most, size_t *n) {
     for (*n = 0; *n < most && wait_for_sample(r, *n == 0);) {
         ego_sample *s = &r->samples[*n];
@@ -263,7 +158,7 @@ static ego_err take(run *r, size_t most, size_t *n) {
         if (err == EGO_EEND) return EGO_OK;
         EGO_TRY(err);
         ++*n;
-        if (is_live(r, s)) EGO_TRY(end_of_live(r, s, &keep));
+        EGO_TRY(ego_embed_input_meet(&r->input, s, &keep));
         if (!keep) {
             ego_sample_release(&r->samples[--*n]);
             continue;
@@ -294,7 +189,7 @@ static ego_err compute_and_write(run *r, size_t n) {
 
 /* A live medium has no other end than being stopped: what was computed is whole. */
 static ego_err stopped(const run *r) {
-    return any_live(&r->input) ? EGO_OK : ego_fail(EGO_ECANCELLED, "stopped");
+    return ego_embed_input_any_live(&r->input) ? EGO_OK : ego_fail(EGO_ECANCELLED, "stopped");
 }
 
 static ego_err loop(run *r, size_t batch) {
@@ -334,43 +229,14 @@ static ego_err describe_run(run *r, ego_buf *json) {
     return ego_buf_err(json);
 }
 
-static bool same_file(const char *a, const char *b) {
-    struct stat x, y;
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino &&
-           S_ISREG(x.st_mode);
-}
-
-static ego_err spare(const ego_cli *cli, const char *path) {
-    for (size_t i = 0; i < cli->n_args; i++)
-        if (same_file(path, cli->args[i]))
-            return ego_fail(EGO_EINPUT, "%s is read: it would be overwritten; choose another -o",
-                            cli->args[i]);
-    return EGO_OK;
-}
-
-/* `-o clips.npy` also writes clips.jsonl, and that may be where the records are. */
-static ego_err spare_inputs(const ego_cli *cli) {
-    static const char *const suffixes[] = {[EGO_EMBED_NPY] = ".npy", [EGO_EMBED_FVECS] = ".fvecs"};
-    if (!output) return EGO_OK;
-    EGO_TRY(spare(cli, output));
-    if (format != EGO_EMBED_NPY && format != EGO_EMBED_FVECS) return EGO_OK;
-    const char *suffix = suffixes[format];
-    size_t stem = strlen(output) - (ego_has_suffix(output, suffix) ? strlen(suffix) : 0);
-    ego_buf ids = {0};
-    ego_buf_printf(&ids, "%.*s.jsonl", (int)stem, output);
-    ego_err err = ego_buf_err(&ids);
-    if (err == EGO_OK) err = spare(cli, ids.data);
-    ego_buf_release(&ids);
-    return err;
-}
-
 static ego_err open_output(run *r, ego_buf *description) {
     static const char *const layers[] = {"projected", "backbone", "tokens", "pixels"};
-    EGO_TRY(spare_inputs(r->cli));
     EGO_TRY(describe_run(r, description));
     EGO_TRY(ego_embed_output_open(&(ego_embed_output_options){.format = (ego_embed_format)format,
                                                               .path = output,
                                                               .standard = stdout,
+                                                              .inputs = r->cli->args,
+                                                              .n_inputs = r->cli->n_args,
                                                               .model = r->engine.model_id,
                                                               .layer = layers[layer],
                                                               .provenance = r->cli->provenance ? r->provenance.data : NULL,
@@ -384,10 +250,21 @@ static ego_err open_output(run *r, ego_buf *description) {
     return EGO_OK;
 }
 
+static ego_err open_input(run *r) {
+    ego_embed_input_options o = {.window = window,
+                                 .stride = stride,
+                                 .text = text,
+                                 .media = standard_media.items,
+                                 .n_media = standard_media.n,
+                                 .no_arguments = update != NULL,
+                                 .follow = follow ? follow_timeout : 0};
+    return ego_embed_input_open(r->cli, &o, &r->input);
+}
+
 /* Live windows overlap by less than a window: a pipe need not be kept for longer. */
 static ego_err open_source(run *r) {
     const ego_model *m = r->engine.model;
-    bool live = any_live(&r->input);
+    bool live = ego_embed_input_any_live(&r->input);
     ego_source_options o = {
         .clips = {.video_root = r->cli->video_root,
                   .sampling = (ego_sampling)sampling,
@@ -479,7 +356,7 @@ static ego_err embed(run *r, ego_buf *description) {
 static ego_err plan(run *r) {
     uint64_t n = 0, bad = 0;
     ego_record record;
-    for (ego_err err; (err = next_record(&r->input, &record)) != EGO_EEND;) {
+    for (ego_err err; (err = ego_embed_input_next(&r->input, &record)) != EGO_EEND;) {
         if (!record.id) return err;
         n++;
         bad += err != EGO_OK;
@@ -487,63 +364,6 @@ static ego_err plan(run *r) {
     }
     printf("{\"records\":%llu,\"unreadable\":%llu}\n", (unsigned long long)n, (unsigned long long)bad);
     return EGO_OK;
-}
-
-/* ---- --prepare: videos as the benchmarks' readers want them -------------------------------------------------- */
-
-/* The bytes of a file's name without its suffix. */
-static int stem(const char *name) {
-    const char *dot = strrchr(name, '.');
-    return dot && dot > name ? (int)(dot - name) : (int)strlen(name);
-}
-
-static ego_err name_folder(const ego_folder *folder, size_t i, ego_buf *path) {
-    const char *name = ego_basename(folder->files[i].path);
-    int n = stem(name);
-    for (size_t j = 0; j < i; j++) {
-        const char *other = ego_basename(folder->files[j].path);
-        if (stem(other) == n && memcmp(other, name, (size_t)n) == 0)
-            return ego_fail(EGO_EINPUT, "%s would also be %.*s", folder->files[j].path, n, name);
-    }
-    ego_buf_printf(path, "%s/%.*s", prepare, n, name);
-    return ego_buf_err(path);
-}
-
-static ego_err prepare_file(ego_cli *cli, const ego_folder *folder, size_t i) {
-    ego_progress progress = ego_cli_progress(cli);
-    ego_chunks_counts counts;
-    ego_buf path = {0}, line = {0};
-    const char *video = folder->files[i].path;
-    ego_err err = name_folder(folder, i, &path);
-    if (err == EGO_OK) err = ego_chunks_make(video, path.data, 0, &progress, &counts);
-    if (err == EGO_OK) {
-        const char *name = ego_basename(path.data);
-        ego_buf_text(&line, "{\"id\":");
-        ego_buf_json_string(&line, name, strlen(name));
-        ego_buf_json_key(&line, "video");
-        ego_buf_json_string(&line, video, strlen(video));
-        ego_buf_json_key(&line, "duration");
-        ego_buf_json_double(&line, counts.duration);
-        ego_buf_printf(&line, ",\"chunks\":%zu,\"made\":%zu}", counts.chunks, counts.made);
-        err = ego_cli_write_line(cli, &line);
-    }
-    ego_buf_release(&path);
-    ego_buf_release(&line);
-    return err;
-}
-
-static void prepare_all(ego_cli *cli) {
-    ego_folder folder;
-    ego_err err = ego_folder_list(cli->media, cli->n_media, &folder);
-    bool go_on = err == EGO_OK || ego_cli_fatal(cli, err);
-    for (size_t i = 0; go_on && i < folder.n && !ego_cli_stopped(cli); i++) {
-        ego_record record;
-        if (!ego_cli_name_in_shard(cli, folder.files[i].path)) continue;
-        err = prepare_file(cli, &folder, i);
-        ego_err made = ego_record_whole(folder.files[i].path, &record);
-        go_on = ego_cli_record_done(cli, &record, made == EGO_OK ? err : made);
-    }
-    ego_folder_release(&folder);
 }
 
 static bool check_options(ego_cli *cli) {
@@ -565,8 +385,8 @@ static bool check_options(ego_cli *cli) {
     return true;
 }
 
-static bool check_live(ego_cli *cli, const input *in) {
-    if (!any_live(in) || (!cli->dry_run && !resume)) return true;
+static bool check_live(ego_cli *cli, const ego_embed_input *in) {
+    if (!ego_embed_input_any_live(in) || (!cli->dry_run && !resume)) return true;
     return ego_cli_usage(cli, "%s: a live stream has no length before it ends",
                          cli->dry_run ? "--dry-run" : "--resume");
 }
@@ -574,7 +394,7 @@ static bool check_live(ego_cli *cli, const input *in) {
 int main(int argc, char **argv) {
     ego_cli cli;
     if (!ego_cli_begin(&cli, &tool, argc, argv) || !check_options(&cli)) return ego_cli_end(&cli);
-    if (prepare) return prepare_all(&cli), ego_cli_end(&cli);
+    if (prepare) return ego_embed_prepare(&cli, prepare), ego_cli_end(&cli);
     bool binary = format == EGO_EMBED_STREAM && !output && !cli.dry_run;
     if (binary && !ego_cli_binary_stdout(&cli)) return ego_cli_end(&cli);
 
@@ -583,7 +403,7 @@ int main(int argc, char **argv) {
     if (!r) return ego_cli_fatal(&cli, ego_fail(EGO_ENOMEM, "out of memory")), ego_cli_end(&cli);
     r->cli = &cli;
     r->more = true;
-    ego_err opened = open_input(&cli, &r->input);
+    ego_err opened = open_input(r);
     r->options = (ego_embed_options){layer == LAYER_PIXELS ? EGO_LAYER_PROJECTED : (ego_layer)layer,
                                      normalize, fused};
     unsigned needs = layer == LAYER_PIXELS ? 0 : ego_embed_needs(&r->options);
@@ -603,7 +423,7 @@ int main(int argc, char **argv) {
         ego_engine_close(&r->engine);
     }
     ego_buf_release(&r->provenance);
-    free(r->input.media);
+    ego_embed_input_close(&r->input);
     ego_option_list_release(&standard_media);
     ego_buf_release(&description);
     free(r);

@@ -46,6 +46,9 @@ ego_err ego_write_file(const char *path, const void *bytes, size_t n);
 /* Creates the directory and its parents where missing. */
 ego_err ego_make_directory(const char *path);
 
+/* Whether both paths are there and are one regular file, by whichever names. */
+bool ego_same_file(const char *a, const char *b);
+
 /* "a/b.c" → "b.c"; the result points into path. */
 const char *ego_basename(const char *path);
 /* True when the path ends in the suffix (".jsonl"), ignoring ASCII case. */

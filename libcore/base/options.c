@@ -65,6 +65,21 @@ bool ego_parse_number(const char *text, double *value) {
     return true;
 }
 
+bool ego_parse_numbers(const char *text, size_t max, double *values, size_t *n) {
+    for (*n = 0; *n < max; text++) {
+        char word[64];
+        size_t length = strcspn(text, ",");
+        if (length >= sizeof word) return false;
+        memcpy(word, text, length);
+        word[length] = 0;
+        if (!ego_parse_number(word, &values[*n])) return false;
+        ++*n;
+        text += length;
+        if (!*text) return true;
+    }
+    return false;
+}
+
 /* The index of `word` in "one|two|three", or -1. */
 static int choice_index(const char *words, const char *word) {
     size_t n = strlen(word);

@@ -72,5 +72,7 @@ ego_err ego_split_setting(const char *word, char *key, size_t room, const char *
 bool ego_parse_integer(const char *text, int64_t *value);
 /* Strictly: a finite decimal number with a point, in any locale. */
 bool ego_parse_number(const char *text, double *value);
+/* 1 to `max` such numbers with a comma between each two; *n of them. */
+bool ego_parse_numbers(const char *text, size_t max, double *values, size_t *n);
 
 #endif

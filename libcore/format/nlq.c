@@ -3,6 +3,9 @@
 #include "format/reading.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 typedef struct reader {
     const char *name;
@@ -236,4 +239,24 @@ ego_err ego_nlq_read(const char *path, ego_arena *arena, ego_nlq *out) {
 
 ego_err ego_nlq_read_processed(const char *path, ego_arena *arena, ego_nlq *out) {
     EGO__READ(path, ego_nlq_parse_processed, arena, out);
+}
+
+/* ---- what a file is ---- */
+
+bool ego_nlq_is_official(const char *path) {
+    enum { LOOK_AT = 1 << 16 };
+    char *text = calloc(1, LOOK_AT + 1);
+    FILE *file = strcmp(path, "-") == 0 || !text ? NULL : fopen(path, "rb");
+    bool found = false;
+    if (file) {
+        size_t n = fread(text, 1, LOOK_AT, file);
+        text[n] = 0;
+        const char *at = text + strspn(text, " \t\r\n\xef\xbb\xbf");
+        const char *key = *at == '{' ? strstr(at, "\"videos\"") : NULL;
+        if (key) key += strlen("\"videos\"") + strspn(key + strlen("\"videos\""), " \t\r\n");
+        if (key && *key == ':') found = key[1 + strspn(key + 1, " \t\r\n")] == '[';
+        fclose(file);
+    }
+    free(text);
+    return found;
 }

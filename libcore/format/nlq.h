@@ -20,6 +20,7 @@
 #include "base/err.h"
 #include "format/annotations.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -49,6 +50,10 @@ typedef struct ego_nlq {
 
 ego_err ego_nlq_read(const char *path, ego_arena *arena, ego_nlq *out);
 ego_err ego_nlq_parse(const char *text, size_t n, const char *name, ego_arena *arena, ego_nlq *out);
+
+/* Whether a file is one of the official ones, one object with an array "videos" (in its first 64 KiB), and
+ * no lines of records: false for "-", which is not looked at, and for what cannot be opened. */
+bool ego_nlq_is_official(const char *path);
 
 ego_err ego_nlq_read_processed(const char *path, ego_arena *arena, ego_nlq *out);
 ego_err ego_nlq_parse_processed(const char *text, size_t n, const char *name, ego_arena *arena,

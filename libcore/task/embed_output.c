@@ -1,21 +1,18 @@
 #include "task/embed_output.h"
 
 #include "base/file.h"
+#include "base/partial.h"
 #include "format/fvecs.h"
 #include "format/npy.h"
 #include "format/stream.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 struct ego_embed_output {
     ego_embed_output_options options;
-    ego_buf path, run_path; /* FILE.part and FILE.part.json of a stream; FILE.npy and so on */
-    FILE *part;             /* of a stream to a file */
+    ego_partial part; /* of a stream to a file */
     ego_outfile file, ids;
     ego_npy_writer npy;
     bool npy_open;
@@ -30,23 +27,23 @@ static int part_rank(const char *part) {
     return strcmp(part, "video") == 0 ? 0 : strcmp(part, "text") == 0 ? 1 : 2;
 }
 
-/* Walks the whole records of FILE.part: *groups counts the input records they came from but for the
- * last, which may lack a part, *failed those of them with an error; *keep is where the last begins. */
-static ego_err walk_part(const char *path, uint64_t *groups, uint64_t *failed, uint64_t *keep) {
+/* Walks the whole records of FILE.part: `done` counts the input records they came from but for the last,
+ * which may lack a part, `failed` those of them with an error; *keep is where the last begins. */
+static ego_err walk_part(void *context, const char *path, uint64_t *keep) {
+    ego_embed_output *o = context;
     ego_stream *stream;
     EGO_TRY(ego_stream_open(path, &stream));
     ego_stream_record r;
     ego_buf id = {0};
     int rank = 3;
     bool error = false;
-    *groups = *failed = *keep = 0;
     ego_err err;
     while ((err = ego_stream_next(stream, &r)) == EGO_OK) {
         bool same = id.len == r.id_bytes && id.data && memcmp(id.data, r.id, id.len) == 0;
         int now = r.error ? 3 : part_rank(r.part);
         if (!same || now <= rank || rank == 3) {
-            ++*groups;
-            *failed += error; /* the one before this one */
+            o->done++;
+            o->failed += error; /* the one before this one */
             *keep = r.offset;
         }
         error = r.error != NULL;
@@ -56,42 +53,17 @@ static ego_err walk_part(const char *path, uint64_t *groups, uint64_t *failed, u
     }
     ego_buf_release(&id);
     ego_stream_close(stream);
-    if (*groups) --*groups;
+    if (o->done) o->done--;
     return EGO_OK; /* the end, or the cut that the interruption left */
 }
 
-/* The same model and options, or the two halves would not belong together. */
-static ego_err check_run(const ego_embed_output *o) {
-    ego_buf before = {0};
-    ego_err err = ego_read_file(o->run_path.data, 1 << 20, &before);
-    if (err == EGO_OK && strcmp(before.data ? before.data : "", o->options.run) != 0)
-        err = ego_fail(EGO_EINPUT, "%s was begun with another model or other options: %s",
-                       o->path.data, before.data ? before.data : "");
-    ego_buf_release(&before);
-    return err;
-}
-
 static ego_err open_part(ego_embed_output *o) {
-    ego_buf_printf(&o->path, "%s.part", o->options.path);
-    ego_buf_printf(&o->run_path, "%s.part.json", o->options.path);
-    EGO_TRY(ego_buf_err(&o->path));
-    EGO_TRY(ego_buf_err(&o->run_path));
-    int fd = open(o->path.data, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (fd < 0 || !(o->part = fdopen(fd, "r+b"))) {
-        if (fd >= 0) close(fd);
-        return ego_fail(EGO_EIO, "%s: cannot be written: %s", o->path.data, strerror(errno));
-    }
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0)
-        return ego_fail(EGO_EIO, "%s: another run is writing it", o->path.data);
-    off_t size = lseek(fd, 0, SEEK_END);
-    uint64_t keep = 0;
-    if (o->options.resume && size > 0) {
-        EGO_TRY(check_run(o));
-        EGO_TRY(walk_part(o->path.data, &o->done, &o->failed, &keep));
-    }
-    if (ftruncate(fd, (off_t)keep) != 0 || fseeko(o->part, (off_t)keep, SEEK_SET) != 0)
-        return ego_fail(EGO_EIO, "%s: cannot be cut: %s", o->path.data, strerror(errno));
-    return ego_write_file(o->run_path.data, o->options.run, strlen(o->options.run));
+    ego_partial_options p = {.path = o->options.path,
+                             .made = o->options.run,
+                             .resume = o->options.resume,
+                             .walk = walk_part,
+                             .context = o};
+    return ego_partial_open(&p, &o->part);
 }
 
 /* ---- opening and closing -------------------------------------------------------------------------------- */
@@ -111,6 +83,25 @@ static ego_err open_beside(const char *path, const char *suffix, const char *wan
     return err;
 }
 
+static ego_err spare(const ego_embed_output_options *o, const char *path) {
+    for (size_t i = 0; i < o->n_inputs; i++)
+        if (ego_same_file(path, o->inputs[i]))
+            return ego_fail(EGO_EINPUT, "%s is read: it would be overwritten; choose another -o", o->inputs[i]);
+    return EGO_OK;
+}
+
+/* `-o clips.npy` also writes clips.jsonl, and that may be where the records are. */
+static ego_err spare_inputs(const ego_embed_output_options *o) {
+    ego_buf ids = {0};
+    if (!o->path) return EGO_OK;
+    EGO_TRY(spare(o, o->path));
+    if (o->format != EGO_EMBED_NPY && o->format != EGO_EMBED_FVECS) return EGO_OK;
+    ego_err err = name_beside(o->path, o->format == EGO_EMBED_NPY ? ".npy" : ".fvecs", ".jsonl", &ids);
+    if (err == EGO_OK) err = spare(o, ids.data);
+    ego_buf_release(&ids);
+    return err;
+}
+
 static ego_err open_files(ego_embed_output *o) {
     const char *path = o->options.path;
     switch (o->options.format) {
@@ -126,6 +117,7 @@ static ego_err open_files(ego_embed_output *o) {
 
 ego_err ego_embed_output_open(const ego_embed_output_options *options, ego_embed_output **out) {
     bool table = options->format == EGO_EMBED_NPY || options->format == EGO_EMBED_FVECS;
+    EGO_TRY(spare_inputs(options));
     if (table && !options->path)
         return ego_fail(EGO_EINPUT, "this format is two files: name them with -o FILE");
     if (options->resume && (options->format != EGO_EMBED_STREAM || !options->path))
@@ -145,18 +137,8 @@ ego_err ego_embed_output_open(const ego_embed_output_options *options, ego_embed
 uint64_t ego_embed_output_done(const ego_embed_output *o) { return o->done; }
 uint64_t ego_embed_output_failed(const ego_embed_output *o) { return o->failed; }
 
-static ego_err commit_part(ego_embed_output *o) {
-    bool bad = ferror(o->part) | (fflush(o->part) != 0);
-    bad |= fsync(fileno(o->part)) != 0 && errno != EINVAL && errno != ENOTSUP;
-    if (!bad) bad = rename(o->path.data, o->options.path) != 0;
-    if (bad)
-        return ego_fail(EGO_EIO, "%s: cannot be written: %s", o->options.path, strerror(errno));
-    unlink(o->run_path.data);
-    return EGO_OK;
-}
-
 ego_err ego_embed_output_commit(ego_embed_output *o) {
-    if (o->part) return commit_part(o);
+    if (o->part.stream) return ego_partial_commit(&o->part);
     if (o->npy_open) {
         EGO_TRY(ego_npy_writer_commit(&o->npy));
         o->npy_open = false;
@@ -171,12 +153,10 @@ ego_err ego_embed_output_commit(ego_embed_output *o) {
 
 void ego_embed_output_close(ego_embed_output *o) {
     if (!o) return;
-    if (o->part) fclose(o->part);
+    ego_partial_close(&o->part);
     if (o->npy_open) ego_npy_writer_abort(&o->npy);
     ego_outfile_abort(&o->file);
     ego_outfile_abort(&o->ids);
-    ego_buf_release(&o->path);
-    ego_buf_release(&o->run_path);
     ego_buf_release(&o->line);
     free(o);
 }
@@ -184,7 +164,7 @@ void ego_embed_output_close(ego_embed_output *o) {
 /* ---- writing -------------------------------------------------------------------------------------------- */
 
 static FILE *out_of(ego_embed_output *o) {
-    return o->part ? o->part : o->file.stream ? o->file.stream : o->options.standard;
+    return o->part.stream ? o->part.stream : o->file.stream ? o->file.stream : o->options.standard;
 }
 
 static ego_err write_failed(const ego_embed_output *o) {

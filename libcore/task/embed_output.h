@@ -2,7 +2,7 @@
  *
  * A file is written under another name and renamed when whole. A stream's is FILE.part: locked while in
  * use, kept when the run is interrupted, and continued by `resume` if FILE.part.json says that it was
- * made by the same model and options.
+ * made by the same model and options (base/partial.h).
  */
 #ifndef EGO_TASK_EMBED_OUTPUT_H
 #define EGO_TASK_EMBED_OUTPUT_H
@@ -27,6 +27,8 @@ typedef struct ego_embed_output_options {
     ego_embed_format format;
     const char *path;  /* NULL: standard output (stream and jsonl only) */
     FILE *standard;    /* that output */
+    const char *const *inputs; /* n_inputs files that are read: none of them is written over */
+    size_t n_inputs;
     const char *model; /* the model's name */
     const char *layer; /* of the parts video and text; the fused part has but one */
     const char *provenance; /* JSON text for every record's header; NULL: none */

@@ -1,5 +1,6 @@
 #!/bin/sh
-# ego-nlq: media and records, Ego4D's own file and the challenge's; zero-shot and with a head; the store; pictures.
+# ego-nlq: media and records, Ego4D's own file and the challenge's; zero-shot and with a head; the store; pictures;
+# interrupted and resumed.
 # tests/unit/data/nlq-head.safetensors is a VSLNet 16 wide for features 64 wide, drawn from seed 7, 16-bit.
 . "$(dirname "$0")/lib.sh"
 need ego-embed ego-nlq ego-model jq
@@ -203,6 +204,102 @@ same "three shards" want got
 shuf_in() { sed -n 2p records.jsonl; sed -n 4p records.jsonl; sed -n 1p records.jsonl; }
 shuf_in | ego-nlq -q --video-root videos 2>"$err" >got
 is "whatever the order" "$(jq -c .scores lines | sed -n '2p;4p')" "$(jq -c .scores got | sed -n 1,2p)"
+
+# ---- interrupted and resumed ------------------------------------------------------------------------
+
+# Two questions each about four videos, two that are missing, and two again; and a line that is no record.
+for i in 1 2 3 gone 4 1 lost 2; do
+    ln -f videos/v1.mp4 "videos/r$i.mp4"
+    for text in 'C waits' 'C opens it'; do echo "{\"video\":\"r$i.mp4\",\"text\":\"$text\",\"mine\":[1.0]}"; done
+done | sed '6s/.*/broken/' >run.jsonl
+rm videos/rgone.mp4 videos/rlost.mp4
+run 1 ego-nlq --video-root videos -o whole run.jsonl
+absent whole.part whole.part.json
+mkfifo pipe
+
+# begin LINES: a run that has answered so many, and waits for more; end SIGNAL.
+begin() {
+    rm -f cut cut.part cut.part.json
+    ego-nlq --video-root videos -o cut <pipe 2>"$err" &
+    pid=$!
+    exec 9>pipe
+    head -n "$1" run.jsonl >&9
+    tries=0
+    until [ -e cut.part.json ] && [ "$(wc -l <cut.part)" -ge "$1" ] || [ $tries -ge 400 ]; do
+        sleep 0.05
+        tries=$((tries + 1))
+    done
+}
+end() {
+    kill -"$1" $pid
+    wait $pid 2>/dev/null
+    status=$?
+    exec 9>&-
+    absent cut
+}
+
+for lines in 1 5 7 16; do
+    begin $lines
+    if [ $lines -eq 1 ]; then
+        run 3 ego-nlq --video-root videos -o cut run.jsonl
+        holds "$err" 'cut.part: another run is writing it'
+    fi
+    end KILL
+    done=$lines
+    if [ $lines -eq 7 ]; then # in the middle of a line
+        head -c $(($(wc -c <cut.part) - 30)) cut.part >short && cat short >cut.part
+        done=6
+    fi
+    run 1 ego-nlq --video-root videos -o cut --resume run.jsonl
+    same "resumed after KILL at line $lines" whole cut
+    holds "$err" "cut: $done questions are done already"
+    absent cut.part cut.part.json
+done
+run 0 ego-nlq -o alone.jsonl --resume --video-root videos one.jsonl
+same "--resume of nothing" one alone.jsonl
+
+begin 3
+end TERM
+is "status after TERM" 143 $status
+is "what TERM leaves" 3 "$(wc -l <cut.part)"
+cp cut.part left
+ego-model init -q -o another.safetensors --seed 9 --set dim=64 --set heads=4 --set depth=2 --set fuse_layers=1 --set patch=16 --set image_size=32 \
+    --set vocab=512 --set max_positions=40 --set 'projection=[96,96,96]' >"$out" 2>"$err" || fail "ego-model init --seed" "$(cat "$err")"
+for how in '-m another.safetensors' '-k 4' '--windows 1,2' '--mode fused' "--head $head" '--overlap 0.5' '--sampling reference' '--shard 0/2' --provenance; do
+    # shellcheck disable=SC2086
+    run 2 ego-nlq $how --video-root videos -o cut --resume run.jsonl
+    holds "$err" 'cut.part was begun with another model or other options'
+done
+# refused EDIT MESSAGE: the lines with a sed script's changes are other questions.
+refused() {
+    sed "$1" run.jsonl >other.jsonl
+    run 2 ego-nlq --video-root videos -o cut --resume other.jsonl
+    holds "$err" "$2"
+}
+refused '2s/opens/shuts/' "cut.part was begun with other questions: line 2: expected question 2 to be 'C shuts it', found another text"
+refused '2s/"text"/"end":4,"text"/' 'line 2: expected question 2 about r1.mp4, found it about another part of a video'
+refused '2s/{/{"id":"b",/' 'line 2: expected the answer to question "b", found another'
+refused '2s/.*/{"text":"nowhere"}/' 'line 2: expected no answer to question 2'
+refused '3,$d' 'holds 3 lines, and there are but 2 records'
+same "what is refused stays" left cut.part
+run 1 ego-nlq -q --batch 1 -t 2 --features store2 --video-root videos -o cut --resume run.jsonl
+same "resumed with another batch, more threads and a store" whole cut
+
+# Ego4D's own file, cut off in its second line.
+begin 0
+end KILL
+run 1 ego-nlq --video-root videos -o whole nlq_val.json
+head -c $(($(head -n 1 whole | wc -c) + 40)) whole >cut.part
+run 1 ego-nlq --video-root videos -o cut --resume nlq_val.json
+same "Ego4D's file, resumed" whole cut
+holds "$err" 'cut: 1 questions are done already'
+
+run 2 ego-nlq --resume run.jsonl
+holds "$err" 'give -o FILE'
+run 2 ego-nlq --resume --format ego4d -o cut nlq_val.json
+holds "$err" 'without --format ego4d'
+run 2 ego-nlq --resume --timeline t.png -o cut run.jsonl
+holds "$err" 'leave out --timeline'
 
 # ---- faults -----------------------------------------------------------------------------------------
 

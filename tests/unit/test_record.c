@@ -206,6 +206,15 @@ static void test_lines(void) {
     CHECK_ERR(EGO_EIO, ego_lines_open("/nonexistent/file", 8, -1, &lines));
 }
 
+static void test_numbers(void) {
+    static const char *const bad[] = {"", ",", "1,", ",1", "1,,2", "1 2", "a", "1,2,3,4", "nan"};
+    double x[3];
+    size_t n;
+    CHECK(ego_parse_numbers("2", 3, x, &n) && n == 1 && x[0] == 2);
+    CHECK(ego_parse_numbers("-1,.5,1e1", 3, x, &n) && n == 3 && x[0] == -1 && x[1] == 0.5 && x[2] == 10);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) CHECK(!ego_parse_numbers(bad[i], 3, x, &n));
+}
+
 static void test_options(void) {
     int64_t k = 10;
     double least = -1;
@@ -314,6 +323,7 @@ int main(void) {
     test_many_members();
     test_media();
     test_lines();
+    test_numbers();
     test_options();
     test_progress();
     return check_done();
