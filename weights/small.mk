@@ -1,4 +1,4 @@
-# The small model, trained on ego-synth's worlds: data, three runs, one file. Every piece goes on where it was cut off.
+# The small model, trained on ego-synth's worlds: data, five runs, one file. Every piece goes on where it was cut off.
 #
 #   make small          everything: hours on two cores, in as many sittings as it takes
 #   make small-data     the worlds and the vocabulary alone
@@ -28,16 +28,40 @@ $(SMALL)/tokenizer/vocab.json: $(SMALL)/train.done
 # The newest checkpoint of a finished run, as a model of its own.
 small_export = $(SMALL_BIN)/ego-model convert --force $$(ls $(1)/checkpoint-*.safetensors | sort -V | tail -n 1)
 
-# Three stages: both encoders alone; all objectives, matching against drawn negatives, until cross-attention has begun
-# to see; all objectives against hard negatives.
+# Five stages: both encoders alone; all objectives, matching against drawn negatives, until cross-attention has begun
+# to see; all objectives against hard negatives; both encoders alone again, with frames' positions that are heard and
+# partners that only order tells apart; all objectives with such partners.
 $(SMALL)/dual.safetensors: weights/small/dual.json | small-data
 $(SMALL)/easy.safetensors: weights/small/easy.json $(SMALL)/dual.safetensors
 $(SMALL)/fused.safetensors: weights/small/fused.json $(SMALL)/easy.safetensors
-$(SMALL)/dual.safetensors $(SMALL)/easy.safetensors $(SMALL)/fused.safetensors:
+$(SMALL)/order.safetensors: weights/small/order.json $(SMALL)/fused.safetensors
+$(SMALL)/again.safetensors: weights/small/again.json $(SMALL)/order.safetensors
+$(SMALL)/dual.safetensors $(SMALL)/easy.safetensors $(SMALL)/fused.safetensors $(SMALL)/order.safetensors $(SMALL)/again.safetensors:
 	@$(SMALL_BIN)/ego-train pretrain --resume $<
 	@$(call small_export,$(@:.safetensors=)) -o $@
-$(SMALL)/ego-small.safetensors: $(SMALL)/fused.safetensors
+$(SMALL)/ego-small.safetensors: $(SMALL)/again.safetensors
 	@$(SMALL_BIN)/ego-model convert --force --store f16 $< -o $@
 small: $(SMALL)/ego-small.safetensors
 small-score: $(SMALL)/ego-small.safetensors $(SMALL)/test.done $(BUILD)/tests/bench/guess_mcq
 	@PATH=$(abspath $(SMALL_BIN)):$$PATH EGO_BUILD=$(BUILD) sh weights/small/score.sh $< $(SMALL)/test $(SMALL)/train/egoclip.csv $(SMALL)/score
+
+# ---- the tasks' heads ------------------------------------------------------------------------------------------
+
+# Trained on the model that ships; features of a third of the training videos are enough for spans.
+HEADS := $(SMALL)/heads
+$(HEADS)/nlq_train.json: $(SMALL)/train.done
+	@mkdir -p $(HEADS); jq -c '.videos |= .[:80]' $(SMALL)/train/nlq_train.json >$@.part && mv $@.part $@
+$(HEADS)/nlq.done: weights/small/heads/nlq.json $(HEADS)/nlq_train.json $(SMALL)/ego-small.safetensors
+	@$(SMALL_BIN)/ego-train nlq --resume $< && touch $@
+$(HEADS)/qa.done: weights/small/heads/qa.json $(SMALL)/ego-small.safetensors
+	@$(SMALL_BIN)/ego-train qa --resume $< && touch $@
+$(HEADS)/qfvs.done: weights/small/heads/qfvs.json $(SMALL)/ego-small.safetensors
+	@$(SMALL_BIN)/ego-train qfvs --resume $< && touch $@
+$(HEADS)/%.safetensors: $(HEADS)/%.done
+	@$(SMALL_BIN)/ego-model convert --force --store f16 $(HEADS)/$*/head.safetensors -o $@
+.PHONY: small-heads small-table
+small-heads: $(HEADS)/nlq.safetensors $(HEADS)/qa.safetensors $(HEADS)/qfvs.safetensors
+# The README's table: every task on the test world, by the model and the heads that ship.
+small-table: $(SMALL)/test.done | $(TOOLS)
+	@PATH=$(abspath $(SMALL_BIN)):$$PATH sh weights/small/tasks.sh weights/ego-small.safetensors weights/heads \
+	    $(SMALL)/test $(SMALL)/train $(SMALL)/table

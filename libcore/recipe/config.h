@@ -50,9 +50,10 @@ typedef struct ego_train_init {
     ego_time_start time;
     ego_fused_start fused;
     double std; /* of weights drawn from a normal distribution; 0.02 suits a width of 768, 0.55/√width others */
-    double positions; /* deviation of the positions of patches and frames; 0: as published, `std` and zeros. Beside patches
-                         of 0.06·√768 frames that start at zero stay unheard for thousands of steps: a short run then
-                         never learns what came first. With `from` the frames' are drawn anew, and only those */
+    double positions; /* deviation of the positions of patches and frames; 0: as published, `std` and zeros. Frames are
+                         heard when they are as long as the patches they are added to: at width 96 patches of length 16
+                         drowned 0.6 (length 6) for 1,100 steps, and 2.4 had taught the order by step 590. With `from`
+                         the frames' are drawn anew, and only those */
     double gate; /* where learned gates start that a file has not opened: 0 as published. At 0 nothing behind a gate
                     has a gradient, and matching waits until a gate has drifted away; a short run cannot wait */
 } ego_train_init;

@@ -6,12 +6,12 @@ set -eu
 model=$1 heads=$2 world=$3 train=$4 out=$5
 mkdir -p "$out"
 
-# $(make FILE COMMAND…): FILE is there when it is whole.
-make() {
+# once FILE COMMAND…: FILE is there when it is whole.
+once() {
     file=$out/$1 && shift
     [ -s "$file" ] || { "$@" >"$file.part" && mv "$file.part" "$file"; }
 }
-# $(scores TASK FILE TRUTH METRIC…): "VALUE (LOW to HIGH)" of each metric, or of all, a line each behind its name.
+# scores TASK FILE TRUTH METRIC…): "VALUE (LOW to HIGH)" of each metric, or of all, a line each behind its name.
 scores() {
     task=$1 file=$2 truth=$3 && shift 3
     ego-score -q --ci "$task" "$out/$file" "$truth" | jq -r --arg names "$*" 'def r: . * 10 | round / 10;
@@ -20,7 +20,7 @@ scores() {
 of() { sed -n "s/^$2|//p" "$out/$1.txt"; }
 
 # ---- EgoMCQ and plain retrieval: zero-shot is all there is --------------------------------------------------
-make mcq.jsonl ego-mcq -q -m "$model" --video-root "$world/videos" "$world/egomcq.json"
+once mcq.jsonl ego-mcq -q -m "$model" --video-root "$world/videos" "$world/egomcq.json"
 scores mcq mcq.jsonl "$world/egomcq.json" >"$out/mcq.txt"
 
 # ---- natural language queries -------------------------------------------------------------------------------
@@ -37,9 +37,9 @@ guess_nlq() {
 }
 queries=$world/nlq_val.json
 nlq() { ego-nlq -q -m "$model" --video-root "$world/videos" "$@" "$queries"; }
-make nlq-guess.txt guess_nlq "$queries"
-make nlq-zero.jsonl nlq
-make nlq-head.jsonl nlq --head "$heads/nlq.safetensors"
+once nlq-guess.txt guess_nlq "$queries"
+once nlq-zero.jsonl nlq
+once nlq-head.jsonl nlq --head "$heads/nlq.safetensors"
 for who in zero head; do scores nlq nlq-$who.jsonl "$queries" >"$out/nlq-$who.txt"; done
 
 # ---- questions ----------------------------------------------------------------------------------------------
@@ -53,12 +53,12 @@ guess_qa() {
         | range($asked[0] | length) | {id: ., answer_class: $answer}'
 }
 ask() { who=$1 && shift; ego-qa -q -m "$who" --answers "$world/qa/answer_set.txt" --video-root "$world/videos" "$@" "$asked"; }
-make qa-zero.jsonl ask "$model" --zero-shot
-make qa-head.jsonl ask "$heads/qa.safetensors" --head "$heads/qa.safetensors" --frames "${QA_FRAMES:-4}"
+once qa-zero.jsonl ask "$model" --zero-shot
+once qa-head.jsonl ask "$heads/qa.safetensors" --head "$heads/qa.safetensors" --frames "${QA_FRAMES:-4}"
 for who in zero head; do scores qa qa-$who.jsonl "$asked" >"$out/qa-$who.txt"; done
 types=$(sed 's/|.*//' "$out/qa-head.txt")
 for type in $types; do
-    make "qa-guess-$type.jsonl" guess_qa "$type"
+    once "qa-guess-$type.jsonl" guess_qa "$type"
     scores qa "qa-guess-$type.jsonl" "$asked" "$type"
 done >"$out/qa-guess.txt"
 
@@ -78,10 +78,10 @@ sum() {
         ego-sum -q -m "$model" --frames 4 --oracles "$video" --ratio 0.1 "$@" "$world/qfvs/$name.mp4"
     done
 }
-make qfvs-zero.jsonl sum
-make qfvs-head.jsonl sum --head "$heads/qfvs.safetensors"
-make qfvs-even.jsonl guess_qfvs even
-make qfvs-drawn.jsonl guess_qfvs drawn
+once qfvs-zero.jsonl sum
+once qfvs-head.jsonl sum --head "$heads/qfvs.safetensors"
+once qfvs-even.jsonl guess_qfvs even
+once qfvs-drawn.jsonl guess_qfvs drawn
 for who in even drawn zero head; do scores qfvs qfvs-$who.jsonl "$world/qfvs" f1 >"$out/qfvs-$who.txt"; done
 
 # ---- the table ----------------------------------------------------------------------------------------------
