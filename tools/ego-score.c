@@ -12,7 +12,7 @@
 enum { FORMAT_JSON, FORMAT_TABLE };
 
 static bool partial, ci, per_class, undefined_rows;
-static const char *against, *sentences, *relevancy;
+static const char *against, *sentences, *relevancy, *tags;
 static int64_t resamples = 2000;
 static int format = FORMAT_JSON;
 
@@ -56,6 +56,11 @@ static const ego_option options[] = {
      .type = EGO_OPTION_FLAG,
      .value = &undefined_rows,
      .help = "mir: a query without an exact match makes mAP undefined, as published"},
+    {.name = "tags",
+     .type = EGO_OPTION_FILE,
+     .arg = "FILE.mat",
+     .value = &tags,
+     .help = "qfvs: the published concepts (TRUTH/Tags.mat, else by name)"},
     {.name = "per-class",
      .type = EGO_OPTION_FLAG,
      .value = &per_class,
@@ -260,6 +265,7 @@ static void score(ego_cli *cli, ego_judge_task task) {
                            .sentences = sentences,
                            .relevancy = relevancy,
                            .undefined_rows = undefined_rows,
+                           .tags = tags,
                            .per_class = per_class,
                            .progress = &progress};
     ego_judgement a = {0}, b = {0};

@@ -33,6 +33,7 @@ typedef struct ego_judge_options {
     const char *sentences; /* mir: NULL: TRUTH_sentence.csv beside TRUTH.csv */
     const char *relevancy; /* mir: a matrix; NULL: computed from the classes in the truth */
     bool undefined_rows;   /* mir: a query without an exact match makes mAP NaN, as published */
+    const char *tags;      /* qfvs: a Tags.mat; NULL: TRUTH/Tags.mat, else Dense_per_shot_tags */
     bool per_class;        /* charades: a metric for each class as well */
     const ego_progress *progress; /* NULL: nobody */
 } ego_judge_options;

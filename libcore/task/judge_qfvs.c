@@ -1,4 +1,7 @@
-/* QFVS: a summary's shots matched with the oracle's by what is in them. */
+/* QFVS: a summary's shots matched with the oracle's by what is in them.
+ *
+ * That is Tags.mat's account where there is one, as in the published evaluation, whose figures are its; else that of
+ * Dense_per_shot_tags, the same concepts by name. */
 #include "task/judge_inside.h"
 
 #include "base/file.h"
@@ -12,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const char suffix[] = "_oracle.txt";
 
@@ -22,6 +26,8 @@ typedef struct query {
 
 typedef struct video {
     const char *name;
+    size_t shots;
+    const ego_qfvs_vectors *published; /* Tags.mat's; NULL: `text` */
     ego_qfvs_tags text;
     uint64_t *tags; /* (shots, words) */
 } video;
@@ -29,7 +35,10 @@ typedef struct video {
 typedef struct qfvs {
     ego__judge *judge;
     ego__list videos; /* video */
-    ego_keys concepts;
+    const char *tags; /* the path of Tags.mat; NULL: none */
+    const ego_qfvs_vectors *published; /* its videos P01, P02 and so on */
+    size_t n_published;
+    ego_keys concepts; /* of Dense_per_shot_tags */
     size_t words; /* of 64 bits, for all concepts */
 } qfvs;
 
@@ -102,22 +111,53 @@ static ego_err each_oracle(qfvs *q, const char *root, oracle_reader *reader) {
 
 /* ---- the truth ----------------------------------------------------------------------------------- */
 
-static ego_err add_video(qfvs *q, const char *name) {
+/* TRUTH/Tags.mat, unless another is named. */
+static ego_err read_published(qfvs *q) {
     ego_arena *arena = &q->judge->arena;
+    q->tags = q->judge->options->tags;
+    if (!q->tags) {
+        char *beside = join(arena, q->judge->options->truth, "Tags.mat");
+        if (!beside) return ego_fail(EGO_ENOMEM, "out of memory");
+        if (access(beside, F_OK) != 0) return EGO_OK;
+        q->tags = beside;
+    }
+    return ego_qfvs_vectors_read(q->tags, arena, &q->published, &q->n_published);
+}
+
+/* Its videos have no names there: P01 is the first. */
+static ego_err find_published(const qfvs *q, video *v) {
+    for (size_t i = 0; i < q->n_published; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "P%02zu", i + 1);
+        if (strcmp(name, v->name) != 0) continue;
+        v->published = &q->published[i];
+        v->shots = v->published->shots;
+        return EGO_OK;
+    }
+    return ego_fail(EGO_EFORMAT, "%s: expected a video from P01 to P%02zu, as it has, found the folder %s", q->tags,
+                    q->n_published, v->name);
+}
+
+static ego_err read_text(qfvs *q, video *v) {
     char path[4096];
-    video *added = ego__list_add(&q->videos);
-    if (!added) return ego_fail(EGO_ENOMEM, "out of memory for videos");
-    added->name = name;
-    int n = snprintf(path, sizeof path, "%s/Dense_per_shot_tags/%s/%s.txt",
-                     q->judge->options->truth, name, name);
+    int n = snprintf(path, sizeof path, "%s/Dense_per_shot_tags/%s/%s.txt", q->judge->options->truth,
+                     v->name, v->name);
     if (n < 0 || (size_t)n >= sizeof path)
         return ego_fail(EGO_EINPUT, "%s: a path too long", q->judge->options->truth);
-    EGO_TRY(ego_qfvs_tags_read(path, arena, &added->text));
+    EGO_TRY(ego_qfvs_tags_read(path, &q->judge->arena, &v->text));
+    v->shots = v->text.count;
     size_t index;
-    for (size_t s = 0; s < added->text.count; s++)
-        for (size_t k = 0; k < added->text.shots[s].count; k++)
-            EGO_TRY(ego_keys_add(&q->concepts, added->text.shots[s].concepts[k], &index, NULL));
+    for (size_t s = 0; s < v->shots; s++)
+        for (size_t k = 0; k < v->text.shots[s].count; k++)
+            EGO_TRY(ego_keys_add(&q->concepts, v->text.shots[s].concepts[k], &index, NULL));
     return EGO_OK;
+}
+
+static ego_err add_video(qfvs *q, const char *name) {
+    video *added = ego__list_add(&q->videos);
+    if (!added) return ego_fail(EGO_ENOMEM, "out of memory for videos");
+    *added = (video){.name = name};
+    return q->tags ? find_published(q, added) : read_text(q, added);
 }
 
 /* Folders come sorted, so a video's oracles stand together. */
@@ -130,23 +170,43 @@ static ego_err add_oracle(qfvs *q, const char *name, const char *path) {
     EGO_TRY(ego_qfvs_oracle_read(path, &q->judge->arena, &item.oracle));
     const video *v = &videos(q)[item.video];
     for (size_t i = 0; i < item.oracle.count; i++)
-        if (item.oracle.shots[i] >= v->text.count)
+        if (item.oracle.shots[i] >= v->shots)
             return ego_fail(EGO_EFORMAT, "%s: shots from 1 to %zu expected, found %u", path,
-                            v->text.count, item.oracle.shots[i] + 1);
+                            v->shots, item.oracle.shots[i] + 1);
     snprintf(key, sizeof key, "%s/%s_%s", name, item.oracle.a, item.oracle.b);
     return ego__judge_unit(q->judge, key, &item);
 }
 
+static void set_tag(const qfvs *q, video *v, size_t shot, size_t concept) {
+    v->tags[shot * q->words + concept / 64] |= (uint64_t)1 << concept % 64;
+}
+
+static void set_published(const qfvs *q, video *v) {
+    size_t concepts = v->published->concepts;
+    for (size_t s = 0; s < v->shots; s++)
+        for (size_t c = 0; c < concepts; c++)
+            if (v->published->bits[s * concepts + c]) set_tag(q, v, s, c);
+}
+
+static void set_named(const qfvs *q, video *v) {
+    size_t index = 0;
+    for (size_t s = 0; s < v->shots; s++)
+        for (size_t k = 0; k < v->text.shots[s].count; k++)
+            if (ego_keys_find(&q->concepts, v->text.shots[s].concepts[k], &index)) set_tag(q, v, s, index);
+}
+
 static ego_err make_tags(qfvs *q) {
-    q->words = (q->concepts.count + 63) / 64;
-    for (size_t v = 0; v < q->videos.count; v++) {
-        video *at = &videos(q)[v];
-        size_t index = 0;
-        EGO_TRY(ego__judge_alloc(q->judge, at->text.count * q->words, sizeof *at->tags, &at->tags));
-        for (size_t s = 0; s < at->text.count; s++)
-            for (size_t k = 0; k < at->text.shots[s].count; k++)
-                if (ego_keys_find(&q->concepts, at->text.shots[s].concepts[k], &index))
-                    at->tags[s * q->words + index / 64] |= (uint64_t)1 << index % 64;
+    size_t concepts = q->concepts.count;
+    for (size_t i = 0; i < q->n_published; i++)
+        if (q->published[i].concepts > concepts) concepts = q->published[i].concepts;
+    q->words = (concepts + 63) / 64;
+    for (size_t i = 0; i < q->videos.count; i++) {
+        video *v = &videos(q)[i];
+        EGO_TRY(ego__judge_alloc(q->judge, v->shots * q->words, sizeof *v->tags, &v->tags));
+        if (v->published)
+            set_published(q, v);
+        else
+            set_named(q, v);
     }
     return EGO_OK;
 }
@@ -154,6 +214,7 @@ static ego_err make_tags(qfvs *q) {
 static ego_err read_truth(qfvs *q) {
     char *root = join(&q->judge->arena, q->judge->options->truth, "Oracle_Summaries");
     if (!root) return ego_fail(EGO_ENOMEM, "out of memory");
+    EGO_TRY(read_published(q));
     EGO_TRY(each_oracle(q, root, add_oracle));
     EGO_TRY(make_tags(q));
     EGO_TRY(ego__judge_table(q->judge, 3 * q->videos.count));
@@ -194,13 +255,13 @@ static void place(qfvs *q, const char *name, const char *a, const char *b, size_
 
 static ego_err check_shots(const qfvs *q, size_t unit, const uint32_t *shots, size_t n) {
     const video *v = &videos(q)[queries(q)[unit].video];
-    bool *seen = calloc(v->text.count + 1, sizeof *seen);
-    if (!seen) return ego_fail(EGO_ENOMEM, "out of memory for %zu shots", v->text.count);
+    bool *seen = calloc(v->shots + 1, sizeof *seen);
+    if (!seen) return ego_fail(EGO_ENOMEM, "out of memory for %zu shots", v->shots);
     ego_err err = EGO_OK;
     for (size_t i = 0; err == EGO_OK && i < n; i++) {
-        if (shots[i] >= v->text.count)
+        if (shots[i] >= v->shots)
             err = ego_fail(EGO_EFORMAT, "shots from 1 to %zu expected, as %s has, found %u",
-                           v->text.count, v->name, shots[i] + 1);
+                           v->shots, v->name, shots[i] + 1);
         else if (seen[shots[i]])
             err = ego_fail(EGO_EFORMAT, "shot %u is there twice", shots[i] + 1);
         else

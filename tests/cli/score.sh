@@ -122,6 +122,28 @@ printf '%s\n' '{"video":"P01","query":"A_B","shots":[1,1]}' >twice.jsonl
 run 3 ego-score qfvs twice.jsonl q
 holds "$err" "shot 1 is there twice"
 
+# By Tags.mat, as published: what is in its first 7 shots (P01) and 5 (P02), matched by hand.
+mat=$repo/tests/unit/data/mat
+run 0 ego-score --tags "$mat/tags.mat" qfvs qfvs.jsonl q
+cp "$out" named
+cp "$mat/tags.mat" q/Tags.mat
+scores qfvs qfvs.jsonl q
+is "QFVS by Tags.mat" "f1_P01=66.6667 f1_P02=7.1429 precision=53.5714 recall=28.5714 f1=36.9048" "$figures"
+same "--tags, and TRUTH/Tags.mat" named "$out"
+rm -r q/Dense_per_shot_tags
+scores qfvs qfvs.jsonl q
+same "Tags.mat alone" named "$out"
+sed 's/1,4/1,7/' qfvs.jsonl >seven.jsonl
+run 0 ego-score qfvs seven.jsonl q
+cp -r q/Oracle_Summaries/P02 q/Oracle_Summaries/Q02
+run 3 ego-score qfvs qfvs.jsonl q
+holds "$err" "q/Tags.mat: expected a video from P01 to P04, as it has, found the folder Q02"
+rm -r q/Oracle_Summaries/Q02
+run 3 ego-score --tags "$mat/kinds.mat" qfvs qfvs.jsonl q
+holds "$err" "kinds.mat: expected a struct array with a field Bin_Vecs, found none"
+run 3 ego-score --tags no.mat qfvs qfvs.jsonl q
+holds "$err" no.mat
+
 # ---- EK-100 MIR ------------------------------------------------------------------------------------------
 
 header=narration_id,participant_id,video_id,narration_timestamp,start_timestamp,stop_timestamp,start_frame,stop_frame,narration,verb,verb_class,noun,noun_class,all_nouns,all_noun_classes
