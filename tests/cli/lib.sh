@@ -133,6 +133,36 @@ tiny_training() {
 END_OF_FILE
 }
 
+# last DIRECTORY: the newest checkpoint of a training run.
+last() { ls "$1"/checkpoint-*.safetensors | sort -t- -k2 -n | tail -n 1; }
+
+# stop_training DIRECTORY COMMAND...: ends a run with TERM once its log there has two steps; its end is in $status.
+stop_training() {
+    directory=$1
+    shift
+    "$@" >"$out" 2>"$err" &
+    pid=$!
+    until [ -e "$directory/log.jsonl" ] && [ "$(grep -c '"lr"' "$directory/log.jsonl")" -ge 2 ]; do
+        kill -0 "$pid" 2>/dev/null || break
+        sleep 0.01
+    done
+    kill -TERM "$pid" 2>/dev/null
+    wait "$pid"
+    status=$?
+}
+
+# resumed_alike TASK CONFIG OTHER: a run that was stopped and resumed ends with the checkpoint of the one left alone in
+# run/; with another configuration, the setting OTHER, it is not resumed.
+resumed_alike() {
+    run 2 ego-train "$1" "$2"
+    holds "$err" 'resume'
+    run 2 ego-train "$1" "$2" --resume --set "$3"
+    holds "$err" 'another configuration'
+    stop_training stopped ego-train -q "$1" "$2" --set run.out=stopped -t 1
+    run 0 ego-train "$1" "$2" --set run.out=stopped --resume
+    same "the checkpoint of a run that was stopped" "$(last run)" "$(last stopped)"
+}
+
 # example NAME VARIABLES... [TARGET]: make in examples/NAME, as its user runs it, in a directory NAME of its own.
 example() {
     name=$1

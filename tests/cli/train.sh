@@ -10,7 +10,6 @@ tiny_training c.json
 # steps FILE: every step of a log in the order of its lines.
 steps() { jq -r 'select(.event == null) | .step' "$1" | paste -sd ' '; }
 # last DIRECTORY: its newest checkpoint.
-last() { ls "$1"/checkpoint-*.safetensors | sort -t- -k2 -n | tail -n 1; }
 
 # ---- a plan -----------------------------------------------------------------------------------------
 
@@ -54,15 +53,7 @@ run 0 ego-train pretrain c.json --resume
 is "steps of a run that was over" "$(seq 20 | paste -sd ' ')" "$(steps run/log.jsonl)"
 
 # Stopped by a signal after some steps, wherever that is; as often as it takes.
-ego-train -q pretrain c.json --set run.out=stopped --set run.checkpoint_layers=true --progress always >"$out" 2>"$err" &
-pid=$!
-until [ -e stopped/log.jsonl ] && [ "$(grep -c '"lr"' stopped/log.jsonl)" -ge 2 ]; do
-    kill -0 "$pid" 2>/dev/null || break
-    sleep 0.01
-done
-kill -TERM "$pid" 2>/dev/null
-wait "$pid"
-status=$?
+stop_training stopped ego-train -q pretrain c.json --set run.out=stopped --set run.checkpoint_layers=true --progress always
 case $status in
 143)
     at=$(jq -r 'select(.event == "stop") | .step' stopped/log.jsonl)

@@ -28,7 +28,6 @@ cat >c.json <<'END_OF_FILE'
  "dropout": 0, "optim": {"lr": 1e-3},
  "run": {"out": "run", "epochs": 6, "batch": 10, "keep": 2, "seed": 1}}
 END_OF_FILE
-last() { ls "$1"/checkpoint-*.safetensors | sort -t- -k2 -n | tail -n 1; }
 
 # ---- a run --------------------------------------------------------------------------------------------
 
@@ -47,18 +46,7 @@ run 0 ego-model info "$(last run)"
 
 # ---- stopped and resumed ------------------------------------------------------------------------------
 
-run 2 ego-train charades c.json --resume --set temperature=0.1
-holds "$err" 'another configuration'
-ego-train -q charades c.json --set run.out=stopped -t 1 >"$out" 2>"$err" &
-pid=$!
-until [ -e stopped/log.jsonl ] && [ "$(grep -c '"lr"' stopped/log.jsonl)" -ge 2 ]; do
-    kill -0 "$pid" 2>/dev/null || break
-    sleep 0.05
-done
-kill -TERM "$pid" 2>/dev/null
-wait "$pid"
-run 0 ego-train charades c.json --set run.out=stopped --resume
-same "the checkpoint of a run that was stopped" "$(last run)" "$(last stopped)"
+resumed_alike charades c.json temperature=0.1
 
 # ---- what cannot be -----------------------------------------------------------------------------------
 

@@ -34,7 +34,6 @@ cat >c.json <<'END_OF_FILE'
  "dropout": 0, "optim": {"lr": 1e-3},
  "run": {"out": "run", "epochs": 3, "batch": 10, "keep": 2, "seed": 1}}
 END_OF_FILE
-last() { ls "$1"/checkpoint-*.safetensors | sort -t- -k2 -n | tail -n 1; }
 
 # ---- a run --------------------------------------------------------------------------------------------
 
@@ -64,20 +63,7 @@ holds_json "portions" parts/log.jsonl "(map(select(.event == null))[0].total - $
 
 # ---- stopped and resumed ------------------------------------------------------------------------------
 
-run 2 ego-train mir c.json
-holds "$err" 'resume'
-run 2 ego-train mir c.json --resume --set margin=0.5
-holds "$err" 'another configuration'
-ego-train -q mir c.json --set run.out=stopped -t 1 >"$out" 2>"$err" &
-pid=$!
-until [ -e stopped/log.jsonl ] && [ "$(grep -c '"lr"' stopped/log.jsonl)" -ge 2 ]; do
-    kill -0 "$pid" 2>/dev/null || break
-    sleep 0.05
-done
-kill -TERM "$pid" 2>/dev/null
-wait "$pid"
-run 0 ego-train mir c.json --set run.out=stopped --resume
-same "the checkpoint of a run that was stopped" "$(last run)" "$(last stopped)"
+resumed_alike mir c.json margin=0.5
 
 # ---- what cannot be -----------------------------------------------------------------------------------
 
