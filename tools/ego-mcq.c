@@ -1,10 +1,12 @@
 /* ego-mcq: which of several clips does a narration belong to? */
 #include "engine.h"
+#include "questions.h"
 
-#include "base/file.h"
 #include "format/egomcq.h"
 #include "task/mcq.h"
 
+#include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,17 +29,14 @@ static const ego_cli_tool tool = {
     .uses = EGO_CLI_USES_MODEL | EGO_CLI_USES_VIDEO | EGO_CLI_USES_WORK | EGO_CLI_USES_SHARD |
             EGO_CLI_USES_SEED | EGO_CLI_USES_CONFIG | EGO_CLI_USES_PLAN | EGO_CLI_USES_PROVENANCE};
 
-/* ---- questions --------------------------------------------------------------------------------------------- */
+/* ---- questions ------------------------------------------------------------------------------- */
 
-/* A question with what must live while it is being answered. */
 typedef struct question {
+    ego_question base; /* first: questions.h */
     ego_mcq_item item;
-    ego_mcq_choice choices[EGO_MCQ_MAX_CHOICES];
-    ego_record record; /* of a JSON line; {0} for EgoMCQ's own file */
-    ego_buf id;        /* JSON text */
-    char label[256];
-    int type;          /* EGO_MCQ_INTER, EGO_MCQ_INTRA, 0: not told */
-    int64_t truth;     /* -1: not told */
+    ego_video_part choices[EGO_MCQ_MAX_CHOICES];
+    int type;      /* EGO_MCQ_INTER, EGO_MCQ_INTRA, 0: not told */
+    int64_t truth; /* -1: not told */
 } question;
 
 enum { BATCH = 16 };
@@ -46,29 +45,39 @@ typedef struct run {
     ego_cli *cli;
     ego_engine engine;
     ego_mcq_session *session;
-    question questions[BATCH];
+    ego_questions questions;
+    ego_mcq all; /* of the benchmark's file in hand */
     ego_mcq_item items[BATCH];
-    size_t n;
-    uint64_t done, total;
+    uint64_t choices;                   /* --dry-run */
     uint64_t asked[3], right[3][MODES]; /* by type */
 } run;
 
-static void release_question(question *q) {
-    ego_record_release(&q->record);
-    ego_buf_release(&q->id);
-    *q = (question){0};
+static ego_err load(void *context, const char *path, ego_arena *arena, size_t *count) {
+    run *r = context;
+    EGO_TRY(ego_mcq_read(path, arena, &r->all));
+    *count = r->all.count;
+    return EGO_OK;
 }
 
-static ego_err from_benchmark(const ego_mcq_question *in, const char *file, question *q) {
-    *q = (question){.type = in->type, .truth = (int64_t)in->answer};
-    snprintf(q->label, sizeof q->label, "%s: question %s", file, in->id);
-    ego_buf_json_string(&q->id, in->id, strlen(in->id));
-    EGO_TRY(ego_mcq_item_of(in, q->choices, &q->item));
-    return ego_buf_err(&q->id);
+static bool mine(void *context, size_t i) {
+    const run *r = context;
+    const ego_mcq_question *q = &r->all.questions[i];
+    return ego_cli_name_in_shard(r->cli, q->query.video ? q->query.video : q->id);
 }
 
-static ego_err read_choice(const ego_json *j, size_t k, ego_mcq_choice *c) {
-    *c = (ego_mcq_choice){0};
+static ego_err from_benchmark(void *context, const char *path, size_t i, ego_question *base) {
+    const run *r = context;
+    const ego_mcq_question *in = &r->all.questions[i];
+    question *q = (question *)base;
+    q->type = in->type;
+    q->truth = (int64_t)in->answer;
+    snprintf(base->label, sizeof base->label, "%s: question %s", path, in->id);
+    ego_buf_json_string(&base->id, in->id, strlen(in->id));
+    return ego_mcq_item_of(in, q->choices, &q->item);
+}
+
+static ego_err read_choice(const ego_json *j, size_t k, ego_video_part *c) {
+    *c = (ego_video_part){.start = NAN, .end = NAN};
     if (!ego_json_string(ego_json_get(j, "video"), &c->video))
         return ego_fail(EGO_EINPUT, "choice %zu: expected an object with a video, found %s", k,
                         ego_json_kind(j));
@@ -76,17 +85,15 @@ static ego_err read_choice(const ego_json *j, size_t k, ego_mcq_choice *c) {
     bool end = ego_json_number(ego_json_get(j, "end"), &c->end);
     if (start != end || (start && !(c->end > c->start)))
         return ego_fail(EGO_EINPUT, "choice %zu: expected start before end, or neither", k);
-    c->whole = !start;
     return EGO_OK;
 }
 
 /* {"text":…,"choices":[{"video":…,"start":…,"end":…},…],"answer":3,"type":"intra"} */
-static ego_err from_record(ego_record *record, question *q) {
-    *q = (question){.record = *record, .truth = -1};
-    *record = (ego_record){0};
-    const ego_record *r = &q->record;
-    snprintf(q->label, sizeof q->label, "%s", r->label);
-    ego_buf_text(&q->id, r->id);
+static ego_err from_record(void *context, ego_question *base) {
+    (void)context;
+    question *q = (question *)base;
+    const ego_record *r = &base->record;
+    q->truth = -1;
     const ego_json *choices = ego_json_get(r->json, "choices"), *type = ego_json_get(r->json, "type");
     size_t n = ego_json_count(choices);
     if (!r->text) return ego_fail(EGO_EINPUT, "expected a text, found none");
@@ -103,8 +110,8 @@ static ego_err from_record(ego_record *record, question *q) {
     const ego_json *answer = ego_json_get(r->json, "answer");
     if (answer && (!ego_json_integer(answer, &q->truth) || q->truth < 0 || q->truth >= (int64_t)n))
         return ego_fail(EGO_EINPUT, "answer: expected a choice from 0 to %zu", n - 1);
-    q->item = (ego_mcq_item){.text = r->text, .count = n};
-    return ego_buf_err(&q->id);
+    q->item = (ego_mcq_item){.text = r->text, .choices = q->choices, .count = n};
+    return EGO_OK;
 }
 
 /* ---- answers ------------------------------------------------------------------------------------------------- */
@@ -115,7 +122,8 @@ static const float *scores_of(const ego_mcq_item *item, int m) {
     return m == MODE_DUAL ? item->dual : m == MODE_FUSED ? item->fused : item->ensemble;
 }
 
-static void tally(run *r, const question *q, const ego_mcq_item *item) {
+static void tally(run *r, const question *q) {
+    const ego_mcq_item *item = &q->item;
     if (q->truth < 0) return;
     r->asked[q->type]++;
     for (int m = 0; m < MODES; m++)
@@ -123,8 +131,11 @@ static void tally(run *r, const question *q, const ego_mcq_item *item) {
             r->right[q->type][m]++;
 }
 
-static void add_answer(const question *q, const ego_mcq_item *item, ego_buf *line) {
+static ego_err add_answer(void *context, const ego_question *base, ego_buf *line) {
     static const char *const types[] = {NULL, "inter", "intra"};
+    const question *q = (const question *)base;
+    const ego_mcq_item *item = &q->item;
+    tally(context, q);
     if (q->type) {
         ego_buf_json_key(line, "type");
         ego_buf_printf(line, "\"%s\"", types[q->type]);
@@ -151,111 +162,40 @@ static void add_answer(const question *q, const ego_mcq_item *item, ego_buf *lin
         }
         ego_buf_char(line, ']');
     }
+    return EGO_OK;
 }
 
-static ego_err write_answer(run *r, question *q, const ego_mcq_item *item) {
-    ego_buf line = {0};
-    ego_buf_text(&line, "{\"id\":");
-    ego_buf_text(&line, q->id.data);
-    if (item->err == EGO_OK) {
-        tally(r, q, item);
-        add_answer(q, item, &line);
-        ego_cli_add_provenance(r->cli, r->engine.model_id, NULL, &line);
-    } else {
-        ego_buf_json_key(&line, "error");
-        ego_buf_json_string(&line, item->message, strlen(item->message));
-        ego_cli_note(r->cli, "%s: %s", q->label, item->message);
-        ego_cli_count_failed(r->cli);
-    }
-    if (q->record.id && item->err == EGO_OK)
-        ego_record_close(&q->record, EGO_RECORD_ALL & ~EGO_RECORD_TEXT, &line);
-    else
-        ego_buf_char(&line, '}');
-    ego_err err = ego_buf_err(&line);
-    if (err == EGO_OK) err = ego_cli_write_line(r->cli, &line);
-    ego_buf_release(&line);
-    return err;
-}
-
-/* Answers what was gathered; questions that were bad from the start keep their place. */
-static ego_err answer(run *r) {
-    size_t asked[BATCH], n = 0;
-    for (size_t i = 0; i < r->n; i++) {
-        question *q = &r->questions[i];
-        if (q->item.err != EGO_OK) continue;
-        q->item.choices = q->choices; /* now that the question stays where it is */
-        asked[n] = i;
-        r->items[n++] = q->item;
-    }
+static ego_err ask(void *context, ego_question *const *questions, size_t n) {
+    run *r = context;
+    for (size_t i = 0; i < n; i++) r->items[i] = ((const question *)questions[i])->item;
     ego_err err = ego_mcq_answer(r->session, r->items, n);
-    for (size_t i = 0, k = 0; i < r->n; i++) {
-        question *q = &r->questions[i];
-        const ego_mcq_item *item = k < n && asked[k] == i ? &r->items[k++] : &q->item;
-        if (err == EGO_OK) err = write_answer(r, q, item);
-        release_question(q);
+    for (size_t i = 0; i < n; i++) {
+        ((question *)questions[i])->item = r->items[i];
+        if (r->items[i].err != EGO_OK)
+            ego_question_fail(questions[i], r->items[i].err, r->items[i].message);
     }
-    r->done += r->n;
-    r->n = 0;
-    ego_cli_show_progress(r->cli, "questions", r->done, r->total);
     return err;
 }
 
-static ego_err add(run *r, ego_err err) {
-    question *q = &r->questions[r->n];
-    if (err == EGO_ENOMEM) return err;
-    if (err != EGO_OK) {
-        q->item.err = err;
-        snprintf(q->item.message, sizeof q->item.message, "%s", ego_err_message());
-    }
-    return ++r->n == BATCH ? answer(r) : EGO_OK;
+static void count(void *context, size_t i, const ego_record *record) {
+    run *r = context;
+    r->choices += record ? ego_json_count(ego_json_get(record->json, "choices"))
+                         : r->all.questions[i].count;
 }
 
-/* ---- files --------------------------------------------------------------------------------------------------- */
-
-static ego_err answer_benchmark(run *r, const char *path) {
-    ego_arena arena;
-    ego_mcq all;
-    ego_arena_init(&arena, 1 << 16);
-    ego_err err = ego_mcq_read(path, &arena, &all);
-    for (size_t i = 0; err == EGO_OK && i < all.count; i++) {
-        const ego_mcq_question *q = &all.questions[i];
-        r->total = all.count;
-        if (ego_cli_stopped(r->cli)) break;
-        if (!ego_cli_name_in_shard(r->cli, q->query.video ? q->query.video : q->id)) continue;
-        err = add(r, from_benchmark(q, path, &r->questions[r->n]));
-    }
-    if (err == EGO_OK) err = answer(r);
-    ego_arena_release(&arena);
-    return err;
-}
-
-static ego_err next_question(ego_cli *cli, ego_record *record) {
-    static const char *const reads[] = {"choices", "answer", "type", NULL};
-    static const char *const writes[] = {"truth", "predicted", "dual", "fused", "ensemble", NULL};
-    static const ego_record_rules rules = {reads, writes};
-    return ego_cli_next_record(cli, &rules, record);
-}
-
-static ego_err answer_records(run *r) {
-    for (;;) {
-        if (r->n && ego_cli_input_paused(r->cli)) EGO_TRY(answer(r));
-        ego_record record;
-        ego_err err = next_question(r->cli, &record);
-        if (err == EGO_EEND) break;
-        bool own = err == EGO_OK || ((err == EGO_EINPUT || err == EGO_EFORMAT) && record.id);
-        if (!own) return err;
-        if (err == EGO_OK) {
-            EGO_TRY(add(r, from_record(&record, &r->questions[r->n])));
-            continue;
-        }
-        question *q = &r->questions[r->n];
-        *q = (question){.record = record, .truth = -1};
-        ego_buf_text(&q->id, record.id);
-        snprintf(q->label, sizeof q->label, "%s", record.label ? record.label : "");
-        EGO_TRY(add(r, err));
-    }
-    return answer(r);
-}
+static const char *const reads[] = {"choices", "answer", "type", NULL};
+static const char *const writes[] = {"truth", "predicted", "dual", "fused", "ensemble", NULL};
+static const ego_questions_tool questions_tool = {.bytes = sizeof(question),
+                                                  .batch = BATCH,
+                                                  .rules = {reads, writes},
+                                                  .carried = EGO_RECORD_ALL & ~EGO_RECORD_TEXT,
+                                                  .load = load,
+                                                  .mine = mine,
+                                                  .from_benchmark = from_benchmark,
+                                                  .from_record = from_record,
+                                                  .ask = ask,
+                                                  .answer = add_answer,
+                                                  .count = count};
 
 /* ---- the whole ------------------------------------------------------------------------------------------------ */
 
@@ -267,7 +207,7 @@ static void report(run *r) {
                 ego_cli_note(r->cli, "%s %-8s %5.1f %%  (%llu of %llu)", names[t], mode_names[m],
                              100.0 * (double)r->right[t][m] / (double)r->asked[t],
                              (unsigned long long)r->right[t][m], (unsigned long long)r->asked[t]);
-    ego_mcq_counts c = ego_mcq_get_counts(r->session);
+    ego_halves_counts c = ego_mcq_get_counts(r->session);
     ego_cli_verbose(r->cli, "%llu clips and %llu narrations computed", (unsigned long long)c.clips,
                     (unsigned long long)c.texts);
     if (c.reading.dropped || c.reading.repeated || c.reading.black)
@@ -283,102 +223,55 @@ static ego_mcq_options session_options(const ego_cli *cli, const ego_model *m) {
         .scores = mode == MODE_DUAL    ? EGO_MCQ_DUAL
                   : mode == MODE_FUSED ? EGO_MCQ_FUSED
                                        : EGO_MCQ_DUAL | EGO_MCQ_FUSED | EGO_MCQ_ENSEMBLE,
-        .order = (ego_frame_order)order,
-        .seed = (uint64_t)cli->seed,
-        .clips = {.video_root = cli->video_root,
-                  .sampling = (ego_sampling)cli->sampling,
-                  .preparation = EGO_PREPARE_STANDARD,
-                  .frames = m ? (int)m->config.frames : 0,
-                  .size = m ? (int)m->config.image_size : 0}};
+        .halves = {.order = (ego_frame_order)order,
+                   .seed = (uint64_t)cli->seed,
+                   .clips = {.video_root = cli->video_root,
+                             .sampling = (ego_sampling)cli->sampling,
+                             .preparation = EGO_PREPARE_STANDARD,
+                             .frames = m ? (int)m->config.frames : 0,
+                             .size = m ? (int)m->config.image_size : 0}}};
 }
 
 static ego_err answer_all(run *r) {
-    ego_cli *cli = r->cli;
-    ego_mcq_options o = session_options(cli, r->engine.model);
+    ego_mcq_options o = session_options(r->cli, r->engine.model);
     EGO_TRY(ego_mcq_open(&r->engine.cx, r->engine.model, &o, &r->session));
-    size_t lines = 0;
-    bool none = cli->n_files == 0;
-    for (size_t i = 0; i < cli->n_files; i++) { /* the benchmark's own file, or JSON lines */
-        if (ego_has_suffix(cli->files[i], ".json"))
-            EGO_TRY(answer_benchmark(r, cli->files[i]));
-        else
-            cli->files[lines++] = cli->files[i];
-    }
-    cli->n_files = lines;
-    r->total = 0;
-    return none || lines ? answer_records(r) : EGO_OK;
-}
-
-typedef struct census {
-    uint64_t questions, choices, unreadable;
-} census;
-
-static ego_err count_benchmark(ego_cli *cli, const char *path, census *c) {
-    ego_arena arena;
-    ego_mcq all;
-    ego_arena_init(&arena, 1 << 16);
-    ego_err err = ego_mcq_read(path, &arena, &all);
-    for (size_t i = 0; err == EGO_OK && i < all.count; i++) {
-        const ego_mcq_question *q = &all.questions[i];
-        if (!ego_cli_name_in_shard(cli, q->query.video ? q->query.video : q->id)) continue;
-        c->questions++;
-        c->choices += q->count;
-    }
-    ego_arena_release(&arena);
-    return err;
-}
-
-static ego_err count_records(ego_cli *cli, census *c) {
-    ego_record record;
-    for (ego_err err; (err = next_question(cli, &record)) != EGO_EEND;) {
-        if (!record.id) return err;
-        c->questions++;
-        c->unreadable += err != EGO_OK;
-        if (err == EGO_OK) c->choices += ego_json_count(ego_json_get(record.json, "choices"));
-        ego_record_release(&record);
-    }
-    return EGO_OK;
+    r->questions.model_id = r->engine.model_id;
+    return ego_questions_answer(&r->questions);
 }
 
 /* --dry-run: counts the questions instead of answering them. */
-static ego_err plan(ego_cli *cli) {
-    census c = {0};
-    bool records = cli->n_files == 0;
-    size_t lines = 0;
-    for (size_t i = 0; i < cli->n_files; i++) {
-        if (ego_has_suffix(cli->files[i], ".json"))
-            EGO_TRY(count_benchmark(cli, cli->files[i], &c));
-        else
-            cli->files[lines++] = cli->files[i], records = true;
-    }
-    cli->n_files = lines;
-    if (records) EGO_TRY(count_records(cli, &c));
-    printf("{\"questions\":%llu,\"choices\":%llu,\"unreadable\":%llu}\n",
-           (unsigned long long)c.questions, (unsigned long long)c.choices,
-           (unsigned long long)c.unreadable);
+static ego_err plan(run *r) {
+    uint64_t questions, unreadable;
+    EGO_TRY(ego_questions_count(&r->questions, &questions, &unreadable));
+    printf("{\"questions\":%" PRIu64 ",\"choices\":%" PRIu64 ",\"unreadable\":%" PRIu64 "}\n",
+           questions, r->choices, unreadable);
     return EGO_OK;
+}
+
+static void work(run *r) {
+    ego_mcq_options o = session_options(r->cli, NULL);
+    ego_err err = ego_questions_open(&r->questions, r->cli, &questions_tool, r);
+    if (err == EGO_OK && r->cli->dry_run)
+        err = plan(r);
+    else if (err == EGO_OK && ego_engine_open(&r->engine, r->cli, ego_mcq_needs(&o)))
+        err = answer_all(r);
+    if (err != EGO_OK) ego_cli_fatal(r->cli, err);
+    if (r->session) report(r);
+    ego_questions_close(&r->questions);
+    ego_mcq_close(r->session);
+    ego_engine_close(&r->engine);
 }
 
 int main(int argc, char **argv) {
     ego_cli cli;
     if (!ego_cli_begin(&cli, &tool, argc, argv)) return ego_cli_end(&cli);
     run *r = calloc(1, sizeof *r);
-    ego_mcq_options o = session_options(&cli, NULL);
-    if (cli.n_media) {
+    if (cli.n_media)
         ego_cli_usage(&cli, "%s: expected EgoMCQ's .json, records in .jsonl, or -", cli.media[0]);
-    } else if (!r) {
+    else if (!r)
         ego_cli_fatal(&cli, ego_fail(EGO_ENOMEM, "out of memory"));
-    } else if (cli.dry_run) {
-        ego_err err = plan(&cli);
-        if (err != EGO_OK) ego_cli_fatal(&cli, err);
-    } else if (r->cli = &cli, ego_engine_open(&r->engine, &cli, ego_mcq_needs(&o))) {
-        ego_err err = answer_all(r);
-        if (err != EGO_OK) ego_cli_fatal(&cli, err);
-        if (r->session) report(r);
-        for (size_t i = 0; i < r->n; i++) release_question(&r->questions[i]);
-        ego_mcq_close(r->session);
-        ego_engine_close(&r->engine);
-    }
+    else
+        r->cli = &cli, work(r);
     free(r);
     return ego_cli_end(&cli);
 }

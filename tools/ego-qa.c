@@ -1,12 +1,13 @@
 /* ego-qa: questions about clips, answered by a head or by choice among given answers. */
 #include "engine.h"
+#include "questions.h"
 
-#include "base/file.h"
 #include "format/taskqa.h"
 #include "task/qa.h"
 #include "task/qa_head.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,13 +41,10 @@ static const ego_cli_tool tool = {
 
 /* ---- questions ------------------------------------------------------------------------------- */
 
-/* A question with what must live while it is being answered. Texts are the run's arena's, the
- * record's or the benchmark's file's. */
+/* Texts are the batch's, the record's or the benchmark's file's. */
 typedef struct question {
-    ego_record record; /* of a JSON line or MEDIA; {0} for EgoTaskQA's own file */
-    ego_buf id;        /* JSON text */
-    char label[256];
-    ego_qa_clip clip;
+    ego_question base; /* first: questions.h */
+    ego_video_part clip;
     const char *interval, *text; /* NULL: none */
     /* To choose from, `count` of them; with a head its classes' names, or NULL. */
     const char *const *answers;
@@ -56,8 +54,6 @@ typedef struct question {
     int64_t truth_class; /* -1: not told */
     const ego_qa_question *source;
     float *scores; /* (count) */
-    ego_err err;
-    char message[512];
 } question;
 
 enum { BATCH = 64 };
@@ -67,18 +63,20 @@ typedef struct run {
     ego_engine engine;
     ego_head *head; /* NULL: zero-shot */
     ego_qa_session *session;
+    ego_questions questions;
+    ego_qa all;        /* of the benchmark's file in hand */
     ego_names answers; /* the head's classes, or what to choose from; count 0: not told */
-    ego_arena names, texts;
-    question questions[BATCH];
-    size_t n;
-    uint64_t done, total, told, right;
+    ego_arena names;
+    uint64_t told, right;
 } run;
 
-static void *room(run *r, size_t bytes) { return ego_arena_alloc(&r->texts, bytes ? bytes : 1); }
+static void *room(run *r, size_t bytes) {
+    return ego_arena_alloc(&r->questions.batch, bytes ? bytes : 1);
+}
 
 static const char *keep_text(run *r, ego_buf *buf) {
-    return ego_buf_err(buf) == EGO_OK ? ego_arena_strdup(&r->texts, buf->data ? buf->data : "")
-                                      : NULL;
+    if (ego_buf_err(buf) != EGO_OK) return NULL;
+    return ego_arena_strdup(&r->questions.batch, buf->data ? buf->data : "");
 }
 
 /* An array of texts of the record; absent: count 0. */
@@ -127,24 +125,24 @@ static ego_err settle_answers(run *r, const ego_json *own, question *q) {
 }
 
 static ego_err read_clip(run *r, question *q) {
-    const ego_record *rec = &q->record;
+    const ego_record *rec = &q->base.record;
     if (rec->frames) return ego_fail(EGO_EINPUT, "frames: expected a video here");
     if (rec->video) {
         bool part = rec->has & EGO_RECORD_START;
-        q->clip = (ego_qa_clip){rec->video, !part, rec->start, rec->end};
+        q->clip = (ego_video_part){rec->video, part ? rec->start : NAN, part ? rec->end : NAN};
         return EGO_OK;
     }
     if (!q->interval) return ego_fail(EGO_EINPUT, "expected a video or an interval, found neither");
-    return ego_qa_find_interval(r->cli->video_root, q->interval, fps, &r->texts, &q->clip);
+    return ego_qa_find_interval(r->cli->video_root, q->interval, fps, &r->questions.batch,
+                                &q->clip);
 }
 
 /* {"video":…,"start":…,"end":…,"question":…,"answers":[…],"statements":[…],"answer":…} */
-static ego_err from_record(run *r, ego_record *record, question *q) {
-    *q = (question){.record = *record, .truth_class = -1};
-    *record = (ego_record){0};
-    const ego_json *own = q->record.json;
-    snprintf(q->label, sizeof q->label, "%s", q->record.label ? q->record.label : "");
-    ego_buf_text(&q->id, q->record.id);
+static ego_err from_record(void *context, ego_question *base) {
+    run *r = context;
+    question *q = (question *)base;
+    const ego_json *own = base->record.json;
+    q->truth_class = -1;
     if (!ego_json_string(ego_json_get(own, "question"), &q->text))
         return ego_fail(EGO_EINPUT, "expected a question, found %s",
                         ego_json_kind(ego_json_get(own, "question")));
@@ -154,37 +152,48 @@ static ego_err from_record(run *r, ego_record *record, question *q) {
     if (answer && !ego_json_string(answer, &q->truth))
         return ego_fail(EGO_EINPUT, "answer: expected a text, found %s", ego_json_kind(answer));
     EGO_TRY(settle_answers(r, own, q));
-    EGO_TRY(read_clip(r, q));
-    return ego_buf_err(&q->id);
+    return read_clip(r, q);
 }
 
-static ego_err from_media(run *r, const char *path, const char *text, question *q) {
-    *q = (question){.truth_class = -1, .text = text, .clip = {.video = path, .whole = true}};
-    EGO_TRY(ego_record_whole(path, &q->record));
-    snprintf(q->label, sizeof q->label, "%s", path);
-    ego_buf_text(&q->id, q->record.id);
+static ego_err from_media(run *r, const char *path, const char *text, ego_question *base) {
+    question *q = (question *)base;
+    q->truth_class = -1;
+    q->text = text;
+    q->clip = (ego_video_part){path, NAN, NAN};
+    EGO_TRY(ego_record_whole(path, &base->record));
+    snprintf(base->label, sizeof base->label, "%s", path);
+    ego_buf_text(&base->id, base->record.id);
+    return settle_answers(r, NULL, q);
+}
+
+static ego_err load(void *context, const char *path, ego_arena *arena, size_t *count) {
+    run *r = context;
+    EGO_TRY(ego_qa_read(path, arena, &r->all));
+    *count = r->all.count;
+    return EGO_OK;
+}
+
+static bool mine(void *context, size_t i) {
+    const run *r = context;
+    const char *interval = r->all.questions[i].interval;
+    char video[256];
+    snprintf(video, sizeof video, "%.*s", (int)strcspn(interval, "|"), interval);
+    return ego_cli_name_in_shard(r->cli, video);
+}
+
+static ego_err from_benchmark(void *context, const char *path, size_t i, ego_question *base) {
+    run *r = context;
+    const ego_qa_question *in = &r->all.questions[i];
+    question *q = (question *)base;
+    q->text = in->question;
+    q->interval = in->interval;
+    q->truth = in->answer;
+    q->truth_class = in->answer_class;
+    q->source = in;
+    snprintf(base->label, sizeof base->label, "%s: question %zu", path, i);
+    ego_buf_printf(&base->id, "%zu", i);
     EGO_TRY(settle_answers(r, NULL, q));
-    return ego_buf_err(&q->id);
-}
-
-static ego_err from_benchmark(run *r, const ego_qa_question *in, const char *file, size_t number,
-                              question *q) {
-    *q = (question){.text = in->question,
-                    .interval = in->interval,
-                    .truth = in->answer,
-                    .truth_class = in->answer_class,
-                    .source = in};
-    snprintf(q->label, sizeof q->label, "%s: question %zu", file, number);
-    ego_buf_printf(&q->id, "%zu", number);
-    EGO_TRY(settle_answers(r, NULL, q));
-    EGO_TRY(ego_qa_find_interval(r->cli->video_root, in->interval, fps, &r->texts, &q->clip));
-    return ego_buf_err(&q->id);
-}
-
-static void release_question(question *q) {
-    ego_record_release(&q->record);
-    ego_buf_release(&q->id);
-    *q = (question){0};
+    return read_clip(r, q);
 }
 
 /* ---- scores ---------------------------------------------------------------------------------- */
@@ -300,136 +309,52 @@ static void add_truth(const question *q, ego_buf *line) {
     ego_buf_char(line, ']');
 }
 
-static ego_err write_answer(run *r, question *q) {
-    ego_buf line = {0};
-    ego_err err = EGO_OK;
-    ego_buf_text(&line, "{\"id\":");
-    ego_buf_text(&line, q->id.data);
-    if (q->err == EGO_OK) {
-        err = add_answers(r, q, &line);
-        add_truth(q, &line);
-        ego_cli_add_provenance(r->cli, r->engine.model_id, NULL, &line);
-    } else {
-        ego_buf_json_key(&line, "error");
-        ego_buf_json_string(&line, q->message, strlen(q->message));
-        ego_cli_note(r->cli, "%s: %s", q->label, q->message);
-        ego_cli_count_failed(r->cli);
-    }
-    if (q->record.id && q->err == EGO_OK)
-        ego_record_close(&q->record, EGO_RECORD_ALL, &line);
-    else
-        ego_buf_char(&line, '}');
-    if (err == EGO_OK) err = ego_buf_err(&line);
-    if (err == EGO_OK) err = ego_cli_write_line(r->cli, &line);
-    ego_buf_release(&line);
-    return err;
+static ego_err answer(void *context, const ego_question *base, ego_buf *line) {
+    const question *q = (const question *)base;
+    EGO_TRY(add_answers(context, q, line));
+    add_truth(q, line);
+    return EGO_OK;
 }
 
-static void fail_question(question *q, ego_err err, const char *message) {
-    q->err = err;
-    snprintf(q->message, sizeof q->message, "%s", message);
-}
-
-/* Answers what was gathered; questions that were bad from the start keep their place. */
-static ego_err answer(run *r) {
-    ego_qa_item *items = calloc(BATCH, sizeof *items);
-    question *of[BATCH];
-    size_t n = 0;
-    ego_err err = items ? EGO_OK : ego_fail(EGO_ENOMEM, "out of memory");
-    for (size_t i = 0; i < r->n && err == EGO_OK; i++) {
-        if (r->questions[i].err != EGO_OK) continue;
-        of[n] = &r->questions[i];
-        err = prepare_item(r, of[n], &items[n]);
-        n++;
-    }
-    if (err == EGO_OK) err = ego_qa_ask(r->session, items, n);
-    for (size_t i = 0; i < n && err == EGO_OK; i++) {
+static ego_err ask(void *context, ego_question *const *questions, size_t n) {
+    run *r = context;
+    ego_qa_item *items = room(r, n * sizeof *items);
+    if (!items) return ego_fail(EGO_ENOMEM, "out of memory");
+    for (size_t i = 0; i < n; i++) EGO_TRY(prepare_item(r, (question *)questions[i], &items[i]));
+    EGO_TRY(ego_qa_ask(r->session, items, n));
+    for (size_t i = 0; i < n; i++) {
         if (items[i].err != EGO_OK)
-            fail_question(of[i], items[i].err, items[i].message);
+            ego_question_fail(questions[i], items[i].err, items[i].message);
         else if (r->head)
-            err = ask_head(r, of[i], &items[i]);
+            EGO_TRY(ask_head(r, (question *)questions[i], &items[i]));
     }
-    for (size_t i = 0; i < r->n; i++) {
-        if (err == EGO_OK) err = write_answer(r, &r->questions[i]);
-        release_question(&r->questions[i]);
-    }
-    free(items);
-    r->done += r->n;
-    r->n = 0;
-    ego_arena_release(&r->texts);
-    ego_arena_init(&r->texts, 1 << 14);
-    ego_cli_show_progress(r->cli, "questions", r->done, r->total);
-    return err;
+    return EGO_OK;
 }
 
-static ego_err add(run *r, ego_err err) {
-    question *q = &r->questions[r->n];
-    if (err == EGO_ENOMEM) return err;
-    if (err != EGO_OK) fail_question(q, err, ego_err_message());
-    return ++r->n == BATCH ? answer(r) : EGO_OK;
-}
-
-/* ---- files ----------------------------------------------------------------------------------- */
-
-static bool in_shard(const ego_cli *cli, const ego_qa_question *q) {
-    char video[256];
-    snprintf(video, sizeof video, "%.*s", (int)strcspn(q->interval, "|"), q->interval);
-    return ego_cli_name_in_shard(cli, video);
-}
-
-static ego_err answer_benchmark(run *r, const char *path) {
-    ego_arena arena;
-    ego_qa all;
-    ego_arena_init(&arena, 1 << 16);
-    ego_err err = ego_qa_read(path, &arena, &all);
-    for (size_t i = 0; err == EGO_OK && i < all.count; i++) {
-        r->total = all.count;
-        if (ego_cli_stopped(r->cli)) break;
-        if (in_shard(r->cli, &all.questions[i]))
-            err = add(r, from_benchmark(r, &all.questions[i], path, i, &r->questions[r->n]));
-    }
-    if (err == EGO_OK) err = answer(r);
-    ego_arena_release(&arena);
-    return err;
-}
+static const char *const reads[] = {"question", "interval",      "answers", "statements",
+                                    "answer",   "answer_encode", NULL};
+static const char *const writes[] = {"truth", "truth_class", "answer_class", NULL};
+static const ego_questions_tool questions_tool = {.bytes = sizeof(question),
+                                                  .batch = BATCH,
+                                                  .rules = {reads, writes},
+                                                  .carried = EGO_RECORD_ALL,
+                                                  .load = load,
+                                                  .mine = mine,
+                                                  .from_benchmark = from_benchmark,
+                                                  .from_record = from_record,
+                                                  .ask = ask,
+                                                  .answer = answer};
 
 static ego_err answer_media(run *r) {
+    ego_questions *all = &r->questions;
     for (size_t i = 0; i < r->cli->n_media; i++)
-        for (size_t k = 0; k < asked.n; k++) {
-            if (ego_cli_stopped(r->cli)) break;
-            if (!ego_cli_name_in_shard(r->cli, r->cli->media[i])) continue;
-            EGO_TRY(add(r, from_media(r, r->cli->media[i], asked.items[k], &r->questions[r->n])));
+        for (size_t k = 0; k < asked.n && !ego_cli_stopped(r->cli); k++) {
+            const char *path = r->cli->media[i];
+            if (!ego_cli_name_in_shard(r->cli, path)) continue;
+            EGO_TRY(ego_questions_add(
+                all, from_media(r, path, asked.items[k], ego_questions_room(all))));
         }
-    return answer(r);
-}
-
-static ego_err next_question(ego_cli *cli, ego_record *record) {
-    static const char *const reads[] = {"question", "interval",      "answers", "statements",
-                                        "answer",   "answer_encode", NULL};
-    static const char *const writes[] = {"truth", "truth_class", "answer_class", NULL};
-    static const ego_record_rules rules = {reads, writes};
-    return ego_cli_next_record(cli, &rules, record);
-}
-
-static ego_err answer_records(run *r) {
-    for (;;) {
-        if (r->n && ego_cli_input_paused(r->cli)) EGO_TRY(answer(r));
-        ego_record record;
-        ego_err err = next_question(r->cli, &record);
-        if (err == EGO_EEND) break;
-        bool own = err == EGO_OK || ((err == EGO_EINPUT || err == EGO_EFORMAT) && record.id);
-        if (!own) return err;
-        if (err == EGO_OK) {
-            EGO_TRY(add(r, from_record(r, &record, &r->questions[r->n])));
-            continue;
-        }
-        question *q = &r->questions[r->n];
-        *q = (question){.record = record, .truth_class = -1};
-        ego_buf_text(&q->id, record.id);
-        snprintf(q->label, sizeof q->label, "%s", record.label ? record.label : "");
-        EGO_TRY(add(r, err));
-    }
-    return answer(r);
+    return ego_questions_flush(all);
 }
 
 /* ---- the whole ------------------------------------------------------------------------------- */
@@ -440,21 +365,22 @@ static void report(run *r) {
         ego_cli_note(r->cli, "%.1f %% right  (%" PRIu64 " of %" PRIu64 ")",
                      100.0 * (double)r->right / (double)r->told, r->right, r->told);
     ego_cli_verbose(r->cli, "%" PRIu64 " clips and %" PRIu64 " texts computed, %" PRIu64 " pairs",
-                    c.clips, c.texts, c.pairs);
+                    c.halves.clips, c.halves.texts, c.pairs);
 }
 
 static ego_qa_options session_options(const run *r) {
     const ego_cli *cli = r->cli;
     const ego_config *c = &r->engine.model->config;
     bool drawn = cli->sampling != EGO_SAMPLING_TIME;
-    return (ego_qa_options){.match = !r->head,
-                            .max_tokens = r->head ? EGO_QA_TOKENS : 0,
-                            .seed = (uint64_t)cli->seed,
-                            .clips = {.video_root = cli->video_root,
-                                      .sampling = drawn ? EGO_SAMPLING_TASKQA : EGO_SAMPLING_TIME,
-                                      .preparation = EGO_PREPARE_STANDARD,
-                                      .frames = (int)c->frames,
-                                      .size = (int)c->image_size}};
+    return (ego_qa_options){
+        .match = !r->head,
+        .halves = {.max_tokens = r->head ? EGO_QA_TOKENS : 0,
+                   .seed = (uint64_t)cli->seed,
+                   .clips = {.video_root = cli->video_root,
+                             .sampling = drawn ? EGO_SAMPLING_TASKQA : EGO_SAMPLING_TIME,
+                             .preparation = EGO_PREPARE_STANDARD,
+                             .frames = (int)c->frames,
+                             .size = (int)c->image_size}}};
 }
 
 /* The head that answers: --head, else the one that stands in the model's own file. */
@@ -485,51 +411,19 @@ static ego_err answer_all(run *r) {
     EGO_TRY(open_head(r));
     ego_qa_options o = session_options(r);
     EGO_TRY(ego_qa_open(&r->engine.cx, r->engine.model, &o, &r->session));
-    if (o.clips.sampling == EGO_SAMPLING_TASKQA)
+    if (o.halves.clips.sampling == EGO_SAMPLING_TASKQA)
         ego_cli_note(cli,
                      "frames are drawn from seed %" PRId64 ", as the published reader draws them",
                      cli->seed);
-    if (cli->n_media) return answer_media(r);
-    size_t lines = 0;
-    bool none = cli->n_files == 0;
-    for (size_t i = 0; i < cli->n_files; i++) { /* the benchmark's own file, or JSON lines */
-        if (ego_has_suffix(cli->files[i], ".json"))
-            EGO_TRY(answer_benchmark(r, cli->files[i]));
-        else
-            cli->files[lines++] = cli->files[i];
-    }
-    cli->n_files = lines;
-    r->total = 0;
-    return none || lines ? answer_records(r) : EGO_OK;
+    r->questions.model_id = r->engine.model_id;
+    return cli->n_media ? answer_media(r) : ego_questions_answer(&r->questions);
 }
 
 /* --dry-run: counts the questions instead of answering them. */
-static ego_err plan(ego_cli *cli) {
-    uint64_t questions = cli->n_media * asked.n, unreadable = 0;
-    bool records = cli->n_files == 0 && cli->n_media == 0;
-    size_t lines = 0;
-    for (size_t i = 0; i < cli->n_files; i++) {
-        if (!ego_has_suffix(cli->files[i], ".json")) {
-            cli->files[lines++] = cli->files[i], records = true;
-            continue;
-        }
-        ego_arena arena;
-        ego_qa all;
-        ego_arena_init(&arena, 1 << 16);
-        ego_err err = ego_qa_read(cli->files[i], &arena, &all);
-        for (size_t k = 0; err == EGO_OK && k < all.count; k++)
-            questions += in_shard(cli, &all.questions[k]);
-        ego_arena_release(&arena);
-        EGO_TRY(err);
-    }
-    cli->n_files = lines;
-    ego_record record;
-    for (ego_err err; records && (err = next_question(cli, &record)) != EGO_EEND;) {
-        if (!record.id) return err;
-        questions++;
-        unreadable += err != EGO_OK;
-        ego_record_release(&record);
-    }
+static ego_err plan(run *r) {
+    uint64_t questions, unreadable;
+    EGO_TRY(ego_questions_count(&r->questions, &questions, &unreadable));
+    questions += r->cli->n_media * asked.n;
     printf("{\"questions\":%" PRIu64 ",\"unreadable\":%" PRIu64 "}\n", questions, unreadable);
     return EGO_OK;
 }
@@ -549,30 +443,30 @@ static bool usage_is_good(ego_cli *cli) {
     return true;
 }
 
+static void work(run *r) {
+    ego_arena_init(&r->names, 1 << 14);
+    ego_err err = ego_questions_open(&r->questions, r->cli, &questions_tool, r);
+    if (err == EGO_OK && r->cli->dry_run)
+        err = plan(r);
+    else if (err == EGO_OK && ego_engine_open(&r->engine, r->cli, EGO_NEEDS_FUSED))
+        err = answer_all(r);
+    if (err != EGO_OK) ego_cli_fatal(r->cli, err);
+    if (r->session) report(r);
+    ego_questions_close(&r->questions);
+    ego_qa_close(r->session);
+    ego_head_close(r->head, r->engine.backend);
+    ego_arena_release(&r->names);
+    ego_engine_close(&r->engine);
+}
+
 int main(int argc, char **argv) {
     ego_cli cli;
     if (!ego_cli_begin(&cli, &tool, argc, argv)) return ego_cli_end(&cli);
     run *r = calloc(1, sizeof *r);
-    if (!usage_is_good(&cli)) {
-        /* said */
-    } else if (!r) {
+    if (!r)
         ego_cli_fatal(&cli, ego_fail(EGO_ENOMEM, "out of memory"));
-    } else if (cli.dry_run) {
-        ego_err err = plan(&cli);
-        if (err != EGO_OK) ego_cli_fatal(&cli, err);
-    } else if (r->cli = &cli, ego_engine_open(&r->engine, &cli, EGO_NEEDS_FUSED)) {
-        ego_arena_init(&r->names, 1 << 14);
-        ego_arena_init(&r->texts, 1 << 14);
-        ego_err err = answer_all(r);
-        if (err != EGO_OK) ego_cli_fatal(&cli, err);
-        if (r->session) report(r);
-        for (size_t i = 0; i < r->n; i++) release_question(&r->questions[i]);
-        ego_qa_close(r->session);
-        ego_head_close(r->head, r->engine.backend);
-        ego_arena_release(&r->names);
-        ego_arena_release(&r->texts);
-        ego_engine_close(&r->engine);
-    }
+    else if (usage_is_good(&cli))
+        r->cli = &cli, work(r);
     free(r);
     ego_option_list_release(&asked);
     return ego_cli_end(&cli);

@@ -142,14 +142,14 @@ static ego_err ask_window(reading *r, size_t first, size_t n) {
 static ego_err open_session(ego_ctx *cx, reading *r) {
     const ego_qa_rows_options *o = r->options;
     ego_qa_options session = {
-        .max_tokens = EGO_QA_TOKENS,
-        .seed = o->seed,
-        .memory = o->halves ? SIZE_MAX / 2 : 0,
-        .clips = {.video_root = o->video_root,
-                  .sampling = o->drawn ? EGO_SAMPLING_TASKQA : EGO_SAMPLING_TIME,
-                  .preparation = EGO_PREPARE_STANDARD,
-                  .frames = (int)r->model->config.frames,
-                  .size = (int)r->model->config.image_size}};
+        .halves = {.max_tokens = EGO_QA_TOKENS,
+                   .seed = o->seed,
+                   .memory = o->halves ? SIZE_MAX / 2 : 0,
+                   .clips = {.video_root = o->video_root,
+                             .sampling = o->drawn ? EGO_SAMPLING_TASKQA : EGO_SAMPLING_TIME,
+                             .preparation = EGO_PREPARE_STANDARD,
+                             .frames = (int)r->model->config.frames,
+                             .size = (int)r->model->config.image_size}}};
     return r->session ? EGO_OK : ego_qa_open(cx, r->model, &session, &r->session);
 }
 

@@ -41,7 +41,7 @@ static void tally(validating *v, const ego_mcq_question *q, const ego_mcq_item *
 static ego_err answer_some(validating *v, size_t *at, int64_t *done) {
     static const size_t each = EGO_MCQ_MAX_CHOICES;
     ego_mcq_item *items = calloc(BATCH, sizeof *items);
-    ego_mcq_choice *choices = calloc(BATCH * each, sizeof *choices);
+    ego_video_part *choices = calloc(BATCH * each, sizeof *choices);
     const ego_mcq_question *from[BATCH];
     size_t n = 0;
     ego_err err = items && choices ? EGO_OK : ego_fail(EGO_ENOMEM, "out of memory");
@@ -87,9 +87,9 @@ ego_err ego_validate(ego_ctx *cx, ego_model *m, const ego_validate_options *opti
     ego_arena arena;
     ego_arena_init(&arena, 1 << 16);
     ego_mcq_options o = {.scores = v.fused ? EGO_MCQ_DUAL | EGO_MCQ_FUSED | EGO_MCQ_ENSEMBLE : EGO_MCQ_DUAL,
-                         .clips = options->clips};
-    o.clips.frames = (int)m->config.frames;
-    o.clips.size = (int)m->config.image_size;
+                         .halves = {.clips = options->clips}};
+    o.halves.clips.frames = (int)m->config.frames;
+    o.halves.clips.size = (int)m->config.image_size;
     ego_err err;
     EGO_TRY_OUT(ego_mcq_read(options->questions, &arena, &v.all));
     if (!(v.asked = calloc(v.all.count + 1, sizeof *v.asked))) EGO_TRY_OUT(ego_fail(EGO_ENOMEM, "out of memory"));

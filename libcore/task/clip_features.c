@@ -3,6 +3,7 @@
 #include "model/heads.h"
 #include "task/embed.h"
 #include "task/feature_store.h"
+#include "task/halves.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@ struct ego_feature_reader {
     ego_feature_options options;
     ego_buf config; /* the model's, as JSON */
     ego_clips *clips;
+    ego_halves *halves; /* of the texts */
     ego_feature_counts counts;
     struct { /* features of the clips read last: the next question is often about the same video */
         char *video;
@@ -23,7 +25,7 @@ struct ego_feature_reader {
     } last;
 };
 
-static const size_t MAX_LAST_BYTES = (size_t)256 << 20;
+static const size_t MAX_LAST_BYTES = (size_t)256 << 20, TEXT_BYTES = (size_t)16 << 20;
 
 enum {
     OF_CLIPS = EGO_FEATURES_PROJECTED | EGO_FEATURES_DUAL,
@@ -58,6 +60,8 @@ ego_err ego_features_open(ego_ctx *cx, ego_model *model, const ego_feature_optio
     ego_config_write(&model->config, &r->config);
     ego_err err = ego_buf_err(&r->config);
     if (err == EGO_OK) err = ego_clips_open(&o, &r->clips);
+    ego_halves_options halves = {.max_tokens = options->max_tokens, .memory = TEXT_BYTES};
+    if (err == EGO_OK) err = ego_halves_open(cx, model, EGO_HALF_LOWER, &halves, &r->halves);
     if (err == EGO_OK)
         *reader = r;
     else
@@ -74,6 +78,7 @@ static void forget_last(ego_feature_reader *r) {
 void ego_features_close(ego_feature_reader *r) {
     if (!r) return;
     ego_clips_close(r->clips);
+    ego_halves_close(r->halves);
     ego_buf_release(&r->config);
     forget_last(r);
     free(r);
@@ -92,11 +97,10 @@ ego_feature_counts ego_features_get_counts(ego_feature_reader *r) {
 
 /* ---- one reading ----------------------------------------------------------------------------- */
 
-/* A text on its way: what it needs of the encoders, and its lower half. */
+/* A text on its way. */
 typedef struct text_state {
-    ego_tokens tokens;
     unsigned missing; /* EGO_FEATURES_… still to be computed */
-    ego_tensor lower; /* (L, D), below the first fused layer; in the pass's arena */
+    ego_half *half;   /* held; NULL: not needed */
 } text_state;
 
 typedef struct pass {
@@ -107,7 +111,6 @@ typedef struct pass {
     unsigned missing; /* of the clips themselves */
     ego_clip_features *out;
     text_state *text; /* n */
-    ego_arena arena;  /* what is needed during the pass alone */
 } pass;
 
 static ego_tensor *slot(pass *p, size_t i, unsigned what) {
@@ -182,20 +185,12 @@ static void keep(ego_tensor *t, int64_t first, const ego_tensor *x) {
 
 /* ---- texts ----------------------------------------------------------------------------------- */
 
-static ego_err tokens_of(pass *p, size_t i) {
-    const ego_model *m = p->r->model;
-    const char *text = p->texts[i];
-    if (!m->bpe) return ego_fail(EGO_EINPUT, "the model has no vocabulary: give --tokenizer DIR");
-    EGO_TRY(
-        ego_bpe_encode(m->bpe, text, strlen(text), p->r->options.max_tokens, &p->text[i].tokens));
-    return ego_embed_check_tokens(m, p->text[i].tokens.ids, p->text[i].tokens.count);
-}
-
-static ego_err dual_text(pass *p, size_t i, ego_texts one) {
+static ego_err dual_tokens(pass *p, size_t i, const ego_tokens *tokens) {
     ego_ctx *cx = p->r->cx;
     ego_model *m = p->r->model;
     unsigned missing = p->text[i].missing;
-    if (!(missing & OF_TEXTS)) return EGO_OK;
+    const int64_t offsets[2] = {0, (int64_t)tokens->count};
+    ego_texts one = {tokens->ids, {1, offsets}};
     ego_input in = {.texts = one, .text = EGO_WANT_TOKENS};
     const ego_tensor *words = ego_encode(cx, m, &in, EGO_DUAL).text, *sentence = NULL;
     if (missing & EGO_FEATURES_SENTENCE) {
@@ -217,30 +212,28 @@ static ego_err dual_text(pass *p, size_t i, ego_texts one) {
     return EGO_OK;
 }
 
-static ego_err fused_text(pass *p, size_t i, ego_texts one) {
-    text_state *s = &p->text[i];
-    if (!(s->missing & OF_PAIRS)) return EGO_OK;
-    const ego_tensor *lower = ego_fused_begin_text(p->r->cx, p->r->model, one);
-    EGO_TRY(ego_ctx_err(p->r->cx));
-    size_t bytes = (size_t)ego_tensor_count(lower) * sizeof(float);
-    s->lower = *lower;
-    if (!(s->lower.data = ego_arena_alloc(&p->arena, bytes)))
-        return ego_fail(EGO_ENOMEM, "out of memory for a text");
-    memcpy(s->lower.data, lower->data, bytes);
-    return EGO_OK;
+static ego_err dual_text(pass *p, size_t i) {
+    const ego_model *m = p->r->model;
+    const char *text = p->texts[i];
+    ego_tokens tokens = {0};
+    if (!m->bpe) return ego_fail(EGO_EINPUT, "the model has no vocabulary: give --tokenizer DIR");
+    EGO_TRY(ego_bpe_encode(m->bpe, text, strlen(text), p->r->options.max_tokens, &tokens));
+    ego_ctx_mark mark = ego_ctx_save(p->r->cx);
+    ego_err err = ego_embed_check_tokens(m, tokens.ids, tokens.count);
+    if (err == EGO_OK) err = dual_tokens(p, i, &tokens);
+    ego_ctx_rewind(p->r->cx, &mark);
+    ego_tokens_release(&tokens);
+    return err;
+}
+
+static ego_err fused_text(pass *p, size_t i) {
+    EGO_TRY(ego_halves_text(p->r->halves, p->texts[i], &p->text[i].half));
+    return ego_half_err(p->text[i].half);
 }
 
 static ego_err encode_text(pass *p, size_t i) {
-    text_state *s = &p->text[i];
-    if (!s->missing) return EGO_OK;
-    EGO_TRY(tokens_of(p, i));
-    int64_t offsets[2] = {0, (int64_t)s->tokens.count};
-    ego_texts one = {s->tokens.ids, {1, offsets}};
-    ego_ctx_mark mark = ego_ctx_save(p->r->cx);
-    ego_err err = dual_text(p, i, one);
-    if (err == EGO_OK) err = fused_text(p, i, one);
-    ego_ctx_rewind(p->r->cx, &mark);
-    return err;
+    if (p->text[i].missing & OF_TEXTS) EGO_TRY(dual_text(p, i));
+    return p->text[i].missing & OF_PAIRS ? fused_text(p, i) : EGO_OK;
 }
 
 /* A text's own fault stays with it. */
@@ -272,31 +265,16 @@ static ego_err dual_clips(pass *p, const ego_tensor *clips, int64_t first) {
     return EGO_OK;
 }
 
-/* The text's lower half n times over, for n clips. */
-static ego_tensor *repeat(ego_ctx *cx, const ego_tensor *lower, int64_t n, int64_t *offsets) {
-    int64_t L = lower->shape[0], D = lower->shape[1];
-    ego_tensor *many = EGO_TENSOR(cx, n * L, D);
-    for (int64_t i = 0; many && i < n; i++)
-        memcpy(ego_f32(many) + i * L * D, lower->data, (size_t)(L * D) * sizeof(float));
-    for (int64_t i = 0; i <= n; i++) offsets[i] = i * L;
-    return many;
-}
-
 /* One text with n clips: the upper halves in one pass. */
 static ego_err pair(pass *p, size_t i, const ego_tensor *video, int64_t first, int64_t n) {
     ego_ctx *cx = p->r->cx;
-    ego_model *m = p->r->model;
     const text_state *s = &p->text[i];
-    bool match = s->missing & EGO_FEATURES_MATCH;
-    int64_t *offsets = ego_ctx_alloc(cx, (size_t)(n + 1) * sizeof *offsets);
-    const ego_tensor *words = offsets ? repeat(cx, &s->lower, n, offsets) : NULL, *probable = NULL;
-    ego_states x = ego_fused_finish(cx, m, video, words, (ego_text_shape){n, offsets},
-                                    EGO_WANT_CLASS, match ? EGO_WANT_CLASS : EGO_WANT_NOTHING);
-    if (match) probable = ego_softmax(cx, ego_match_logits(cx, m->params, x.text, x.video));
+    ego_met met = ego_meet(cx, p->r->model, video, ego_lower_repeat(cx, &s->half->lower, n),
+                           s->missing & EGO_FEATURES_MATCH);
     EGO_TRY(ego_ctx_err(cx));
-    if (s->missing & EGO_FEATURES_FUSED) keep(&p->out->texts[i].fused, first, x.video);
-    for (int64_t k = 0; probable && k < n; k++)
-        ego_f32(&p->out->texts[i].match)[first + k] = ego_f32(probable)[2 * k + 1];
+    if (s->missing & EGO_FEATURES_FUSED) keep(&p->out->texts[i].fused, first, met.video);
+    for (int64_t k = 0; met.match && k < n; k++)
+        ego_f32(&p->out->texts[i].match)[first + k] = ego_f32(met.match)[2 * k + 1];
     p->r->counts.pairs += (uint64_t)n;
     return EGO_OK;
 }
@@ -467,7 +445,6 @@ static ego_err save_all(pass *p) {
 /* Elements that are NULL, for n texts. */
 static ego_err begin(pass *p, unsigned wanted) {
     ego_arena_init(&p->out->arena, 1 << 20);
-    ego_arena_init(&p->arena, 1 << 16);
     p->missing = wanted & OF_CLIPS;
     p->out->n = p->n;
     p->out->texts = ego_arena_alloc(&p->out->arena, (p->n + 1) * sizeof *p->out->texts);
@@ -490,8 +467,7 @@ ego_err ego_features_read(ego_feature_reader *reader, const ego_video_part *part
     if (err == EGO_OK) err = read_video(&p);
     if (err == EGO_OK) err = save_all(&p);
     if (err == EGO_OK) keep_last(&p);
-    for (size_t i = 0; p.text && i < n; i++) ego_tokens_release(&p.text[i].tokens);
+    for (size_t i = 0; p.text && i < n; i++) ego_halves_drop(reader->halves, p.text[i].half);
     free(p.text);
-    ego_arena_release(&p.arena);
     return err;
 }

@@ -10,12 +10,6 @@
 #include "data/clips.h"
 #include "tensor/tensor.h"
 
-/* A part of a video. */
-typedef struct ego_video_part {
-    const char *video; /* path or uid (data/locate.h) */
-    double start, end; /* seconds; NaN: from the beginning, to the end */
-} ego_video_part;
-
 typedef struct ego_clip_grid {
     double start, end; /* what it covers, seconds of the video */
     double step;       /* seconds from one clip to the next */

@@ -6,34 +6,25 @@
  * Without one each of several given answers forms a statement with the question, and the answer
  * is the statement that most probably belongs to the clip.
  *
- * Below the first fused layer a clip does not know the text nor a text the clip: that half is
- * computed once per clip and once per text, however many items they stand in, and remembered
- * within a budget.
+ * However many items a clip or a text stands in, task/halves.h computes its lower half once and
+ * remembers it.
  */
 #ifndef EGO_TASK_QA_H
 #define EGO_TASK_QA_H
 
 #include "base/buf.h"
-#include "data/clips.h"
-#include "model/egovlp.h"
+#include "task/halves.h"
 
 enum {
     EGO_QA_TOKENS = 30,       /* of a question, special tokens included: the published limit */
     EGO_QA_MAX_ANSWERS = 4096 /* given answers of one question */
 };
 
-/* A clip: a file, or a part of one. */
-typedef struct ego_qa_clip {
-    const char *video;
-    bool whole;
-    double start, end; /* seconds */
-} ego_qa_clip;
-
 /* The clip of EgoTaskQA's interval "k1|fpv1|0|620": the file of that name under the root or its
  * qa_videos/, else frames [0, 620) of the video "k1" under the root, at `fps` frames a second.
  * Texts are the arena's. */
 ego_err ego_qa_find_interval(const char *root, const char *interval, double fps, ego_arena *arena,
-                             ego_qa_clip *clip);
+                             ego_video_part *clip);
 
 /* A question as the published reader has it: blanks around it off, ASCII letters in lower case. */
 void ego_qa_question_text(const char *question, ego_buf *text);
@@ -43,7 +34,7 @@ void ego_qa_statement(const char *question, const char *answer, ego_buf *text);
 
 typedef struct ego_qa_item {
     /* in: borrowed */
-    ego_qa_clip clip;
+    ego_video_part clip;
     const char *const *texts;
     size_t count;
     /* out: the caller's room, or NULL where not wanted */
@@ -54,11 +45,8 @@ typedef struct ego_qa_item {
 } ego_qa_item;
 
 typedef struct ego_qa_options {
-    bool match;              /* items may ask for matches */
-    size_t max_tokens;       /* of a text; 0: as many as the model has positions */
-    ego_clips_options clips; /* how clips are read */
-    uint64_t seed; /* of sampling that draws: a clip's frames depend on it and the clip alone */
-    size_t memory; /* bytes to remember results in; 0: 512 MiB */
+    bool match; /* items may ask for matches */
+    ego_halves_options halves;
 } ego_qa_options;
 
 typedef struct ego_qa_session ego_qa_session;
@@ -74,8 +62,8 @@ ego_err ego_qa_ask(ego_qa_session *session, ego_qa_item *items, size_t n);
 
 /* ---- in training ----------------------------------------------------------------------------- */
 
-/* Computes the items' lower halves and remembers them, within the budget (options.memory;
- * SIZE_MAX / 2: for good). Errors as of ego_qa_ask. */
+/* Computes the items' lower halves and remembers them, within the budget (SIZE_MAX / 2: for good).
+ * Errors as of ego_qa_ask. */
 ego_err ego_qa_prepare(ego_qa_session *session, ego_qa_item *items, size_t n);
 
 /* The states of n items' first texts by operations of `cx`, which may record them: (n, D). Lower
@@ -84,8 +72,8 @@ ego_err ego_qa_states(ego_qa_session *session, ego_ctx *cx, ego_qa_item *const *
                       const ego_tensor **states);
 
 typedef struct ego_qa_counts {
-    uint64_t clips, texts; /* lower halves computed, repetitions included */
-    uint64_t pairs;        /* upper halves */
+    ego_halves_counts halves;
+    uint64_t pairs; /* upper halves */
 } ego_qa_counts;
 ego_qa_counts ego_qa_get_counts(const ego_qa_session *session);
 

@@ -1,7 +1,7 @@
 #include "task/rerank.h"
 
-#include "model/heads.h"
 #include "task/embed.h"
+#include "task/halves.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -43,60 +43,36 @@ void ego_rerank_close(ego_reranker *r) {
 
 /* ---- halves of pairs ----------------------------------------------------------------------------- */
 
-/* States of the fused encoder below its first gate, for n clips or n narrations. */
-typedef struct half {
-    ego_tensor *states; /* (n·T, D), or (R, D) of narrations one after the other */
-    int64_t n;
-    int64_t *offsets; /* of narrations, n + 1 */
-} half;
-
-static half begin_clips(ego_reranker *r, const ego_sample *const *samples, int64_t n) {
+/* The lower halves of n clips or n narrations, as ego_lower has them; of clips without offsets. */
+static ego_lower begin_clips(ego_reranker *r, const ego_sample *const *samples, int64_t n) {
     int64_t F = r->model->config.frames, S = r->model->config.image_size;
     ego_tensor *clips = EGO_TENSOR(r->cx, n, F, 3, S, S);
     size_t each = (size_t)(F * 3 * S * S);
     for (int64_t i = 0; clips && i < n; i++)
         memcpy(ego_f32(clips) + (size_t)i * each, samples[i]->clip, each * sizeof(float));
-    return (half){clips ? ego_fused_begin_video(r->cx, r->model, clips) : NULL, n, NULL};
+    return (ego_lower){clips ? ego_fused_begin_video(r->cx, r->model, clips) : NULL, {.n = n}};
 }
 
-static half begin_texts(ego_reranker *r, const ego_sample *const *samples, int64_t n) {
+static ego_lower begin_texts(ego_reranker *r, const ego_sample *const *samples, int64_t n) {
     int64_t rows = 0;
     for (int64_t i = 0; i < n; i++) rows += (int64_t)samples[i]->n_tokens;
     int64_t *ids = ego_ctx_alloc(r->cx, (size_t)rows * sizeof *ids);
     int64_t *offsets = ego_ctx_alloc(r->cx, (size_t)(n + 1) * sizeof *offsets);
-    if (!ids || !offsets) return (half){NULL, n, NULL};
+    if (!ids || !offsets) return (ego_lower){0};
     offsets[0] = 0;
     for (int64_t i = 0; i < n; i++) {
         memcpy(ids + offsets[i], samples[i]->tokens, samples[i]->n_tokens * sizeof *ids);
         offsets[i + 1] = offsets[i] + (int64_t)samples[i]->n_tokens;
     }
-    return (half){ego_fused_begin_text(r->cx, r->model, (ego_texts){ids, {n, offsets}}), n,
-                  offsets};
-}
-
-/* One half n times over. */
-static half repeat(ego_ctx *cx, half one, int64_t n) {
-    if (!one.states) return (half){NULL, n, NULL};
-    int64_t rows = ego_tensor_rows(one.states), columns = ego_tensor_columns(one.states);
-    ego_tensor *many = EGO_TENSOR(cx, n * rows, columns);
-    int64_t *offsets = ego_ctx_alloc(cx, (size_t)(n + 1) * sizeof *offsets);
-    if (!many || !offsets) return (half){NULL, n, NULL};
-    for (int64_t i = 0; i <= n; i++) offsets[i] = i * rows;
-    for (int64_t i = 0; i < n; i++)
-        memcpy(ego_f32(many) + i * rows * columns, ego_f32(one.states),
-               (size_t)(rows * columns) * sizeof(float));
-    return (half){many, n, one.offsets ? offsets : NULL};
+    ego_text_shape shape = {n, offsets};
+    return (ego_lower){ego_fused_begin_text(r->cx, r->model, (ego_texts){ids, shape}), shape};
 }
 
 /* P(match) of n pairs. */
-static ego_err finish(ego_reranker *r, half clips, half texts, double *vtm) {
+static ego_err finish(ego_reranker *r, ego_lower clips, ego_lower texts, int64_t n, double *vtm) {
+    ego_met met = ego_meet(r->cx, r->model, clips.rows, texts, true);
     EGO_TRY(ego_ctx_err(r->cx));
-    ego_text_shape shape = {texts.n, texts.offsets};
-    ego_states s = ego_fused_finish(r->cx, r->model, clips.states, texts.states, shape,
-                                    EGO_WANT_CLASS, EGO_WANT_CLASS);
-    ego_tensor *p = ego_softmax(r->cx, ego_match_logits(r->cx, r->model->params, s.text, s.video));
-    EGO_TRY(ego_ctx_err(r->cx));
-    for (int64_t i = 0; i < clips.n; i++) vtm[i] = (double)ego_f32(p)[2 * i + 1];
+    for (int64_t i = 0; i < n; i++) vtm[i] = (double)ego_f32(met.match)[2 * i + 1];
     return EGO_OK;
 }
 
@@ -157,7 +133,7 @@ typedef struct pairs {
     const ego_record *const *targets;
     size_t n, pushed, taken;
     unsigned which; /* members that the targets are read for */
-    half query;
+    ego_lower query;
     double *vtm;
 } pairs;
 
@@ -169,10 +145,10 @@ static ego_err fill(pairs *p) {
 
 static ego_err compute(pairs *p, const ego_sample *const *good, int64_t n, double *vtm) {
     ego_ctx_mark mark = ego_ctx_save(p->r->cx);
-    half query = repeat(p->r->cx, p->query, n);
+    ego_lower query = ego_lower_repeat(p->r->cx, p->query.rows, n);
     bool words = p->which == WORDS;
-    half target = words ? begin_texts(p->r, good, n) : begin_clips(p->r, good, n);
-    ego_err err = finish(p->r, words ? query : target, words ? target : query, vtm);
+    ego_lower target = words ? begin_texts(p->r, good, n) : begin_clips(p->r, good, n);
+    ego_err err = finish(p->r, words ? query : target, words ? target : query, n, vtm);
     ego_ctx_rewind(p->r->cx, &mark);
     return err;
 }

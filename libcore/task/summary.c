@@ -2,7 +2,7 @@
 
 #include "model/heads.h"
 #include "model/layers.h"
-#include "task/embed.h"
+#include "task/halves.h"
 #include "task/qfvs.h"
 
 #include <math.h>
@@ -48,14 +48,7 @@ static ego_err allocate(const ego_summary_options *o, ego_summary_table *t) {
     return ego_fail(EGO_ENOMEM, "out of memory for %zu shots with %zu prompts", t->n, t->prompts);
 }
 
-/* ---- prompts ------------------------------------------------------------------------------------- */
-
-/* What is computed once for a prompt: its tokens and, below the first fused layer, their states; or
- * its embedding. */
-typedef struct half {
-    int64_t rows;
-    float *values; /* (rows, D), or (1, P) */
-} half;
+/* ---- looking ------------------------------------------------------------------------------------- */
 
 typedef struct look {
     ego_ctx *cx;
@@ -63,59 +56,25 @@ typedef struct look {
     const ego_summary_options *options;
     ego_summary_table *table;
     ego_shots *shots;
-    half *prompts;
+    ego_halves *halves; /* of the prompts */
+    ego_half **prompts;
     int64_t batch;
 } look;
 
-static const ego_tensor *encode_text(look *l, ego_texts texts) {
+static ego_err encode_prompts(look *l, const char *const *prompts) {
+    unsigned wanted = l->options->by == EGO_SUMMARY_DUAL ? EGO_HALF_EMBEDDING : EGO_HALF_LOWER;
+    ego_halves_options o = {.max_tokens = l->options->max_tokens};
     ego_model *m = l->model;
-    if (l->options->by != EGO_SUMMARY_DUAL) return ego_fused_begin_text(l->cx, m, texts);
-    ego_input in = {.texts = texts, .text = EGO_WANT_CLASS};
-    const ego_tensor *x = ego_encode(l->cx, m, &in, EGO_DUAL).text;
-    return ego_l2_normalize(l->cx, ego_project_text(l->cx, &m->config, m->params, x));
-}
-
-static ego_err keep(const ego_tensor *x, half *p) {
-    size_t bytes = (size_t)ego_tensor_count(x) * sizeof *p->values;
-    p->rows = ego_tensor_rows(x);
-    if (!(p->values = malloc(bytes))) return ego_fail(EGO_ENOMEM, "out of memory");
-    memcpy(p->values, ego_f32(x), bytes);
+    if (l->table->prompts && !m->bpe)
+        return ego_fail(EGO_EUNSUPPORTED, "%s: has no vocabulary for a prompt", m->path);
+    if (!(l->prompts = calloc(l->table->prompts + 1, sizeof *l->prompts)))
+        return ego_fail(EGO_ENOMEM, "out of memory");
+    EGO_TRY(ego_halves_open(l->cx, m, wanted, &o, &l->halves));
+    for (size_t k = 0; k < l->table->prompts; k++) {
+        EGO_TRY(ego_halves_text(l->halves, prompts[k], &l->prompts[k]));
+        EGO_TRY(ego_half_err(l->prompts[k]));
+    }
     return EGO_OK;
-}
-
-static ego_err encode_prompt(look *l, const char *text, half *p) {
-    ego_model *m = l->model;
-    ego_tokens tokens = {0};
-    if (!m->bpe) return ego_fail(EGO_EUNSUPPORTED, "%s: has no vocabulary for a prompt", m->path);
-    size_t most =
-        l->options->max_tokens ? l->options->max_tokens : (size_t)m->config.max_positions - 2;
-    EGO_TRY(ego_bpe_encode(m->bpe, text, strlen(text), most, &tokens));
-    ego_err err = ego_embed_check_tokens(m, tokens.ids, tokens.count);
-    ego_ctx_mark mark = ego_ctx_save(l->cx);
-    if (err == EGO_OK) {
-        int64_t offsets[2] = {0, (int64_t)tokens.count};
-        const ego_tensor *x = encode_text(l, (ego_texts){tokens.ids, {.n = 1, .offsets = offsets}});
-        err = ego_ctx_err(l->cx);
-        if (err == EGO_OK) err = keep(x, p);
-    }
-    ego_ctx_rewind(l->cx, &mark);
-    ego_tokens_release(&tokens);
-    return err;
-}
-
-/* A prompt's states, n times over, as activations. */
-static ego_tensor *repeat(look *l, const half *p, int64_t n, ego_text_shape *shape) {
-    int64_t D = l->table->D;
-    ego_tensor *x = EGO_TENSOR(l->cx, n * p->rows, D);
-    int64_t *offsets = ego_ctx_alloc(l->cx, (size_t)(n + 1) * sizeof *offsets);
-    if (!x || !offsets) return NULL;
-    for (int64_t i = 0; i < n; i++) {
-        offsets[i] = i * p->rows;
-        memcpy(ego_f32(x) + offsets[i] * D, p->values, (size_t)(p->rows * D) * sizeof(float));
-    }
-    offsets[n] = n * p->rows;
-    *shape = (ego_text_shape){.n = n, .offsets = offsets};
-    return x;
 }
 
 /* ---- shots --------------------------------------------------------------------------------------- */
@@ -125,15 +84,11 @@ static ego_err meet(look *l, const ego_tensor *lower, int64_t n, size_t k, const
     ego_summary_table *t = l->table;
     ego_params *params = l->model->params;
     bool head = l->options->by == EGO_SUMMARY_HEAD;
-    ego_text_shape shape = {0};
     ego_ctx_mark mark = ego_ctx_save(l->cx);
-    ego_tensor *text = repeat(l, &l->prompts[k], n, &shape), *out = NULL;
-    if (text) {
-        ego_want want = head ? EGO_WANT_NOTHING : EGO_WANT_CLASS;
-        ego_states s = ego_fused_finish(l->cx, l->model, lower, text, shape, EGO_WANT_CLASS, want);
-        out = head ? ego_dense(l->cx, s.video, &params->video_transform, EGO_ACT_NONE, NULL)
-                   : ego_softmax(l->cx, ego_match_logits(l->cx, params, s.text, s.video));
-    }
+    ego_lower text = ego_lower_repeat(l->cx, &l->prompts[k]->lower, n);
+    ego_met met = ego_meet(l->cx, l->model, lower, text, !head);
+    const ego_tensor *out = met.match;
+    if (head) out = ego_dense(l->cx, met.video, &params->video_transform, EGO_ACT_NONE, NULL);
     ego_err err = ego_ctx_err(l->cx);
     size_t D = (size_t)t->D, count = (size_t)n;
     if (err != EGO_OK)
@@ -176,7 +131,7 @@ static ego_err dual_batch(look *l, const ego_tensor *clips, size_t at) {
         for (int64_t i = 0; i < n; i++) {
             double sum = 0;
             for (int64_t d = 0; d < P; d++)
-                sum += (double)ego_f32(y)[i * P + d] * (double)l->prompts[k].values[d];
+                sum += (double)ego_f32(y)[i * P + d] * (double)ego_f32(&l->prompts[k]->embedding)[d];
             t->scores[k * t->n + at + (size_t)i] = (float)sum;
         }
     return EGO_OK;
@@ -212,9 +167,7 @@ static ego_err look_at_nothing(look *l) {
 
 static ego_err look_at_all(look *l, const char *const *prompts) {
     ego_summary_table *t = l->table;
-    if (!(l->prompts = calloc(t->prompts + 1, sizeof *l->prompts)))
-        return ego_fail(EGO_ENOMEM, "out of memory");
-    for (size_t k = 0; k < t->prompts; k++) EGO_TRY(encode_prompt(l, prompts[k], &l->prompts[k]));
+    EGO_TRY(encode_prompts(l, prompts));
     if (t->empty) EGO_TRY(look_at_nothing(l));
     for (size_t at = 0; at < t->n; at += (size_t)l->batch) {
         if (!ego_progress_tell(l->options->progress, "shots", at, t->n))
@@ -247,7 +200,7 @@ ego_err ego_summary_look(ego_ctx *cx, ego_model *model, const ego_summary_option
     *table = t;
     t = (ego_summary_table){0};
 out:
-    for (size_t k = 0; l.prompts && k < n; k++) free(l.prompts[k].values);
+    ego_halves_close(l.halves);
     free(l.prompts);
     ego_shots_close(l.shots);
     ego_summary_release(&t);

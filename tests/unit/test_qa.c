@@ -43,20 +43,20 @@ static void touch(const char *name) { CHECK_OK(ego_write_file(in_folder(name), "
 
 static void check_intervals(void) {
     ego_arena arena;
-    ego_qa_clip clip;
+    ego_video_part clip;
     ego_arena_init(&arena, 1 << 12);
     CHECK_OK(ego_make_directory(in_folder("qa_videos")));
     touch("a|fpv1|0|60.mp4");
     touch("qa_videos/a|fpv1|60|90.mp4");
     touch("a.mp4");
     CHECK_OK(ego_qa_find_interval(folder, "a|fpv1|0|60", 30, &arena, &clip));
-    CHECK(clip.whole);
+    CHECK(isnan(clip.start) && isnan(clip.end));
     CHECK_STR(clip.video, "a|fpv1|0|60");
     CHECK_OK(ego_qa_find_interval(folder, "a|fpv1|60|90", 30, &arena, &clip));
-    CHECK(clip.whole);
+    CHECK(isnan(clip.start) && isnan(clip.end));
     CHECK_STR(clip.video, "qa_videos/a|fpv1|60|90");
     CHECK_OK(ego_qa_find_interval(folder, "a|fpv1|90|150", 24, &arena, &clip));
-    CHECK(!clip.whole && clip.start == 90 / 24. && clip.end == 150 / 24.);
+    CHECK(clip.start == 90 / 24. && clip.end == 150 / 24.);
     CHECK_STR(clip.video, "a");
     static const char *const bad[] = {
         "a",    "a|5",    "a|9|5",     "a|x|9",   "a|5|",
@@ -66,7 +66,7 @@ static void check_intervals(void) {
                                   &clip)); /* no view: nothing asks for one */
     touch("whole.mp4");
     CHECK_OK(ego_qa_find_interval(folder, "whole", 30, &arena, &clip));
-    CHECK(clip.whole);
+    CHECK(isnan(clip.start) && isnan(clip.end));
     CHECK(remove(in_folder("a.mp4")) == 0);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         CHECK(ego_qa_find_interval(folder, bad[i], 30, &arena, &clip) != EGO_OK);
@@ -233,7 +233,7 @@ typedef struct asked {
 } asked;
 
 static void ask(ego_ctx *cx, ego_model *model, const ego_qa_options *options,
-                const ego_qa_clip *clips, const int *which, size_t n, asked *out) {
+                const ego_video_part *clips, const int *which, size_t n, asked *out) {
     ego_qa_session *session = NULL;
     ego_qa_item items[2 * CLIPS];
     if (!CHECK_OK(ego_qa_open(cx, model, options, &session))) return;
@@ -275,12 +275,12 @@ static void encode(ego_ctx *cx, ego_model *model, float *pixels, const char *tex
     ego_tokens_release(&tokens);
 }
 
-static void check_pair(ego_ctx *cx, ego_model *model, ego_clips *reader, const ego_qa_clip *c,
+static void check_pair(ego_ctx *cx, ego_model *model, ego_clips *reader, const ego_video_part *c,
                        const asked *got) {
     ego_clip *clip = NULL;
     float state[D], match;
     ego_clip_request request = {
-        .video = c->video, .whole = c->whole, .start = c->start, .end = c->end};
+        .video = c->video, .whole = isnan(c->start), .start = c->start, .end = c->end};
     CHECK_OK(ego_clips_submit(reader, &request));
     CHECK_OK(ego_clips_next(reader, &clip));
     for (int k = 0; clip && clip->pixels && k < TEXTS; k++) {
@@ -292,11 +292,8 @@ static void check_pair(ego_ctx *cx, ego_model *model, ego_clips *reader, const e
 }
 
 static void check_session(ego_ctx *cx, ego_pool *pool) {
-    static const ego_qa_clip clips[CLIPS] = {{"v.mp4", true, 0, 0},
-                                             {"v.mp4", false, 1, 2},
-                                             {"w", true, 0, 0},
-                                             {"w", false, 0.5, 9},
-                                             {"missing", true, 0, 0}};
+    static const ego_video_part clips[CLIPS] = {
+        {"v.mp4", NAN, NAN}, {"v.mp4", 1, 2}, {"w", NAN, NAN}, {"w", 0.5, 9}, {"missing", NAN, NAN}};
     static const int order[] = {0, 1, 2, 3, 4}, other[] = {4, 3, 1, 0, 2, 3, 0};
     static asked first[CLIPS], second[CLIPS];
     ego_model *model = small_model(pool);
@@ -305,25 +302,25 @@ static void check_session(ego_ctx *cx, ego_pool *pool) {
     make_video("v.mp4", 100);
     make_video("w.mp4", 900);
     ego_qa_options options = {.match = true,
-                              .max_tokens = EGO_QA_TOKENS,
-                              .clips = {.video_root = folder, .frames = FRAMES, .size = SIDE}};
+                              .halves = {.max_tokens = EGO_QA_TOKENS,
+                                         .clips = {.video_root = folder, .frames = FRAMES, .size = SIDE}}};
     ask(cx, model, &options, clips, order, 5, first);
-    CHECK_OK(ego_clips_open(&options.clips, &reader));
+    CHECK_OK(ego_clips_open(&options.halves.clips, &reader));
     for (int i = 0; i < CLIPS - 1; i++) check_pair(cx, model, reader, &clips[i], &first[i]);
     ego_clips_close(reader);
-    options.memory = 1; /* nothing can be remembered */
+    options.halves.memory = 1; /* nothing can be remembered */
     ask(cx, model, &options, clips, other, 7, second);
     for (int i = 0; i < CLIPS - 1; i++)
         CHECK(memcmp(first[i].states, second[i].states, sizeof first[i].states) == 0 &&
               memcmp(first[i].matches, second[i].matches, sizeof first[i].matches) == 0);
     /* Frames that are drawn depend on seed and clip alone. */
-    options.clips.sampling = EGO_SAMPLING_TASKQA;
-    options.seed = 1;
+    options.halves.clips.sampling = EGO_SAMPLING_TASKQA;
+    options.halves.seed = 1;
     ask(cx, model, &options, clips, order, 5, first);
     ask(cx, model, &options, clips, other, 7, second);
     for (int i = 0; i < CLIPS - 1; i++)
         CHECK(memcmp(first[i].states, second[i].states, sizeof first[i].states) == 0);
-    options.seed = 2;
+    options.halves.seed = 2;
     ask(cx, model, &options, clips, order, 5, second);
     CHECK(memcmp(first[0].states, second[0].states, sizeof first[0].states) != 0);
     ego_model_close(model, cx->backend);
