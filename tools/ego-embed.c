@@ -372,6 +372,8 @@ static bool check_options(ego_cli *cli) {
         return ego_cli_usage(cli, "--follow: give --window S, the length of a clip");
     if (calibrate && (format != EGO_EMBED_STREAM || layer > EGO_LAYER_BACKBONE))
         return ego_cli_usage(cli, "--calibrate: is kept in a stream of vectors: leave out --format and --layer");
+    if (calibrate && strcmp(calibrate, "none") != 0 && resume)
+        return ego_cli_usage(cli, "--calibrate: counts every clip from the first: leave out --resume");
     if (prepare && (cli->n_files || !cli->n_media || update || output || window > 0))
         return ego_cli_usage(cli, "--prepare: expected nothing but folders or videos");
     if (!update) return true;

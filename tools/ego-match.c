@@ -1,22 +1,17 @@
 /* ego-match: for every query the targets nearest to it. */
 #include "engine.h"
+#include "feed.h"
 
 #include "base/file.h"
-#include "task/embed.h"
+#include "task/found.h"
 #include "task/gallery.h"
-#include "task/match.h"
-#include "task/rerank.h"
 #include "task/unrelated.h"
-#include "task/vectors.h"
+#include "task/words_query.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 static int64_t top = 10, rerank;
 static double min_score = -2; /* below every cosine */
@@ -70,54 +65,19 @@ static void show(matcher *m, const ego_record *query, const ego_record *target, 
     ego_cli_fault(m->cli, "%s: cannot be shown: %s", target->id, ego_err_message());
 }
 
-typedef struct candidate { /* one hit of a query */
-    ego_match_hit hit;
-    double vtm; /* NaN: not looked at again */
-    ego_record target;
-} candidate;
-
-static bool has_part(const ego_record *record, const char *wanted) {
-    const char *found;
-    return ego_json_string(ego_json_get(record->json, "part"), &found) && strcmp(found, wanted) == 0;
-}
-
 /* What tells a likely match of words with a clip; NULL: nothing does. */
 static const ego_calibration *calibration_for(const matcher *m, const ego_record *query,
                                               const ego_record *target) {
-    const ego_calibration *c = &m->targets.calibration;
-    if (m->unrelated) c = ego_unrelated_calibration(m->unrelated);
-    bool fits = has_part(query, "text") && has_part(target, "video");
-    if (!fits || (!m->unrelated && m->targets.many_lists)) return NULL;
-    return ego_calibration_holds(c) ? c : NULL;
-}
-
-static bool is_likely(const ego_calibration *c, double score) {
-    return ego_calibration_p(c, score) <= EGO_CALIBRATION_LEVEL;
+    const ego_calibration *own = m->targets.many_lists ? NULL : &m->targets.calibration;
+    return ego_found_calibration(m->unrelated ? ego_unrelated_calibration(m->unrelated) : own, query, target);
 }
 
 /* rank 0: of a target that was answered as it came. */
-static ego_err write_hit(matcher *m, const ego_record *query, const candidate *c, size_t rank) {
+static ego_err write_hit(matcher *m, const ego_record *query, const ego_found *c, size_t rank) {
     const ego_calibration *calibration = calibration_for(m, query, &c->target);
     ego_buf *line = &m->line;
-    if (likely_only && !(calibration && is_likely(calibration, c->hit.score))) return EGO_OK;
-    ego_buf_printf(line, "{\"query\":%s", query->id);
-    if (rank) ego_buf_printf(line, ",\"rank\":%zu", rank);
-    ego_buf_printf(line, ",\"id\":%s,\"score\":", c->target.id);
-    if (isnan(c->vtm)) {
-        ego_buf_json_float(line, c->hit.score);
-    } else {
-        ego_buf_json_float(line, (float)c->vtm);
-        ego_buf_json_key(line, "dual");
-        ego_buf_json_float(line, c->hit.score);
-        ego_buf_json_key(line, "vtm");
-        ego_buf_json_float(line, (float)c->vtm);
-    }
-    if (calibration) {
-        ego_buf_json_key(line, "p");
-        ego_buf_json_float(line, (float)ego_calibration_p(calibration, c->hit.score));
-        ego_buf_json_key(line, "likely");
-        ego_buf_text(line, is_likely(calibration, c->hit.score) ? "true" : "false");
-    }
+    if (likely_only && !(calibration && ego_found_likely(calibration, c->hit.score))) return EGO_OK;
+    ego_found_write(c, query, rank, calibration, line);
     ego_cli_add_provenance(m->cli, m->targets.model, NULL, line);
     ego_record_carry(&c->target, EGO_RECORD_CLIP | EGO_RECORD_TEXT, line);
     ego_buf_char(line, '}');
@@ -125,47 +85,26 @@ static ego_err write_hit(matcher *m, const ego_record *query, const candidate *c
 }
 
 /* The hits are ordered by cosine: the first stands for all. */
-static void tell_unlikely(matcher *m, const ego_record *query, const candidate *best) {
+static void tell_unlikely(matcher *m, const ego_record *query, const ego_found *best) {
     const ego_calibration *c = calibration_for(m, query, &best->target);
-    if (!c || is_likely(c, best->hit.score)) return;
+    if (!c || ego_found_likely(c, best->hit.score)) return;
     ego_cli_note(m->cli, "%s: nothing like this here (best %.3f, threshold %.3f)", query->id,
                  best->hit.score, ego_calibration_threshold(c));
 }
 
-/* The first of them, up to --rerank, in the order of the fused encoder; those it could not read last. */
-static ego_err rerank_candidates(matcher *m, const ego_record *query, candidate *c, size_t n) {
-    if (!m->reranker || n == 0) return EGO_OK;
-    const ego_record **targets = calloc(n, sizeof(*targets));
-    double *vtm = calloc(n, sizeof *vtm);
-    ego_err err = targets && vtm ? EGO_OK : ego_fail(EGO_ENOMEM, "out of memory");
-    for (size_t i = 0; err == EGO_OK && i < n; i++) targets[i] = &c[i].target;
-    if (err == EGO_OK) err = ego_rerank(m->reranker, query, targets, n, vtm);
-    for (size_t i = 0; err == EGO_OK && i < n; i++) c[i].vtm = vtm[i];
-    for (size_t i = 1; err == EGO_OK && i < n; i++) { /* insertion keeps the order of equals */
-        candidate moved = c[i];
-        double key = isnan(moved.vtm) ? -1 : moved.vtm;
-        size_t j = i;
-        for (; j > 0 && (isnan(c[j - 1].vtm) ? -1 : c[j - 1].vtm) < key; j--) c[j] = c[j - 1];
-        c[j] = moved;
-    }
-    free((void *)targets);
-    free(vtm);
-    return err;
-}
-
 static ego_err answer_query(matcher *m, const ego_record *query, const ego_match_hit *hits,
                             size_t n) {
-    candidate *c = calloc(n + 1, sizeof *c);
+    ego_found *c = calloc(n + 1, sizeof *c);
     if (!c) return ego_fail(EGO_ENOMEM, "out of memory");
     for (size_t i = 0; i < n; i++) {
-        c[i] = (candidate){.hit = hits[i], .vtm = NAN};
+        c[i] = (ego_found){.hit = hits[i], .vtm = NAN};
         /* A header that is no record of ours still has an id to show. */
         if (ego_vectors_record(&m->targets, hits[i].target, &c[i].target) == EGO_ENOMEM) n = i;
     }
     if (n) tell_unlikely(m, query, &c[0]);
     size_t again = (size_t)rerank < n ? (size_t)rerank : n,
            shown = (size_t)top < n ? (size_t)top : n;
-    ego_err err = rerank_candidates(m, query, c, again);
+    ego_err err = m->reranker ? ego_found_rerank(m->reranker, query, c, again) : EGO_OK;
     for (size_t i = 0; err == EGO_OK && i < shown; i++) {
         err = write_hit(m, query, &c[i], i + 1);
         if (err == EGO_OK && (sheet_path || clips_path))
@@ -175,20 +114,6 @@ static ego_err answer_query(matcher *m, const ego_record *query, const ego_match
     for (size_t i = 0; i < n; i++) ego_record_release(&c[i].target);
     free(c);
     return err;
-}
-
-/* Why a query has no answer: it failed where it was made, or it holds a NaN. */
-static ego_err bad_query(const ego_vectors *queries, size_t i) {
-    ego_json *json;
-    const char *why = "its record has an error";
-    if (queries->items[i].data)
-        return ego_fail(EGO_EINPUT, "the query's embedding holds a NaN or an infinity");
-    if (ego_json_parse(queries->headers[i].text, queries->headers[i].bytes, &json) != EGO_OK)
-        return EGO_EINPUT;
-    ego_json_string(ego_json_get(json, "error"), &why);
-    ego_fail(EGO_EINPUT, "%s", why);
-    ego_json_free(json);
-    return EGO_EINPUT;
 }
 
 static void report_targets(matcher *m, const ego_match_result *found) {
@@ -217,7 +142,7 @@ static bool answer_batch(matcher *m, const ego_vectors *queries, size_t first, s
     for (size_t q = 0; go_on && q < n; q++, m->queries++) {
         ego_record record;
         err = ego_vectors_record(queries, first + q, &record);
-        if (found.bad_query[q]) err = bad_query(queries, first + q);
+        if (found.bad_query[q]) err = ego_vectors_fault(queries, first + q);
         if (err == EGO_OK)
             err = answer_query(m, &record, found.hits + q * found.k, found.n_hits[q]);
         go_on = ego_cli_record_done(m->cli, &record, err);
@@ -252,21 +177,6 @@ static void report_damage(matcher *m, const ego_vectors *v) {
 
 /* ---- queries ------------------------------------------------------------------------------------- */
 
-/* What can be read now without waiting, at most a batch's worth, behind what is in `bytes`. */
-static ego_err read_some(int fd, ego_buf *bytes, bool *ended) {
-    enum { BLOCK = 1 << 16, MOST = 1 << 24 };
-    static char block[BLOCK];
-    size_t start = bytes->len;
-    do {
-        ssize_t n = read(fd, block, BLOCK);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return ego_fail(EGO_EIO, "queries: cannot be read: %s", strerror(errno));
-        ego_buf_append(bytes, block, (size_t)n);
-        *ended = n == 0;
-    } while (!*ended && bytes->len - start < MOST && !ego_cli_would_wait(fd));
-    return ego_buf_err(bytes);
-}
-
 /* Queries from a pipe are answered as they come. */
 static bool answer_pipe(matcher *m, int fd, const char *name) {
     ego_vectors queries;
@@ -275,7 +185,7 @@ static bool answer_pipe(matcher *m, int fd, const char *name) {
     bool ended = false, go_on = true;
     ego_err err = ego_vectors_open_feed(name, NULL, force, &queries);
     while (err == EGO_OK && go_on && !ended && ego_cli_wait(m->cli, fd)) {
-        err = read_some(fd, &bytes, &ended);
+        err = ego_feed_some(fd, &bytes, &ended);
         if (err != EGO_OK) break;
         err = ego_vectors_feed(&queries, (const uint8_t *)(bytes.data ? bytes.data : ""), bytes.len,
                                ended, &used);
@@ -293,17 +203,16 @@ static bool answer_pipe(matcher *m, int fd, const char *name) {
 
 static bool answer_file(matcher *m, const char *path) {
     ego_vectors queries;
-    struct stat st;
-    if (strcmp(path, "-") == 0) return answer_pipe(m, STDIN_FILENO, "stdin");
-    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
-        int fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-            return ego_cli_fatal(m->cli, ego_fail(EGO_EIO, "%s: %s", path, strerror(errno)));
-        bool go_on = answer_pipe(m, fd, path);
-        close(fd);
+    const char *name;
+    int fd;
+    ego_err err = ego_feed_open(path, &fd, &name);
+    if (err != EGO_OK) return ego_cli_fatal(m->cli, err);
+    if (fd >= 0) {
+        bool go_on = answer_pipe(m, fd, name);
+        ego_feed_close(fd);
         return go_on;
     }
-    ego_err err = ego_vectors_open(path, NULL, force, &queries);
+    err = ego_vectors_open(path, NULL, force, &queries);
     bool go_on = err == EGO_OK ? answer_all(m, &queries) : ego_cli_fatal(m->cli, err);
     if (go_on && queries.n == 0 && !queries.damage)
         ego_cli_note(m->cli, "%s: holds no queries", path);
@@ -312,43 +221,9 @@ static bool answer_file(matcher *m, const char *path) {
     return go_on;
 }
 
-/* The words of --query as an embedding of the layer that the targets are of. */
-static ego_err embed_words(matcher *m, ego_layer layer, ego_embed_item *item, ego_tokens *tokens) {
-    ego_model *model = m->engine.model;
-    if (!model->bpe)
-        return ego_fail(EGO_EINPUT, "--query: the model has no tokenizer: give --tokenizer DIR");
-    size_t most = (size_t)model->config.max_positions - 2;
-    EGO_TRY(ego_bpe_encode(model->bpe, query_text, strlen(query_text), most, tokens));
-    EGO_TRY(ego_embed_check_tokens(model, tokens->ids, tokens->count));
-    *item = (ego_embed_item){.tokens = tokens->ids, .n_tokens = tokens->count};
-    ego_embed_options o = {.layer = layer, .normalize = true};
-    return ego_embed(&m->engine.cx, model, &o, item, 1);
-}
-
-static ego_layer targets_layer(const matcher *m) {
-    return m->targets.layer && strcmp(m->targets.layer, "backbone") == 0 ? EGO_LAYER_BACKBONE
-                                                                         : EGO_LAYER_PROJECTED;
-}
-
 static ego_err words_as_query(matcher *m, ego_vectors *query) {
-    ego_embed_item item = {0};
-    ego_tokens tokens = {0};
-    ego_buf header = {0};
-    ego_buf_text(&header, "{\"id\":");
-    ego_buf_json_string(&header, query_text, strlen(query_text));
-    ego_buf_json_key(&header, "text");
-    ego_buf_json_string(&header, query_text, strlen(query_text));
-    ego_buf_text(&header, ",\"part\":\"text\"}");
-    ego_err err = ego_buf_err(&header);
-    if (err == EGO_OK) err = embed_words(m, targets_layer(m), &item, &tokens);
-    if (err == EGO_OK)
-        err = ego_vectors_one("--query", header.data, ego_f32(&item.text),
-                              (size_t)ego_tensor_count(&item.text), m->engine.model_id,
+    return ego_query_of_words(&m->engine.cx, m->engine.model, m->engine.model_id, "--query", query_text,
                               m->targets.layer, query);
-    ego_embed_item_release(&item);
-    ego_tokens_release(&tokens);
-    ego_buf_release(&header);
-    return err;
 }
 
 static bool answer_words(matcher *m) {
@@ -362,7 +237,7 @@ static bool answer_words(matcher *m) {
 /* ---- live targets -------------------------------------------------------------------------------- */
 
 static ego_err open_unrelated(matcher *m) {
-    return ego_unrelated_open(&m->engine.cx, m->engine.model, targets_layer(m), calibrate,
+    return ego_unrelated_open(&m->engine.cx, m->engine.model, ego_query_layer(m->targets.layer), calibrate,
                               &m->unrelated);
 }
 
@@ -380,7 +255,7 @@ static ego_err answer_target(matcher *m, const ego_vectors *queries, size_t i) {
     const ego_vector *target = &m->targets.items[i];
     ego_match_options o = {.k = 1, .min_score = min_score};
     ego_match_result found;
-    candidate c = {.vtm = NAN};
+    ego_found c = {.vtm = NAN};
     if (!target->data) return EGO_OK;
     if (m->unrelated) EGO_TRY(ego_unrelated_meet(m->unrelated, target, 1, m->targets.dim, NULL));
     EGO_TRY(ego_match(queries->items, queries->n, target, 1, m->targets.dim, &o, &found));
@@ -414,27 +289,9 @@ static ego_err answer_live(matcher *m, int fd, const char *name, ego_buf *bytes,
         if (used) memmove(bytes->data, bytes->data + used, bytes->len - used);
         bytes->len -= used;
         if (ended || m->targets.damage || !ego_cli_wait(m->cli, fd)) break;
-        EGO_TRY(read_some(fd, bytes, &ended));
+        EGO_TRY(ego_feed_some(fd, bytes, &ended));
     }
     report_damage(m, &m->targets);
-    return EGO_OK;
-}
-
-/* Whether the stream's first record says that it is live; the bytes read for it stay in `bytes`. */
-static ego_err is_live(matcher *m, int fd, ego_buf *bytes, bool *live) {
-    bool ended = false;
-    const char *end = NULL;
-    *live = false;
-    while (!end && !ended && bytes->len < EGO_STREAM_MAX_HEADER && ego_cli_wait(m->cli, fd)) {
-        EGO_TRY(read_some(fd, bytes, &ended));
-        if (!bytes->len || bytes->data[0] != '{') return EGO_OK;
-        end = memchr(bytes->data, '\n', bytes->len);
-    }
-    ego_json *header;
-    if (!end || ego_json_parse(bytes->data, (size_t)(end - bytes->data), &header) != EGO_OK) return EGO_OK;
-    bool says = false;
-    *live = ego_json_bool(ego_json_get(header, "live"), &says) && says;
-    ego_json_free(header);
     return EGO_OK;
 }
 
@@ -459,7 +316,7 @@ static bool check_arguments(ego_cli *cli) {
 }
 
 static bool open_model(matcher *m) {
-    ego_embed_options words = {.layer = targets_layer(m)}, pairs = {.fused = true};
+    ego_embed_options words = {.layer = ego_query_layer(m->targets.layer)}, pairs = {.fused = true};
     bool encodes = query_text || calibrate;
     unsigned needs = (encodes ? ego_embed_needs(&words) : 0) | (rerank ? ego_embed_needs(&pairs) : 0);
     if (!encodes && !rerank) return true;
@@ -506,22 +363,16 @@ static void answer(matcher *m) {
         ego_cli_fatal(m->cli, EGO_EIO);
 }
 
-static ego_err read_rest(int fd, ego_buf *bytes) {
-    bool ended = false;
-    while (!ended) EGO_TRY(read_some(fd, bytes, &ended));
-    return EGO_OK;
-}
-
 /* Targets from a pipe: as they come if the stream is live or --follow says so, else when it has ended. */
 static void answer_from(matcher *m, int fd, const char *name) {
     ego_vectors queries = {0};
     ego_buf bytes = {0};
     bool live = false, possible = !no_follow && !rerank && !sheet_path && !clips_path && !m->cli->dry_run;
-    ego_err err = possible ? is_live(m, fd, &bytes, &live) : EGO_OK;
+    ego_err err = possible ? ego_feed_is_live(m->cli, fd, &bytes, &live) : EGO_OK;
     if (err == EGO_OK && (live || follow)) {
         if (open_model(m)) err = answer_live(m, fd, name, &bytes, &queries);
     } else if (err == EGO_OK) {
-        err = read_rest(fd, &bytes);
+        err = ego_feed_rest(fd, &bytes);
         if (err == EGO_OK) err = ego_vectors_of_bytes(name, &bytes, part, force, &m->targets);
         if (err == EGO_OK && check_targets(m, err)) answer(m);
     }
@@ -532,27 +383,21 @@ static void answer_from(matcher *m, int fd, const char *name) {
 }
 
 static void match(matcher *m, const char *targets) {
-    struct stat st;
-    if (clips_path && ego_make_directory(clips_path) != EGO_OK) {
-        ego_cli_fatal(m->cli, EGO_EIO);
-        return;
-    }
-    ego_err err = ego_pool_new((unsigned)m->cli->threads, &m->pool);
-    bool standard = strcmp(targets, "-") == 0;
+    const char *name;
+    int fd = -1;
+    ego_err err = clips_path && ego_make_directory(clips_path) != EGO_OK ? EGO_EIO : EGO_OK;
+    if (err == EGO_OK) err = ego_pool_new((unsigned)m->cli->threads, &m->pool);
+    if (err == EGO_OK) err = ego_feed_open(targets, &fd, &name);
     if (err != EGO_OK) {
         ego_cli_fatal(m->cli, err);
-    } else if (standard || (stat(targets, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))) {
-        int fd = standard ? STDIN_FILENO : open(targets, O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-            ego_cli_fatal(m->cli, ego_fail(EGO_EIO, "%s: %s", targets, strerror(errno)));
-        else
-            answer_from(m, fd, standard ? "stdin" : targets);
-        if (fd > 0) close(fd);
+    } else if (fd >= 0) {
+        answer_from(m, fd, name);
     } else if (check_targets(m, ego_vectors_open(targets, part, force, &m->targets))) {
         if (follow)
             ego_cli_note(m->cli, "%s: a file is there at once: --follow is for pipes", targets);
         answer(m);
     }
+    ego_feed_close(fd);
 }
 
 int main(int argc, char **argv) {

@@ -322,3 +322,16 @@ ego_err ego_vectors_record(const ego_vectors *v, size_t i, ego_record *record) {
     return ego_record_parse(header.text, header.bytes, v->name, index + 1, index + 1, &rules,
                             record);
 }
+
+ego_err ego_vectors_fault(const ego_vectors *vectors, size_t i) {
+    ego_json *json;
+    const char *why = "its record has an error";
+    if (vectors->items[i].data)
+        return ego_fail(EGO_EINPUT, "the query's embedding holds a NaN or an infinity");
+    if (ego_json_parse(vectors->headers[i].text, vectors->headers[i].bytes, &json) != EGO_OK)
+        return EGO_EINPUT;
+    ego_json_string(ego_json_get(json, "error"), &why);
+    ego_fail(EGO_EINPUT, "%s", why);
+    ego_json_free(json);
+    return EGO_EINPUT;
+}

@@ -80,4 +80,7 @@ ego_err ego_vectors_comparable(const ego_vectors *a, const ego_vectors *b, bool 
  * text and extras. The stream's own members (part, model, dtype, …) are not among the extras. Release it. */
 ego_err ego_vectors_record(const ego_vectors *vectors, size_t i, ego_record *record);
 
+/* Why query i can have no answer, as EGO_EINPUT: it failed where it was made, or its embedding is not finite. */
+ego_err ego_vectors_fault(const ego_vectors *vectors, size_t i);
+
 #endif
