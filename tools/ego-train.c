@@ -1,6 +1,7 @@
 /* ego-train: pre-training, and the training of the tasks' heads, each from a configuration. */
 #include "cli.h"
 
+#include "recipe/heads.h"
 #include "recipe/nlq_train.h"
 #include "recipe/pretrain.h"
 #include "recipe/qa_head.h"
@@ -23,7 +24,8 @@ static const ego_cli_tool tool = {
              "RECIPE CONFIG.json --dry-run",
     .summary = "Trains what RECIPE names: pretrain (EgoVLPv2 with EgoNCE, masked words and\n"
                "matching), mir or charades (its dual path for retrieval), nlq (a span\n"
-               "predictor), qa (an answer head) or qfvs (a summary head).\n"
+               "predictor), qa (an answer head), qfvs (a summary head) or heads (qa and\n"
+               "qfvs over one model that learns along).\n"
                "Writes log.jsonl and checkpoints to the configuration's run.out.",
     .example = "ego-train pretrain weights/small/dual.json --resume\n"
                "mpirun -n 4 ego-train pretrain big.json --set run.batch=8\n"
@@ -40,7 +42,8 @@ static bool go_on(void *context, const char *what, uint64_t done, uint64_t total
 }
 
 static const ego_recipe *const recipes[] = {&ego_recipe_pretrain, &ego_recipe_mir, &ego_recipe_charades,
-                                            &ego_recipe_nlq,      &ego_recipe_qa,  &ego_recipe_qfvs};
+                                            &ego_recipe_nlq,      &ego_recipe_qa,  &ego_recipe_qfvs,
+                                            &ego_recipe_heads};
 enum { RECIPES = sizeof recipes / sizeof *recipes };
 
 static const ego_recipe *find_recipe(const char *name) {

@@ -1,4 +1,4 @@
-/* Training a head: what is the same for every task.
+/* Training a head, or several over one model: what is the same for every task.
  *
  *     order of samples (seed, epoch) → batches → task->losses on a tape, portion by portion → gradients
  *         → train/run (clip, update, log, checkpoints) → task->validate → OUT/head.safetensors, the best so far
@@ -6,6 +6,11 @@
  * The task says what a batch's losses are, by operations that its context records; which samples these are,
  * what is drawn for each, gradients, ranks, and going on where it was cut off is done here. Everything drawn
  * depends on (seed, epoch, place in the epoch) alone: neither on portions, threads, ranks nor restarts.
+ *
+ * Several tasks have a name each. A step takes a batch of every one, in the order of the list, and adds their
+ * gradients up. Each has an order of its own, drawn from the seed and its name, and epochs of its own: the run's
+ * last as long as the longest, while the others begin anew when they are through. Numbers in the log are called
+ * NAME.NUMBER, and the score is the mean of theirs.
  *
  * OUT/head.safetensors is the head of the best validation so far, or of the end where there is none; written
  * whole each time. The head in memory has the last weights. Every checkpoint opens as the head, too.
@@ -41,8 +46,14 @@ void ego_head_losses_add(ego_head_losses *losses, const char *name, ego_tensor *
                          double weight);
 
 typedef struct ego_head_task {
+    const char *name; /* NULL: it is the only one */
+    ego_head *head;   /* becomes trainable */
     void *context;
     int64_t samples; /* of the training set */
+    int64_t batch;   /* 0: the settings' */
+    int64_t portion; /* samples on a tape at once; 0: all of this rank's */
+    double weight;   /* of its losses among those of others; 0: 1 */
+    double rate;     /* times the learning rate; 0: 1 */
     /* The losses' share of samples from … from + n of the batch: over all portions of all ranks the values add
      * up to the batch's losses. A tape is attached to cx; its memory is given back after the gradients. */
     ego_err (*losses)(void *context, ego_ctx *cx, const ego_head_batch *batch, int64_t from,
@@ -51,38 +62,43 @@ typedef struct ego_head_task {
      * no validation. */
     ego_err (*validate)(void *context, ego_ctx *cx, int64_t epochs, bool last, ego_run_numbers *out,
                         double *score);
-    /* By what factor a parameter's learning rate differs. NULL: 1. */
+    /* By what factor a parameter's learning rate differs, `rate` apart. NULL: 1. */
     double (*lr_scale)(const ego_param_spec *spec);
-    /* Fine-tuning: what is trained beside the head, the task's own; what to do when its values have changed; and
-     * the file of both that is written in the place of OUT/head.safetensors. Zero and NULL: nothing, nothing,
-     * ego_head_save. */
-    const ego_trained *beside;
-    size_t beside_count;
-    void (*changed)(void *context);
-    ego_err (*write)(void *context, const char *path);
 } ego_head_task;
 
+/* Fine-tuning: what is trained beside the heads, the caller's own; what to do when its values have changed; and
+ * what is written into OUT in the place of head.safetensors. */
+typedef struct ego_head_beside {
+    const ego_trained *list;
+    size_t count;
+    void *context;
+    void (*changed)(void *context);
+    ego_err (*write)(void *context, const char *out);
+} ego_head_beside;
+
 typedef struct ego_head_run_options {
-    ego_head *head; /* becomes trainable */
     const ego_head_optim *optim;
     const ego_head_run_settings *run;
+    const ego_head_beside *beside; /* NULL: nothing; several tasks need one */
     double floor;        /* of the schedule (train/schedule.h) */
     double clip_norm;    /* 0: gradients are not clipped */
-    int64_t portion;     /* samples on a tape at once; 0: all of this rank's */
     int64_t validations; /* an epoch; 0: 1, at its end. n: every ⌊steps/n⌋ steps and at its end */
     ego_dtype dtype;     /* of OUT/head.safetensors; EGO_F32, EGO_F16 */
     const char *binding;  /* what must agree for a run to be resumed; any text, NULL: "" */
-    ego_backend *backend; /* the head is packed in; the caller's */
+    ego_backend *backend; /* heads are packed in; the caller's */
     ego_training with;
 } ego_head_run_options;
 
-/* Runs, or resumes, to the end; returns what ego_run returns. EGO_EINPUT when there is no sample. */
-ego_err ego_head_run(const ego_head_run_options *options, const ego_head_task *task);
+enum { EGO_HEAD_TASKS = 4 };
+
+/* Runs, or resumes, to the end; returns what ego_run returns. EGO_EINPUT when a task has no sample. */
+ego_err ego_head_run(const ego_head_run_options *options, const ego_head_task *tasks, size_t count);
 
 /* How many steps an epoch of that many samples has; its last may be a short one. */
 int64_t ego_head_steps(int64_t samples, int64_t batch);
-/* Ends the object of a plan (recipe/recipe.h) with "steps", "steps_per_epoch" and "samples_per_step". */
-ego_err ego_head_end_plan(const ego_head_run_settings *run, int64_t samples, ego_buf *line);
+/* Ends the object of a plan (recipe/recipe.h) with "steps", "steps_per_epoch" and "samples_per_step", the batch of all
+ * tasks together. */
+ego_err ego_head_end_plan(const ego_head_run_settings *run, int64_t steps_per_epoch, int64_t batch, ego_buf *line);
 
 /* ---- which samples: for a task that wants to know ahead ------------------------------------------------ */
 

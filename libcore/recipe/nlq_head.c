@@ -187,19 +187,18 @@ static void bind(const ego_nlq_head_options *o, ego_buf *binding) {
 
 static ego_err run(training *t, const ego_buf *binding) {
     const ego_nlq_head_options *o = t->options;
-    ego_head_task task = {.context = t, .samples = t->count, .losses = losses_of};
+    ego_head_task task = {
+        .head = o->head, .context = t, .samples = t->count, .portion = 1, .losses = losses_of};
     if (o->validate.count > 0) task.validate = validate;
-    return ego_head_run(&(ego_head_run_options){.head = o->head,
-                                                .optim = o->optim,
+    return ego_head_run(&(ego_head_run_options){.optim = o->optim,
                                                 .run = o->run,
                                                 .clip_norm = 1,
-                                                .portion = 1,
                                                 .validations = VALIDATIONS,
                                                 .dtype = EGO_F32,
                                                 .binding = binding->data,
                                                 .backend = o->backend,
                                                 .with = o->with},
-                        &task);
+                        &task, 1);
 }
 
 ego_err ego_nlq_head_train(const ego_nlq_head_options *options) {

@@ -62,7 +62,8 @@ typedef struct training {
 
 static bool fast(const ego_nlq_train_config *c) { return c->data.features == 1; }
 
-static ego_nlq_rows_options rows_options(const ego_nlq_train_config *c, const ego_training *with, bool held_out) {
+static ego_nlq_rows_options rows_options(const ego_nlq_train_config *c, const ego_training *with,
+                                         bool held_out) {
     const char *root =
         held_out && c->data.validate_root ? c->data.validate_root : c->data.video_root;
     return (ego_nlq_rows_options){.annotations = held_out ? c->data.validate : c->data.train,
@@ -194,7 +195,8 @@ static ego_err count(const ego_nlq_rows_options *o, int64_t *queries, costs *sum
 
 static ego_err plan(void *config, const ego_training *with, ego_buf *line) {
     const ego_nlq_train_config *c = config;
-    ego_nlq_rows_options train = rows_options(c, with, false), held_out = rows_options(c, with, true);
+    ego_nlq_rows_options train = rows_options(c, with, false),
+                         held_out = rows_options(c, with, true);
     int64_t queries, others = 0;
     costs all = {0};
     ego_model *model;
@@ -207,9 +209,10 @@ static ego_err plan(void *config, const ego_training *with, ego_buf *line) {
     EGO_TRY(err);
     ego_buf_printf(line, "{\"parameters\":%lld,\"queries\":%lld,\"validate\":%lld",
                    (long long)ego_head_parameters(head), (long long)queries, (long long)others);
-    ego_buf_printf(line, ",\"clips\":%lld,\"pairs\":%lld", (long long)all.clips, (long long)all.pairs);
+    ego_buf_printf(line, ",\"clips\":%lld,\"pairs\":%lld", (long long)all.clips,
+                   (long long)all.pairs);
     ego_head_close(head, NULL);
-    return ego_head_end_plan(&c->run, queries, line);
+    return ego_head_end_plan(&c->run, ego_head_steps(queries, c->run.batch), c->run.batch, line);
 }
 
 const ego_recipe ego_recipe_nlq = {.name = "nlq",

@@ -3,7 +3,7 @@
  * (fused).
  *
  *     questions + clips → recipe/qa_rows (the fused class state of each, computed once and cached)
- *         → recipe/head_run: batches → task/qa_head → cross-entropy → gradients, updates, log
+ *         → recipe/qa_task in recipe/head_run: batches → task/qa_head → cross-entropy → gradients, updates, log
  *         → accuracy on the validation questions at the end of each epoch; the best is what is kept
  *
  * RUN.OUT holds log, checkpoints and, at the end, head.safetensors: the weights of the best
@@ -14,7 +14,7 @@
 #ifndef EGO_RECIPE_QA_HEAD_H
 #define EGO_RECIPE_QA_HEAD_H
 
-#include "recipe/recipe.h"
+#include "recipe/qa_task.h"
 
 /* What learns. Fused keeps every clip's and question's lower half in memory: (tokens, width)
  * floats each. */
@@ -24,16 +24,7 @@ typedef struct ego_qa_train_config {
     const char *model;     /* the encoders */
     const char *tokenizer; /* folder of a vocabulary; NULL: the model's own */
     int64_t frames;        /* of a clip; 0 (null): the model's */
-    struct {
-        const char *train;         /* formatted_train_qas_encode.json */
-        const char *validate;      /* …_val_…; NULL: no validation */
-        const char *answers;       /* answer_set.txt */
-        const char *video_root;    /* where intervals are found */
-        const char *validate_root; /* of the validation's; NULL: video_root */
-        const char *cache;         /* folder of states; NULL: computed anew each time */
-        double interval_fps;
-        unsigned sampling; /* 0: middles; 1: as the published reader draws */
-    } data;
+    ego_qa_data data;
     ego_qa_backbone backbone;
     double backbone_lr; /* times optim.lr */
     double dropout;

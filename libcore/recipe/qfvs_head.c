@@ -1,8 +1,5 @@
 #include "recipe/qfvs_head.h"
 
-#include "recipe/head_run.h"
-#include "recipe/qfvs_rows.h"
-#include "score/qfvs.h"
 #include "task/qfvs.h"
 
 #include <stdlib.h>
@@ -163,48 +160,23 @@ static ego_err forward(const training *t, ego_ctx *cx, const ego_qfvs_rows *rows
 
 /* ---- losses -------------------------------------------------------------------------------------- */
 
-static bool in_oracle(const ego_qfvs_oracle *oracle, size_t shot) {
-    for (size_t i = 0; i < oracle->count; i++)
-        if (oracle->shots[i] == shot) return true;
-    return false;
-}
-
 static ego_err one_sample(const training *t, ego_ctx *cx, const sample *s,
                           ego_tensor *sums[EGO_QFVS_PROMPTS]) {
     input in;
     ego_tensor *logits;
+    size_t n = s->video->shots;
     EGO_TRY(forward(t, cx, &t->rows, s->video, s->query->prompts, EGO_QFVS_PROMPTS, &in, &logits));
-    size_t all = (size_t)(in.prompts * in.rows), n = s->video->shots;
-    float *targets = ego_ctx_alloc(cx, all * sizeof *targets);
-    float *weights = ego_ctx_alloc(cx, EGO_QFVS_PROMPTS * all * sizeof *weights);
-    if (!targets || !weights) return ego_ctx_err(cx);
-    memset(targets, 0, all * sizeof *targets);
-    memset(weights, 0, EGO_QFVS_PROMPTS * all * sizeof *weights);
-    const char *concepts[] = {s->query->oracle.a, s->query->oracle.b};
-    for (size_t p = 0; p < EGO_QFVS_PROMPTS; p++) {
-        for (size_t k = 0; k < n; k++) {
-            size_t at = p * (size_t)in.rows + (size_t)in.row[k];
-            bool wanted =
-                p < 2 ? ego_qfvs_has(s->video, k, concepts[p]) : in_oracle(&s->query->oracle, k);
-            targets[at] = wanted;
-            weights[p * all + at] = 1;
-        }
-        ego_tensor *loss = ego_binary_cross_entropy(cx, logits, targets, weights + p * all,
-                                                    1 / (float)(n ? n : 1));
-        sums[p] = sums[p] ? ego_add(cx, sums[p], loss) : loss;
-    }
-    return EGO_OK;
+    ego_qfvs_stretch all = {s->video, s->query, 0, n, (size_t)in.rows, in.row};
+    return ego_qfvs_add_losses(cx, logits, &all, 1 / (float)(n ? n : 1), sums);
 }
 
 static ego_err losses(void *context, ego_ctx *cx, const ego_head_batch *batch, int64_t from,
                       int64_t n, ego_head_losses *out) {
-    static const char *const names[EGO_QFVS_PROMPTS] = {"a", "b", "summary"};
     const training *t = context;
     ego_tensor *sums[EGO_QFVS_PROMPTS] = {0};
     for (int64_t i = from; i < from + n; i++)
         EGO_TRY(one_sample(t, cx, &t->samples[batch->samples[i]], sums));
-    for (size_t p = 0; n > 0 && p < EGO_QFVS_PROMPTS; p++)
-        ego_head_losses_add(out, names[p], sums[p], 1);
+    ego_qfvs_name_losses(sums, out);
     return EGO_OK;
 }
 
@@ -214,75 +186,35 @@ static double published_rate(const ego_param_spec *spec) {
 
 /* ---- validation ---------------------------------------------------------------------------------- */
 
-static ego_err score_query(const training *t, ego_ctx *cx, const ego_qfvs_video *v,
-                           const ego_qfvs_query *q, ego_qfvs_scores *scores) {
+static ego_err score_shots(void *context, ego_ctx *cx, const ego_qfvs_video *v,
+                           const ego_qfvs_query *q, float *values) {
+    const training *t = context;
     input in;
     ego_tensor *logits;
-    size_t n = v->shots, count = ego_summary_length(n, t->config->ratio, 0, t->config->data.shot);
-    ego_ctx_mark mark = ego_ctx_save(cx);
-    ego_err err =
-        forward(t, cx, &t->held_out, v, &q->prompts[EGO_QFVS_PROMPTS - 1], 1, &in, &logits);
-    if (err == EGO_OK) err = ego_ctx_err(cx);
-    float *values = malloc((n + 1) * sizeof *values);
-    size_t *chosen = malloc((n + 1) * sizeof *chosen);
-    uint32_t *shots = malloc((n + 1) * sizeof *shots);
-    if (!values || !chosen || !shots) err = ego_fail(EGO_ENOMEM, "out of memory");
-    for (size_t k = 0; err == EGO_OK && k < n; k++) values[k] = ego_f32(logits)[in.row[k]];
-    ego_ctx_rewind(cx, &mark);
-    if (err == EGO_OK) err = ego_summary_choose(values, n, count, chosen);
-    for (size_t i = 0; err == EGO_OK && i < count; i++) shots[i] = (uint32_t)chosen[i];
-    if (err == EGO_OK)
-        err = ego_qfvs_score(shots, count, q->oracle.shots, q->oracle.count, v->concepts, v->words,
-                             scores);
-    free(values);
-    free(chosen);
-    free(shots);
-    return err;
+    EGO_TRY(forward(t, cx, &t->held_out, v, q->prompts + EGO_QFVS_PROMPTS - 1, 1, &in, &logits));
+    EGO_TRY(ego_ctx_err(cx));
+    for (size_t k = 0; k < v->shots; k++) values[k] = ego_f32(logits)[in.row[k]];
+    return EGO_OK;
 }
 
 static ego_err validate(void *context, ego_ctx *cx, int64_t epochs, bool last, ego_run_numbers *out,
                         double *score) {
     const training *t = context;
-    ego_qfvs_scores sum = {0};
     (void)epochs, (void)last;
-    for (size_t i = 0; i < t->held_out.count; i++) {
-        const ego_qfvs_video *v = &t->held_out.videos[i];
-        double share = 100.0 / ((double)t->held_out.count * (double)v->query_count);
-        for (size_t q = 0; q < v->query_count; q++) {
-            ego_qfvs_scores one;
-            EGO_TRY(score_query(t, cx, v, &v->queries[q], &one));
-            sum.precision += share * one.precision;
-            sum.recall += share * one.recall;
-            sum.f1 += share * one.f1;
-        }
-    }
-    ego_run_add(out, "f1", sum.f1);
-    ego_run_add(out, "precision", sum.precision);
-    ego_run_add(out, "recall", sum.recall);
-    *score = sum.f1;
-    return EGO_OK;
+    return ego_qfvs_validate(&t->held_out, t->config->ratio, t->config->data.shot, score_shots,
+                             context, cx, out, score);
 }
 
 /* ---- setting up ---------------------------------------------------------------------------------- */
 
-static ego_qfvs_rows_options rows_options(const ego_qfvs_train_config *c, const ego_training *with, bool held_out) {
-    bool own_root = held_out && c->data.validate_root;
-    const char *root = own_root ? c->data.validate_root : c->data.root;
-    const char *videos = c->data.video_root && !own_root ? c->data.video_root : root;
-    bool reference = c->data.sampling != 0;
-    return (ego_qfvs_rows_options){.names = held_out ? c->data.validate : c->data.videos,
-                                   .root = root,
-                                   .video_root = held_out && c->data.validate_video_root
-                                                     ? c->data.validate_video_root
-                                                     : videos,
-                                   .cache = c->data.cache,
-                                   .summary = {.reference = c->reference_quirks,
-                                               .shots = {.seconds = c->data.shot,
-                                                         .whole_seconds = reference,
-                                                         .random_crops = reference,
-                                                         .seed = (uint64_t)c->run.seed}},
-                                   .kts = {.reference = c->reference_quirks, .pool = with->pool},
-                                   .progress = with->progress};
+static ego_qfvs_rows_options rows_options(const training *t, bool held_out) {
+    const ego_qfvs_train_config *c = t->config;
+    bool drawn = c->data.sampling != 0;
+    ego_qfvs_rows_options o = ego_qfvs_rows_of(&c->data, held_out, t->with);
+    o.summary.reference = o.kts.reference = c->reference_quirks;
+    o.summary.shots.whole_seconds = o.summary.shots.random_crops = drawn;
+    o.summary.shots.seed = (uint64_t)c->run.seed;
+    return o;
 }
 
 static ego_err list_samples(training *t) {
@@ -304,20 +236,6 @@ static ego_err open_model(const ego_qfvs_train_config *c, ego_model **model) {
     return ego_model_open(c->model, &o, model);
 }
 
-static ego_head_config head_config(const ego_qfvs_train_config *c, int64_t width) {
-    return (ego_head_config){
-        .qfvs = {width, c->head.heads, c->head.layers, c->head.hidden, c->head.middle}};
-}
-
-static ego_err make_head(training *t, ego_model *model) {
-    const char *id;
-    ego_head_config config = head_config(t->config, model->config.dim);
-    EGO_TRY(ego_model_id(model, &id));
-    EGO_TRY(ego_head_create(&ego_head_qfvs, &config, (uint64_t)t->config->run.seed, &t->head));
-    ego_head_set_backbone(t->head, id);
-    return EGO_OK;
-}
-
 /* The head and the features; the model is not needed any more after that. */
 static ego_err set_up(training *t) {
     ego_model *model = NULL;
@@ -325,10 +243,10 @@ static ego_err set_up(training *t) {
     ego_err err;
     EGO_TRY(ego_cpu_backend_new(t->with->pool, &t->backend));
     ego_ctx_init(&cx, t->backend);
-    ego_qfvs_rows_options train = rows_options(t->config, t->with, false),
-                          held_out = rows_options(t->config, t->with, true);
+    ego_qfvs_rows_options train = rows_options(t, false), held_out = rows_options(t, true);
     EGO_TRY_OUT(open_model(t->config, &model));
-    EGO_TRY_OUT(make_head(t, model));
+    EGO_TRY_OUT(
+        ego_qfvs_make_head(&t->config->head, model, (uint64_t)t->config->run.seed, &t->head));
     EGO_TRY_OUT(ego_qfvs_rows_read(&cx, model, &train, &t->rows));
     if (held_out.names) EGO_TRY_OUT(ego_qfvs_rows_read(&cx, model, &held_out, &t->held_out));
     err = list_samples(t);
@@ -342,21 +260,21 @@ out:
 
 static ego_err run(training *t) {
     const ego_qfvs_train_config *c = t->config;
-    ego_head_task task = {.context = t,
+    ego_head_task task = {.head = t->head,
+                          .context = t,
                           .samples = t->sample_count,
+                          .portion = 1,
                           .losses = losses,
                           .validate = c->data.validate ? validate : NULL,
                           .lr_scale = c->rates == 0 ? published_rate : NULL};
     EGO_TRY(ego_recipe_bind(&ego_recipe_qfvs, c, &t->binding));
-    ego_head_run_options r = {.head = t->head,
-                              .optim = &c->optim,
+    ego_head_run_options r = {.optim = &c->optim,
                               .run = &c->run,
                               .floor = LAST_RATE,
-                              .portion = 1,
                               .binding = t->binding.data,
                               .backend = t->backend,
                               .with = *t->with};
-    return ego_head_run(&r, &task);
+    return ego_head_run(&r, &task, 1);
 }
 
 static ego_err train(void *config, const ego_training *with) {
@@ -374,52 +292,32 @@ static ego_err train(void *config, const ego_training *with) {
 
 /* ---- measuring ----------------------------------------------------------------------------------- */
 
-typedef struct costs {
-    int64_t shots, lower, upper; /* halves of fused passes */
-} costs;
-
-static ego_err count(const ego_qfvs_rows_options *o, int64_t *queries, costs *sum) {
-    ego_qfvs_rows rows;
-    ego_err err = ego_qfvs_rows_list(o, &rows);
-    for (size_t i = 0; err == EGO_OK && i < rows.count; i++) {
-        const char **prompts;
-        size_t n = 0;
-        err = ego_qfvs_prompts(&rows.arena, &rows.videos[i], &prompts, &n);
-        *queries += (int64_t)rows.videos[i].query_count;
-        sum->shots += (int64_t)rows.videos[i].shots;
-        sum->lower += (int64_t)rows.videos[i].shots;
-        sum->upper += (int64_t)(rows.videos[i].shots * n);
-    }
-    ego_qfvs_rows_release(&rows);
-    return err;
-}
-
 static ego_err plan(void *config, const ego_training *with, ego_buf *line) {
     const ego_qfvs_train_config *c = config;
-    ego_qfvs_rows_options train = rows_options(c, with, false), held_out = rows_options(c, with, true);
-    int64_t queries = 0, others = 0;
-    costs all = {0};
+    ego_qfvs_sizes n;
     ego_model *model = NULL;
     ego_head *head = NULL;
-    EGO_TRY(count(&train, &queries, &all));
-    if (held_out.names) EGO_TRY(count(&held_out, &others, &all));
+    EGO_TRY(ego_qfvs_measure(&c->data, with, &n));
     EGO_TRY(open_model(c, &model));
-    ego_head_config shape = head_config(c, model->config.dim);
+    ego_err err = ego_qfvs_make_head(&c->head, model, 1, &head);
     ego_model_close(model, NULL);
-    EGO_TRY(ego_head_create(&ego_head_qfvs, &shape, 1, &head));
+    EGO_TRY(err);
     ego_buf_printf(line, "{\"parameters\":%lld,\"queries\":%lld,\"validate\":%lld,\"shots\":%lld",
-                   (long long)ego_head_parameters(head), (long long)queries, (long long)others, (long long)all.shots);
-    ego_buf_printf(line, ",\"lower_halves\":%lld,\"upper_halves\":%lld", (long long)all.lower, (long long)all.upper);
+                   (long long)ego_head_parameters(head), (long long)n.queries,
+                   (long long)n.held_out, (long long)n.shots);
+    ego_buf_printf(line, ",\"lower_halves\":%lld,\"upper_halves\":%lld", (long long)n.shots,
+                   (long long)n.pairs);
     ego_head_close(head, NULL);
-    return ego_head_end_plan(&c->run, queries, line);
+    return ego_head_end_plan(&c->run, ego_head_steps(n.queries, c->run.batch), c->run.batch, line);
 }
 
-const ego_recipe ego_recipe_qfvs = {.name = "qfvs",
-                                    .size = sizeof(ego_qfvs_train_config),
-                                    .texts = AT(texts),
-                                    .init = defaults,
-                                    .keys = keys,
-                                    .key_count = sizeof keys / sizeof *keys,
-                                    .needs = {"model", "data.root", "data.videos", "data.cache", "run.out"},
-                                    .plan = plan,
-                                    .train = train};
+const ego_recipe ego_recipe_qfvs = {
+    .name = "qfvs",
+    .size = sizeof(ego_qfvs_train_config),
+    .texts = AT(texts),
+    .init = defaults,
+    .keys = keys,
+    .key_count = sizeof keys / sizeof *keys,
+    .needs = {"model", "data.root", "data.videos", "data.cache", "run.out"},
+    .plan = plan,
+    .train = train};

@@ -13,25 +13,14 @@
 #ifndef EGO_RECIPE_QFVS_HEAD_H
 #define EGO_RECIPE_QFVS_HEAD_H
 
-#include "recipe/recipe.h"
+#include "recipe/qfvs_task.h"
 
 typedef struct ego_qfvs_train_config {
     const char *model;     /* the encoders */
     const char *tokenizer; /* folder of a vocabulary; NULL: the model's own */
     int64_t frames;        /* of a shot */
-    struct {
-        const char *root;       /* with Oracle_Summaries and Dense_per_shot_tags */
-        const char *videos;     /* "P01 P02 P03" */
-        const char *video_root; /* where the videos are; NULL: root */
-        const char *validate;   /* "P04"; NULL: no validation */
-        const char *validate_root, *validate_video_root; /* NULL: as above */
-        const char *cache;                               /* folder of features */
-        double shot;                                     /* seconds */
-        unsigned sampling; /* 0: middles, centre; 1: as the published program reads */
-    } data;
-    struct {
-        int64_t heads, layers, hidden, middle;
-    } head;
+    ego_qfvs_data data;
+    ego_qfvs_shape head;
     double ratio;          /* of a summary, when validating */
     unsigned rates;        /* 0: published; 1: even, optim.lr for all */
     bool reference_quirks; /* segments and padding as the published program has them */

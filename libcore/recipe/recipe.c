@@ -3,7 +3,8 @@
 #include <string.h>
 
 static ego_settings settings_of(const ego_recipe *recipe, void *config) {
-    return (ego_settings){recipe->keys, recipe->key_count, config, (ego_arena *)((char *)config + recipe->texts)};
+    return (ego_settings){recipe->keys, recipe->key_count, config,
+                          (ego_arena *)((char *)config + recipe->texts)};
 }
 
 /* To check and to write, which change nothing. */
@@ -23,12 +24,14 @@ void ego_recipe_release(const ego_recipe *recipe, void *config) {
 
 ego_err ego_recipe_read_file(const ego_recipe *recipe, void *config, const char *path) {
     ego_settings settings = settings_of(recipe, config);
-    return recipe->read_file ? recipe->read_file(config, path) : ego_settings_read_file(&settings, path);
+    return recipe->read_file ? recipe->read_file(config, path)
+                             : ego_settings_read_file(&settings, path);
 }
 
 ego_err ego_recipe_override(const ego_recipe *recipe, void *config, const char *word) {
     ego_settings settings = settings_of(recipe, config);
-    return recipe->override ? recipe->override(config, word) : ego_settings_override(&settings, word);
+    return recipe->override ? recipe->override(config, word)
+                            : ego_settings_override(&settings, word);
 }
 
 ego_err ego_recipe_check(const ego_recipe *recipe, const void *config) {

@@ -25,7 +25,7 @@ typedef struct ego_training {
     bool resume;
     const ego_progress *progress;      /* NULL: nobody listens */
     const volatile sig_atomic_t *stop; /* see train/run.h; may be NULL */
-    const ego_notice *notice; /* bad clips, questions left out, checkpoints passed over; may be NULL */
+    const ego_notice *notice;          /* bad clips, checkpoints passed over; may be NULL */
 } ego_training;
 
 enum { EGO_RECIPE_NEEDS = 6 };
@@ -51,8 +51,9 @@ typedef struct ego_recipe {
 void ego_recipe_init(const ego_recipe *recipe, void *config);
 void ego_recipe_release(const ego_recipe *recipe, void *config); /* leaves zeros */
 
-ego_err ego_recipe_read_file(const ego_recipe *recipe, void *config, const char *path); /* "-": stdin */
-ego_err ego_recipe_override(const ego_recipe *recipe, void *config, const char *word);  /* KEY=VALUE */
+/* path "-": stdin; word: KEY=VALUE. */
+ego_err ego_recipe_read_file(const ego_recipe *recipe, void *config, const char *path);
+ego_err ego_recipe_override(const ego_recipe *recipe, void *config, const char *word);
 /* EGO_EINPUT naming what is missing or does not go together. */
 ego_err ego_recipe_check(const ego_recipe *recipe, const void *config);
 /* Appends what of it must agree for a run to be resumed. */

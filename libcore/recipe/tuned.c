@@ -1,11 +1,52 @@
 #include "recipe/tuned.h"
 
 #include "format/safetensors.h"
+#include "model/trainable.h"
+#include "recipe/groups.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { VOCABULARY = 2 };
+
+/* ---- what learns ----------------------------------------------------------------------------- */
+
+ego_err ego_tuned_begin(ego_model *model, ego_backend *backend, double rate, ego_tuned *tuned) {
+    EGO_TRY(ego_model_make_partly_trainable(model, backend, ego_param_where_streams_meet));
+    EGO_TRY(ego_trained_list(model, 1, 1, &tuned->list, &tuned->count));
+    for (size_t i = 0; i < tuned->count; i++) {
+        tuned->list[i].decay = true;
+        tuned->list[i].lr_scale = rate;
+    }
+    return EGO_OK;
+}
+
+void ego_tuned_end(ego_tuned *tuned) {
+    free(tuned->list);
+    *tuned = (ego_tuned){0};
+}
+
+typedef struct counting {
+    const ego_model *model;
+    int64_t count;
+} counting;
+
+static ego_err count_one(void *context, const ego_param_spec *spec) {
+    counting *c = context;
+    const ego_param *p = spec->param;
+    if (ego_param_where_streams_meet(c->model, p) && p->value.data && p->value.data != p->constant)
+        c->count += ego_tensor_count(&p->value);
+    return EGO_OK;
+}
+
+ego_err ego_tuned_count(ego_model *model, int64_t *count) {
+    counting c = {model, 0};
+    EGO_TRY(ego_params_visit(&model->config, model->params, count_one, &c));
+    *count = c.count;
+    return EGO_OK;
+}
+
+/* ---- the file -------------------------------------------------------------------------------- */
 
 typedef struct collecting {
     ego_named_tensor *list; /* NULL: counts only */
@@ -32,7 +73,7 @@ static int by_name(const void *a, const void *b) {
 static ego_err collect_all(ego_model *model, ego_head *head, collecting *c) {
     static const char *const vocabulary[VOCABULARY] = {"tokenizer.vocab", "tokenizer.merges"};
     EGO_TRY(ego_params_visit(&model->config, model->params, collect, c));
-    EGO_TRY(ego_head_visit(head, collect, c));
+    if (head) EGO_TRY(ego_head_visit(head, collect, c));
     for (size_t i = 0; i < VOCABULARY; i++) {
         const ego_tensor *t =
             model->weights ? ego_weights_find(model->weights, vocabulary[i]) : NULL;
@@ -47,7 +88,7 @@ static ego_err write_all(ego_model *model, ego_head *head, const collecting *c, 
     ego_metadata *told = NULL, *all = NULL;
     size_t n = 0;
     ego_err err;
-    EGO_TRY_OUT(ego_head_metadata(head, &described, &told, &n));
+    if (head) EGO_TRY_OUT(ego_head_metadata(head, &described, &told, &n));
     ego_config_write(&model->config, &config);
     EGO_TRY_OUT(ego_buf_err(&config));
     all = realloc(told, (n + 1) * sizeof *all);

@@ -1,13 +1,29 @@
-/* A fine-tuned file: one .safetensors that opens as the model and as the head on top of it, as
- * the official fine-tuned checkpoints do. Names do not meet: heads have their own. */
+/* A model whose upper layers learn with the heads on top of them: which layers, and the file of what comes of it.
+ *
+ * The layers are those that the fused class state of the video goes through from where the streams meet
+ * (model/trainable.h). What lies below stays what it was, so it is computed once for each clip and each text.
+ */
 #ifndef EGO_RECIPE_TUNED_H
 #define EGO_RECIPE_TUNED_H
 
 #include "model/head.h"
 #include "model/model.h"
+#include "train/optim.h"
 
-/* Every parameter of the model as it is in memory, its file's vocabulary where it has one, and
- * the head with its notes. Written whole or not at all. */
+typedef struct ego_tuned {
+    ego_trained *list; /* `count`, owned; values and gradients stay the model's */
+    size_t count;
+} ego_tuned; /* {0} is none */
+
+/* Gives these layers gradients; decay of everything, as published, and `rate` times the learning rate. */
+ego_err ego_tuned_begin(ego_model *model, ego_backend *backend, double rate, ego_tuned *tuned);
+void ego_tuned_end(ego_tuned *tuned); /* safe on {0} */
+/* How many numbers they have. */
+ego_err ego_tuned_count(ego_model *model, int64_t *count);
+
+/* One .safetensors, written whole or not at all: every parameter of the model as it is in memory, its file's
+ * vocabulary where it has one, and the head (NULL: none) with its notes. It opens as the model and as the head, as the
+ * official fine-tuned checkpoints do; names do not meet, for heads have their own. */
 ego_err ego_tuned_save(ego_model *model, ego_head *head, const char *path);
 
 #endif
