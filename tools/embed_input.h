@@ -41,8 +41,7 @@ void ego_embed_input_close(ego_embed_input *input); /* safe on {0} */
 ego_err ego_embed_input_next(ego_embed_input *input, ego_record *record);
 
 bool ego_embed_input_any_live(const ego_embed_input *input);
-/* A live medium is over, and windows of it are `outstanding` (or not): false while the next medium has to wait
- * for them. */
+/* Whether the next record can be asked for: not while windows of a live medium that is over are `outstanding`. */
 bool ego_embed_input_go_on(ego_embed_input *input, bool outstanding);
 /* A sample as it came back. Of a live medium the last window is cut to its end, of which its request knew
  * nothing; *keep is false for windows behind it. */
