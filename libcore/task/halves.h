@@ -73,10 +73,10 @@ ego_err ego_halves_text(ego_halves *halves, const char *text, ego_half **half);
 ego_err ego_halves_compute(ego_halves *halves);
 void ego_halves_drop(ego_halves *halves, ego_half *half); /* takes NULL */
 
-/* Why there is nothing of a clip or text, as a failure of the caller's thread; EGO_OK: all is there. */
+/* EGO_OK, or why there is nothing of a clip or text, as a failure of this thread. */
 ego_err ego_half_err(const ego_half *half);
 
-/* How many items of so many clips each are best held at once: within half the budget, 1 … most. */
+/* How many items of so many clips are best held at once: in half the budget, 1 … most. */
 size_t ego_halves_window(const ego_halves *halves, size_t clips, size_t most);
 
 typedef struct ego_halves_counts {
