@@ -1,7 +1,6 @@
 #include "recipe/heads.h"
 
 #include "model/identity.h"
-#include "model/trainable.h"
 #include "recipe/qfvs_tuned.h"
 #include "recipe/tuned.h"
 #include "task/qa_head.h"
@@ -108,6 +107,10 @@ static ego_err open_model(const ego_heads_config *c, ego_model **model) {
     return ego_model_open(c->model, &o, model);
 }
 
+static ego_param_choice *what_learns(const ego_heads_config *c) {
+    return c->qfvs.data.videos ? ego_param_of_summaries : ego_param_where_streams_meet;
+}
+
 static void add_task(training *t, const char *name, const ego_heads_share *share,
                      ego_head_task task) {
     task.name = name;
@@ -150,7 +153,7 @@ static ego_err set_up(training *t) {
     if (c->qa.data.train) EGO_TRY(open_qa(t));
     if (c->qfvs.data.videos) EGO_TRY(open_qfvs(t));
     EGO_TRY(ego_recipe_bind(&ego_recipe_heads, c, &t->binding));
-    return ego_tuned_begin(t->model, t->backend, c->backbone, &t->tuned);
+    return ego_tuned_begin(t->model, t->backend, what_learns(c), c->backbone, &t->tuned);
 }
 
 static void tear_down(training *t) {
@@ -267,7 +270,7 @@ static ego_err plan(void *config, const ego_training *with, ego_buf *line) {
     int64_t shared;
     ego_err err;
     EGO_TRY_OUT(open_model(p.config, &p.model));
-    EGO_TRY_OUT(ego_tuned_count(p.model, &shared));
+    EGO_TRY_OUT(ego_tuned_count(p.model, what_learns(p.config), &shared));
     if (p.config->qa.data.train) EGO_TRY_OUT(plan_qa(&p));
     if (p.config->qfvs.data.videos) EGO_TRY_OUT(plan_qfvs(&p));
     EGO_TRY_OUT(ego_buf_err(&p.tasks));

@@ -9,9 +9,9 @@
  *         → at the end of an epoch: each task's validation; the best mean of their scores is what is kept
  *
  * Both heads read the fused class state of (clip, text), the answer head as it is, the summary head behind
- * cross_modal_video_transform. What lies below the first fused layer stays what it was; it is computed once for each
- * clip, shot and text, and stays in memory. A task is trained when the configuration names its data. An epoch is the
- * longest task's (recipe/head_run.h).
+ * cross_modal_video_transform, which learns along. What lies below the first fused layer stays what it was; it is
+ * computed once for each clip, shot and text, and stays in memory. A task is trained when the configuration names its
+ * data. An epoch is the longest task's (recipe/head_run.h).
  *
  * RUN.OUT holds log and checkpoints and, of the best validation (without one: of the end), model.safetensors and a
  * head-TASK.safetensors for each task, which names that model.

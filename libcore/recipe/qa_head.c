@@ -1,6 +1,5 @@
 #include "recipe/qa_head.h"
 
-#include "model/trainable.h"
 #include "recipe/tuned.h"
 #include "task/qa_head.h"
 
@@ -75,7 +74,9 @@ static ego_err set_up(training *t) {
     ego_ctx_init(&t->cx, t->backend);
     EGO_TRY(open_model(c, &t->model));
     EGO_TRY(ego_qa_task_open(&t->cx, t->model, &o, &t->task));
-    if (fused) return ego_tuned_begin(t->model, t->backend, c->backbone_lr, &t->tuned);
+    if (fused)
+        return ego_tuned_begin(t->model, t->backend, ego_param_where_streams_meet, c->backbone_lr,
+                               &t->tuned);
     ego_model_close(t->model, t->backend); /* all that was wanted of it are the rows */
     t->model = NULL;
     return EGO_OK;
@@ -131,7 +132,8 @@ static ego_err plan(void *config, const ego_training *with, ego_buf *line) {
     (void)with;
     EGO_TRY(open_model(c, &model));
     ego_err err = ego_qa_task_measure(&c->data, model, &n);
-    if (err == EGO_OK && c->backbone == EGO_QA_FUSED) err = ego_tuned_count(model, &beside);
+    if (err == EGO_OK && c->backbone == EGO_QA_FUSED)
+        err = ego_tuned_count(model, ego_param_where_streams_meet, &beside);
     ego_model_close(model, NULL);
     EGO_TRY(err);
     ego_buf_printf(line,

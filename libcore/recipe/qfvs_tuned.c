@@ -35,6 +35,11 @@ struct ego_qfvs_tuned {
     int64_t sample_count;
 };
 
+bool ego_param_of_summaries(const ego_model *m, const ego_param *p) {
+    const ego_linear_params *transform = &m->params->video_transform;
+    return p == &transform->weight || p == &transform->bias || ego_param_where_streams_meet(m, p);
+}
+
 /* ---- what learns ------------------------------------------------------------------------------- */
 
 /* Lower halves of `count` shots from `first` on and of n prompts, pair by pair. */

@@ -15,7 +15,7 @@
 #ifndef EGO_RECIPE_QFVS_TUNED_H
 #define EGO_RECIPE_QFVS_TUNED_H
 
-#include "model/model.h"
+#include "model/trainable.h"
 #include "recipe/qfvs_task.h"
 
 typedef struct ego_qfvs_tuned_options {
@@ -33,6 +33,10 @@ typedef struct ego_qfvs_tuned ego_qfvs_tuned;
 ego_err ego_qfvs_tuned_open(ego_ctx *cx, ego_model *model, const ego_qfvs_tuned_options *options,
                             ego_qfvs_tuned **task);
 void ego_qfvs_tuned_close(ego_qfvs_tuned *task, ego_backend *backend); /* takes NULL */
+
+/* A choice: what the head's features go through from where the streams meet on. These and no others have gradients
+ * when it learns. */
+ego_param_choice ego_param_of_summaries;
 
 /* As ego_head_run takes it. */
 ego_head_task ego_qfvs_tuned_task(ego_qfvs_tuned *task);

@@ -1,7 +1,6 @@
 #include "recipe/tuned.h"
 
 #include "format/safetensors.h"
-#include "model/trainable.h"
 #include "recipe/groups.h"
 
 #include <stdlib.h>
@@ -11,8 +10,9 @@ enum { VOCABULARY = 2 };
 
 /* ---- what learns ----------------------------------------------------------------------------- */
 
-ego_err ego_tuned_begin(ego_model *model, ego_backend *backend, double rate, ego_tuned *tuned) {
-    EGO_TRY(ego_model_make_partly_trainable(model, backend, ego_param_where_streams_meet));
+ego_err ego_tuned_begin(ego_model *model, ego_backend *backend, ego_param_choice *which,
+                        double rate, ego_tuned *tuned) {
+    EGO_TRY(ego_model_make_partly_trainable(model, backend, which));
     EGO_TRY(ego_trained_list(model, 1, 1, &tuned->list, &tuned->count));
     for (size_t i = 0; i < tuned->count; i++) {
         tuned->list[i].decay = true;
@@ -28,19 +28,20 @@ void ego_tuned_end(ego_tuned *tuned) {
 
 typedef struct counting {
     const ego_model *model;
+    ego_param_choice *which;
     int64_t count;
 } counting;
 
 static ego_err count_one(void *context, const ego_param_spec *spec) {
     counting *c = context;
     const ego_param *p = spec->param;
-    if (ego_param_where_streams_meet(c->model, p) && p->value.data && p->value.data != p->constant)
+    if (c->which(c->model, p) && p->value.data && p->value.data != p->constant)
         c->count += ego_tensor_count(&p->value);
     return EGO_OK;
 }
 
-ego_err ego_tuned_count(ego_model *model, int64_t *count) {
-    counting c = {model, 0};
+ego_err ego_tuned_count(ego_model *model, ego_param_choice *which, int64_t *count) {
+    counting c = {model, which, 0};
     EGO_TRY(ego_params_visit(&model->config, model->params, count_one, &c));
     *count = c.count;
     return EGO_OK;

@@ -67,7 +67,8 @@ static void make_world(void) {
                     .projection = {D}};
     ego_model *model = NULL;
     CHECK_OK(ego_model_create(&c, EGO_START_GOLDEN, 1, pool, &model));
-    CHECK_OK(ego_model_save(model, in_folder("m.safetensors"), &(ego_save_options){0}));
+    CHECK_OK(
+        ego_model_save(model, in_folder("m.safetensors"), &(ego_save_options){.dtype = EGO_F16}));
     ego_model_close(model, NULL);
     make_video();
     for (size_t i = 0; i < 4; i++) CHECK(mkdir(in_folder(folders[i]), 0777) == 0);
@@ -102,7 +103,7 @@ static void open_bench(bench *b, const ego_qfvs_data *data, int64_t stretch) {
     if (!CHECK_OK(ego_qfvs_tuned_open(&b->below, b->model, &o, &b->qfvs))) exit(check_done());
     b->task = ego_qfvs_tuned_task(b->qfvs);
     CHECK_OK(ego_head_make_trainable(b->task.head));
-    CHECK_OK(ego_tuned_begin(b->model, b->backend, 1, &b->tuned));
+    CHECK_OK(ego_tuned_begin(b->model, b->backend, ego_param_of_summaries, 1, &b->tuned));
 }
 
 static void close_bench(bench *b) {
