@@ -54,7 +54,7 @@ guess_qa() {
 }
 ask() { who=$1 && shift; ego-qa -q -m "$who" --answers "$world/qa/answer_set.txt" --video-root "$world/videos" "$@" "$asked"; }
 once qa-zero.jsonl ask "$model" --zero-shot
-once qa-head.jsonl ask "$heads/qa.safetensors" --head "$heads/qa.safetensors" --frames "${QA_FRAMES:-4}"
+once qa-head.jsonl ask "$heads/qa.safetensors" --head "$heads/qa.safetensors" --frames "${QA_FRAMES:-16}"
 for who in zero head; do scores qa qa-$who.jsonl "$asked" >"$out/qa-$who.txt"; done
 types=$(sed 's/|.*//' "$out/qa-head.txt")
 for type in $types; do
