@@ -47,8 +47,10 @@ for who in zero head; do scores nlq nlq-$who.jsonl "$queries" >"$out/nlq-$who.tx
 # a guesser for each type, scored on that type.
 asked=$world/qa/direct/formatted_test_qas_encode.json
 guess_qa() {
+    # shellcheck disable=SC2016
     jq -nc --arg type "$1" --slurpfile train "$train/qa/direct/formatted_train_qas_encode.json" --slurpfile asked "$asked" '
-        def of_type: $type == "all" or (.reasoning_type | split("$") | index($type));
+        ({open: "query", binary: "verify"}[$type] // $type) as $type
+        | def of_type: $type == "all" or (.reasoning_type | split("$") | index($type));
         ([$train[0][] | select(of_type) | .answer_encode] | group_by(.) | max_by(length)[0]) as $answer
         | range($asked[0] | length) | {id: ., answer_class: $answer}'
 }
