@@ -29,7 +29,7 @@ run 0 ego-sum --query "C cuts an apple" --score dual "$video"
 holds_json "cosines" "$out" '.[0].scores | all(. >= -1 and . <= 1)'
 run 0 ego-sum --ratio 0.5 --segments 3 "$video"
 cp "$out" whole
-holds_json "without a query" whole '.[0] | .query == null and (.segments | length) <= 3 and (.shots | length) == ((.of * 0.5) | floor)'
+holds_json "without a query" whole '.[0] | .query == null and (.segments | length) <= 3 and (.segments | length) <= (.shots | length) and (.shots | length) == ((.of * 0.5) | floor)'
 run 0 ego-sum --shot 2 --ratio 0.1 --dry-run "$video"
 holds_json "--dry-run" "$out" '.[0] | .of == 30 and .shots == 3'
 run 0 ego-sum --sampling reference --seed 1 --query x "$video"
