@@ -50,6 +50,7 @@ ego_err ego_tuned_count(ego_model *model, ego_param_choice *which, int64_t *coun
 /* ---- the file -------------------------------------------------------------------------------- */
 
 typedef struct collecting {
+    const ego_model *model;
     ego_named_tensor *list; /* NULL: counts only */
     size_t count;
 } collecting;
@@ -62,7 +63,10 @@ static ego_err collect(void *context, const ego_param_spec *spec) {
                         "'%s' is laid out as panels: a model made by ego-model convert without "
                         "--pack expected",
                         spec->name);
-    if (c->list) c->list[c->count] = (ego_named_tensor){spec->param->name, spec->param->value};
+    /* With other frames than its file has rows, the model is the one that was trained: rows for these. */
+    bool rows = spec->param == &c->model->params->video.temporal;
+    const ego_tensor *value = rows ? &c->model->temporal.value : &spec->param->value;
+    if (c->list) c->list[c->count] = (ego_named_tensor){spec->param->name, *value};
     c->count++;
     return EGO_OK;
 }
@@ -106,7 +110,7 @@ out:
 }
 
 ego_err ego_tuned_save(ego_model *model, ego_head *head, const char *path) {
-    collecting c = {0};
+    collecting c = {.model = model};
     EGO_TRY(collect_all(model, head, &c));
     c.list = calloc(c.count, sizeof *c.list);
     if (!c.list) return ego_fail(EGO_ENOMEM, "out of memory for the list of tensors");

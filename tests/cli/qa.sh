@@ -196,6 +196,12 @@ END
         run 0 ego-model verify fused/head.safetensors
         cp "$out" verified
         holds_json "and verifies as a model" verified '.[0].ok and .[0].missing == 0'
+        run 0 ego-train qa train.json --set backbone=fused --set frames=5 --set run.steps=1 --set run.out=longer
+        run 0 ego-model verify longer/head.safetensors
+        cp "$out" verified
+        holds_json "of other frames than its model had" verified '.[0].ok and .[0].missing == 0'
+        run 0 ego-model info longer/head.safetensors
+        holds_json "it is a model of these frames" "$out" '.[0].config.frames == 5'
         run 1 ego-qa --head head/head.safetensors -m fused/head.safetensors --video-root nowhere world/qa/direct/formatted_test_qas_encode.json
         holds "$err" 'model'
         for wrong in data.answers=null backbone=all optim.rate=1 model=null data.train=null run.out=null; do
