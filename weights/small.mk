@@ -61,7 +61,7 @@ $(HEADS)/%.safetensors: $(HEADS)/%.done
 	@$(SMALL_BIN)/ego-model convert --force --store f16 $(HEADS)/$*/head.safetensors -o $@
 .PHONY: small-heads small-table
 small-heads: $(HEADS)/nlq.safetensors $(HEADS)/qa.safetensors $(HEADS)/qfvs.safetensors
-# The README's table: every task on the test world, by the model and the heads that ship.
-small-table: $(SMALL)/test.done | $(TOOLS)
-	@PATH=$(abspath $(SMALL_BIN)):$$PATH sh weights/small/tasks.sh weights/ego-small.safetensors weights/heads \
+# The README's table: every task on the test world, by the model that ships and heads trained on it.
+small-table: small-heads $(SMALL)/test.done | $(TOOLS)
+	@PATH=$(abspath $(SMALL_BIN)):$$PATH sh weights/small/tasks.sh weights/ego-small.safetensors $(HEADS) \
 	    $(SMALL)/test $(SMALL)/train $(SMALL)/table
