@@ -60,11 +60,7 @@ static void defaults(void *config) {
                  .share = {.weight = 1, .rate = 1}},
         .backbone = 1,
         .optim = {.lr = 1e-4,
-                  .adamw = {.beta1 = 0.9,
-                            .beta2 = 0.999,
-                            .eps = 1e-8,
-                            .weight_decay = 0.01,
-                            .torch = true},
+                  .adamw = EGO_ADAMW_OF_TORCH(0.01),
                   .schedule = EGO_SCHEDULE_COSINE,
                   .warmup = 0.1},
         .run = {.epochs = 20, .batch = 8, .keep = 2, .seed = 1}};

@@ -33,11 +33,7 @@ static void defaults(void *config) {
                               .backbone_lr = 1,
                               .dropout = (double)EGO_QA_DROPOUT,
                               .optim = {.lr = 2e-4,
-                                        .adamw = {.beta1 = 0.9,
-                                                  .beta2 = 0.999,
-                                                  .eps = 1e-8,
-                                                  .weight_decay = 0.01,
-                                                  .torch = true},
+                                        .adamw = EGO_ADAMW_OF_TORCH(0.01),
                                         .schedule = EGO_SCHEDULE_COSINE,
                                         .warmup = 0.1},
                               .run = {.epochs = 36, .batch = 8, .keep = 2, .seed = 1}};

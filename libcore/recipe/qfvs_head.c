@@ -46,11 +46,7 @@ static void defaults(void *config) {
         .head = {head.qfvs.heads, head.qfvs.layers, head.qfvs.hidden, head.qfvs.middle},
         .ratio = 0.02,
         .optim = {.lr = 1e-5,
-                  .adamw = {.beta1 = 0.9,
-                            .beta2 = 0.999,
-                            .eps = 1e-8,
-                            .weight_decay = 0.1,
-                            .torch = true},
+                  .adamw = EGO_ADAMW_OF_TORCH(0.1),
                   .schedule = EGO_SCHEDULE_COSINE,
                   .warmup = 0.1},
         .run = {.epochs = 20, .batch = 4, .keep = 2, .seed = 1}};

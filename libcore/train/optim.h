@@ -36,6 +36,10 @@ typedef struct ego_adamw {
     bool torch; /* as torch.optim.AdamW: see ego_optim_update; false: as transformers.AdamW */
 } ego_adamw;
 
+/* As torch.optim.AdamW starts, but for the decay. */
+#define EGO_ADAMW_OF_TORCH(decay)                                                                  \
+    { .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = (decay), .torch = true }
+
 /* The paper's: 0.9, 0.98, 1e-8, 0.01. */
 ego_adamw ego_adamw_default(void);
 

@@ -1,15 +1,11 @@
 /* Halves against the encoders themselves; what is computed once, held, forgotten and computed
  * again; errors that stay where they belong; pairs in any company. */
-#include "check.h"
+#include "small_world.h"
 
-#include "base/rng.h"
-#include "media/encode.h"
 #include "model/heads.h"
 #include "task/halves.h"
 
 #include <unistd.h>
-
-enum { SIDE = 32, FRAMES = 2, D = 32 };
 
 static char folder[] = "/tmp/ego-halves-XXXXXX";
 static const char *const words[] = {"what did i wash?", "red", "", "did i open the blue box?"};
@@ -18,37 +14,13 @@ static const ego_video_part whole = {"v", NAN, NAN}, part = {"v", 1, 2}, missing
 
 /* 40 frames of changing noise. */
 static void make_video(void) {
-    ego_encode_options options = {.width = 48, .height = 32, .fps_num = 10, .fps_den = 1};
-    ego_encoder *encoder = NULL;
-    ego_image image = {0};
     char path[64];
     snprintf(path, sizeof path, "%s/v.mp4", folder);
-    CHECK_OK(ego_image_new(48, 32, &image));
-    CHECK_OK(ego_encode_open(path, &options, &encoder));
-    for (uint64_t f = 0; f < 40; f++) {
-        for (uint64_t i = 0; i < 48 * 32 * 3; i++)
-            image.rgb[i] = (uint8_t)ego_rng_below(f / 4, i / 300, 256);
-        CHECK_OK(ego_encode_write(encoder, &image));
-    }
-    CHECK_OK(ego_encode_close(encoder));
-    ego_image_free(&image);
+    make_noise(path, 40, 0, 4, 300);
 }
 
 static ego_model *small_model(ego_pool *pool) {
-    ego_config c = {.dim = D,
-                    .heads = 2,
-                    .depth = 2,
-                    .mlp_ratio = 2,
-                    .patch = 16,
-                    .image_size = SIDE,
-                    .frames = FRAMES,
-                    .vocab = 300,
-                    .max_positions = 40,
-                    .fusion = EGO_FUSION_BACKBONE,
-                    .fuse_layers = 1,
-                    .gate = {.learned = true},
-                    .projections = 1,
-                    .projection = {D}};
+    ego_config c = small_config(2, 1);
     ego_model *model = NULL;
     CHECK_OK(ego_model_create(&c, EGO_START_GOLDEN, 1, pool, &model));
     return model;

@@ -1,10 +1,9 @@
 /* Several heads over one model: the summary task's gradients through head and shared layers against differences of its
  * loss, stretches that cover a video, and tasks side by side that share nothing and so do not disturb each other. */
-#include "check.h"
+#include "small_world.h"
 
 #include "base/file.h"
 #include "base/rng.h"
-#include "media/encode.h"
 #include "model/save.h"
 #include "model/trainable.h"
 #include "recipe/head_run.h"
@@ -15,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { D = 32, SIDE = 32, FRAMES = 2, SHOTS = 5 };
+enum { SHOTS = 5 };
 
 static char folder[] = "/tmp/ego-heads-XXXXXX";
 static ego_pool *pool;
@@ -32,39 +31,13 @@ static const char *in_folder(const char *name) {
 /* ---- a world --------------------------------------------------------------------------------- */
 
 /* A second each of something else. */
-static void make_video(void) {
-    ego_encode_options options = {.width = 48, .height = 32, .fps_num = 10, .fps_den = 1};
-    ego_encoder *encoder = NULL;
-    ego_image image = {0};
-    CHECK_OK(ego_image_new(48, 32, &image));
-    CHECK_OK(ego_encode_open(in_folder("P01.mp4"), &options, &encoder));
-    for (uint64_t f = 0; f < 10 * SHOTS; f++) {
-        for (uint64_t i = 0; i < 48 * 32 * 3; i++)
-            image.rgb[i] = (uint8_t)ego_rng_below(7 + f / 10, i / 500, 256);
-        CHECK_OK(ego_encode_write(encoder, &image));
-    }
-    CHECK_OK(ego_encode_close(encoder));
-    ego_image_free(&image);
-}
+static void make_video(void) { make_noise(in_folder("P01.mp4"), 10 * SHOTS, 7, 10, 500); }
 
 static void make_world(void) {
     static const char *const folders[] = {"Dense_per_shot_tags", "Dense_per_shot_tags/P01",
                                           "Oracle_Summaries", "Oracle_Summaries/P01"};
     static const char tags[] = "Cup\nPan\nCup,Pan\nHand\nCup,Hand\n", oracle[] = "2\n3\n";
-    ego_config c = {.dim = D,
-                    .heads = 2,
-                    .depth = 3,
-                    .mlp_ratio = 2,
-                    .patch = 16,
-                    .image_size = SIDE,
-                    .frames = FRAMES,
-                    .vocab = 300,
-                    .max_positions = 40,
-                    .fusion = EGO_FUSION_BACKBONE,
-                    .fuse_layers = 2,
-                    .gate = {.learned = true},
-                    .projections = 1,
-                    .projection = {D}};
+    ego_config c = small_config(3, 2);
     ego_model *model = NULL;
     CHECK_OK(ego_model_create(&c, EGO_START_GOLDEN, 1, pool, &model));
     CHECK_OK(

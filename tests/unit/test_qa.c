@@ -1,18 +1,17 @@
 /* Questions about clips: texts, intervals, the head against double precision, and the session
  * against the fused encoder itself, whatever stands beside a question and however little is
  * remembered. */
-#include "check.h"
+#include "small_world.h"
 
 #include "base/file.h"
 #include "base/rng.h"
-#include "media/encode.h"
 #include "model/heads.h"
 #include "task/qa.h"
 #include "task/qa_head.h"
 
 #include <unistd.h>
 
-enum { CLASSES = 7, WIDTH = 48, ROWS = 5, SIDE = 32, FRAMES = 2, CLIPS = 5, D = 32 };
+enum { CLASSES = 7, WIDTH = 48, ROWS = 5, CLIPS = 5 };
 
 static char folder[] = "/tmp/ego-qa-XXXXXX";
 
@@ -191,37 +190,10 @@ static const char *const words[] = {"what did i wash?", "which hand", "red", "",
                                     "did i open the blue box?"};
 enum { TEXTS = sizeof words / sizeof *words };
 
-/* 30 frames of changing noise. */
-static void make_video(const char *name, uint64_t seed) {
-    ego_encode_options options = {.width = 48, .height = 32, .fps_num = 10, .fps_den = 1};
-    ego_encoder *encoder = NULL;
-    ego_image image = {0};
-    CHECK_OK(ego_image_new(48, 32, &image));
-    CHECK_OK(ego_encode_open(in_folder(name), &options, &encoder));
-    for (uint64_t f = 0; f < 40; f++) {
-        for (uint64_t i = 0; i < 48 * 32 * 3; i++)
-            image.rgb[i] = (uint8_t)ego_rng_below(seed + f / 4, i / 300, 256);
-        CHECK_OK(ego_encode_write(encoder, &image));
-    }
-    CHECK_OK(ego_encode_close(encoder));
-    ego_image_free(&image);
-}
+static void make_video(const char *name, uint64_t seed) { make_noise(in_folder(name), 40, seed, 4, 300); }
 
 static ego_model *small_model(ego_pool *pool) {
-    ego_config c = {.dim = D,
-                    .heads = 2,
-                    .depth = 2,
-                    .mlp_ratio = 2,
-                    .patch = 16,
-                    .image_size = SIDE,
-                    .frames = FRAMES,
-                    .vocab = 300,
-                    .max_positions = 40,
-                    .fusion = EGO_FUSION_BACKBONE,
-                    .fuse_layers = 1,
-                    .gate = {.learned = true},
-                    .projections = 1,
-                    .projection = {D}};
+    ego_config c = small_config(2, 1);
     ego_model *model = NULL;
     CHECK_OK(ego_model_create(&c, EGO_START_GOLDEN, 1, pool, &model));
     return model;

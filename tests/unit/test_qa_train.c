@@ -1,10 +1,8 @@
 /* Training of the answer head: the first loss against double precision, frozen and learning
  * backbones told apart, the cache, what a resumed and a multi-threaded run come to. */
-#include "check.h"
+#include "small_world.h"
 
 #include "base/file.h"
-#include "base/rng.h"
-#include "media/encode.h"
 #include "model/save.h"
 #include "model/trainable.h"
 #include "recipe/qa_head.h"
@@ -13,7 +11,7 @@
 
 #include <unistd.h>
 
-enum { D = 32, SIDE = 32, FRAMES = 2, ANSWERS = 5, QUESTIONS = 12 };
+enum { ANSWERS = 5, QUESTIONS = 12 };
 
 static char folder[] = "/tmp/ego-qa-train-XXXXXX";
 static ego_pool *pool;
@@ -28,36 +26,10 @@ static const char *in_folder(const char *name) {
 
 /* ---- a world --------------------------------------------------------------------------------- */
 
-static void make_video(const char *name, uint64_t seed) {
-    ego_encode_options options = {.width = 48, .height = 32, .fps_num = 10, .fps_den = 1};
-    ego_encoder *encoder = NULL;
-    ego_image image = {0};
-    CHECK_OK(ego_image_new(48, 32, &image));
-    CHECK_OK(ego_encode_open(in_folder(name), &options, &encoder));
-    for (uint64_t f = 0; f < 40; f++) {
-        for (uint64_t i = 0; i < 48 * 32 * 3; i++)
-            image.rgb[i] = (uint8_t)ego_rng_below(seed + f / 10, i / 500, 256);
-        CHECK_OK(ego_encode_write(encoder, &image));
-    }
-    CHECK_OK(ego_encode_close(encoder));
-    ego_image_free(&image);
-}
+static void make_video(const char *name, uint64_t seed) { make_noise(in_folder(name), 40, seed, 10, 500); }
 
 static void make_world(void) {
-    ego_config c = {.dim = D,
-                    .heads = 2,
-                    .depth = 3,
-                    .mlp_ratio = 2,
-                    .patch = 16,
-                    .image_size = SIDE,
-                    .frames = FRAMES,
-                    .vocab = 300,
-                    .max_positions = 40,
-                    .fusion = EGO_FUSION_BACKBONE,
-                    .fuse_layers = 2,
-                    .gate = {.learned = true},
-                    .projections = 1,
-                    .projection = {D}};
+    ego_config c = small_config(3, 2);
     static const char *const words[] = {"what?", "which hand?", "did i wash the cup?"};
     ego_model *model = NULL;
     ego_buf json = {0};

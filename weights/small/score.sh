@@ -38,5 +38,9 @@ for order in filmed shuffled reversed; do
     jq -c --slurpfile q "$out/ordered.json" 'select(.id as $id | $q[0] | has($id))' "$out/$order.jsonl" >"$out/ordered-$order.jsonl"
     score mcq "$out/ordered-$order.jsonl" "$out/ordered.json"
 done
+for order in shuffled reversed; do
+    say "questions that turn on the order in time: frames as filmed less $order, paired"
+    score --against "$out/ordered-$order.jsonl" mcq "$out/ordered-filmed.jsonl" "$out/ordered.json"
+done
 say "what guessers reach"
 "${EGO_BUILD:-build}/tests/bench/guess_mcq" "$world/egomcq.json" "$world/videos" "$train"

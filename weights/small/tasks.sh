@@ -11,7 +11,7 @@ once() {
     file=$out/$1 && shift
     [ -s "$file" ] || { "$@" >"$file.part" && mv "$file.part" "$file"; }
 }
-# scores TASK FILE TRUTH METRIC…): "VALUE (LOW to HIGH)" of each metric, or of all, a line each behind its name.
+# scores TASK FILE TRUTH METRIC…: "VALUE (LOW to HIGH)" of each metric, or of all, a line each behind its name.
 scores() {
     task=$1 file=$2 truth=$3 && shift 3
     ego-score -q --ci "$task" "$out/$file" "$truth" | jq -r --arg names "$*" 'def r: . * 10 | round / 10;
@@ -19,7 +19,7 @@ scores() {
 }
 of() { sed -n "s/^$2|//p" "$out/$1.txt"; }
 
-# ---- EgoMCQ and plain retrieval: zero-shot is all there is --------------------------------------------------
+# ---- EgoMCQ: zero-shot is all there is ----------------------------------------------------------------------
 once mcq.jsonl ego-mcq -q -m "$model" --video-root "$world/videos" "$world/egomcq.json"
 scores mcq mcq.jsonl "$world/egomcq.json" >"$out/mcq.txt"
 
@@ -54,9 +54,9 @@ guess_qa() {
         ([$train[0][] | select(of_type) | .answer_encode] | group_by(.) | max_by(length)[0]) as $answer
         | range($asked[0] | length) | {id: ., answer_class: $answer}'
 }
-ask() { who=$1 && shift; ego-qa -q -m "$who" --answers "$world/qa/answer_set.txt" --video-root "$world/videos" "$@" "$asked"; }
-once qa-zero.jsonl ask "$model" --zero-shot
-once qa-head.jsonl ask "$heads/qa.safetensors" --head "$heads/qa.safetensors" --frames "${QA_FRAMES:-16}"
+qa() { ego-qa -q --answers "$world/qa/answer_set.txt" --video-root "$world/videos" "$@" "$asked"; }
+once qa-zero.jsonl qa -m "$model" --zero-shot
+once qa-head.jsonl qa -m "$heads/qa.safetensors" # model and head in one
 for who in zero head; do scores qa qa-$who.jsonl "$asked" >"$out/qa-$who.txt"; done
 types=$(sed 's/|.*//' "$out/qa-head.txt")
 for type in $types; do
@@ -74,14 +74,14 @@ guess_qfvs() { # even | drawn
               taken[s] = 1; printf "%s%d", i ? "," : "", s }
           print "]}" }'
 }
-sum() {
+summarize() { # at as many frames as weights/small/heads/qfvs.json
     for video in "$world"/qfvs/Oracle_Summaries/*; do
         name=${video##*/}
         ego-sum -q -m "$model" --frames 4 --oracles "$video" --ratio 0.1 "$@" "$world/qfvs/$name.mp4"
     done
 }
-once qfvs-zero.jsonl sum
-once qfvs-head.jsonl sum --head "$heads/qfvs.safetensors"
+once qfvs-zero.jsonl summarize
+once qfvs-head.jsonl summarize --head "$heads/qfvs.safetensors"
 once qfvs-even.jsonl guess_qfvs even
 once qfvs-drawn.jsonl guess_qfvs drawn
 for who in even drawn zero head; do scores qfvs qfvs-$who.jsonl "$world/qfvs" f1 >"$out/qfvs-$who.txt"; done
