@@ -3,7 +3,8 @@
  * The five clips are gathered first, every one by the same rule, and the answer is then drawn among
  * them with equal chances: nothing in the texts, lengths or times of the choices tells which it is.
  * No narration among the five holds for another one's clip. Where the five are of different videos, every one shows
- * every colour that is acted on in any: who looks for the colours of a narration finds them in all five.
+ * every colour that is acted on in any, if the world is rich enough: who looks for the colours of a narration finds
+ * them in all five.
  */
 #include "base/hash.h"
 #include "base/rng.h"
@@ -77,14 +78,16 @@ static bool same_colours(const clip *group, int n, clip c) {
     return true;
 }
 
-/* Five clips of five videos. Half of them resemble a member of the group, whichever, in verb or kind. */
+/* Five clips of five videos. Half of them resemble a member of the group, whichever, in verb or kind. A world of a few
+ * videos may have no five of the same colours: then any. */
 static bool gather_inter(maker *m, clip group[CHOICES]) {
     int n = 0;
     for (int tries = 0; tries < TRIES && n < CHOICES; tries++) {
         clip c = m->clips[draw(m, m->count)];
         bool used = false;
         for (int i = 0; i < n; i++) used |= group[i].video == c.video;
-        if (used || !same_colours(group, n, c) || !apart_from_all(m, group, n, c)) continue;
+        bool told_by_colour = tries < 3 * TRIES / 4 && !same_colours(group, n, c);
+        if (used || told_by_colour || !apart_from_all(m, group, n, c)) continue;
         if (n > 0 && n % 2 == 1 && tries < TRIES / 2) {
             clip like = group[draw(m, n)];
             bool same_verb = action_of(m, c)->verb == action_of(m, like)->verb;
