@@ -141,7 +141,7 @@ static bool is_good(const shot_times *shots, int n, int a, int b) {
     return both > 0 && 2 * any < n;
 }
 
-/* Queries: a kind and another kind or a verb. A video that has no good one is given others. */
+/* Queries: a verb or a kind, and a kind. A video that has no good one is given others. */
 static ego_err write_oracles(const ego_synth_set *set, int video, const shot_times *shots, int n,
                              int *chosen) {
     enum { TRIES = 400 }; /* for good ones; as many more for any */
@@ -159,7 +159,7 @@ static ego_err write_oracles(const ego_synth_set *set, int video, const shot_tim
         if (k == 0) continue;
         done[count][0] = a;
         done[count++][1] = b;
-        EGO_TRY(write_oracle(set, video, chosen, k, a, b));
+        EGO_TRY(write_oracle(set, video, chosen, k, b, a)); /* "Cuts_Apple" */
     }
     return EGO_OK;
 }
