@@ -202,6 +202,17 @@ static ego_err segment(const ego_qfvs_rows_options *o, ego_qfvs_rows *rows, ego_
     return err;
 }
 
+/* A store knows videos by their names, and every set has a P01. */
+static ego_err open_store(const ego_qfvs_rows_options *o, ego_model *model,
+                          const ego_summary_options *summary, ego_qfvs_rows *rows) {
+    static const char apart[] = "/validate";
+    size_t n = strlen(o->cache) + sizeof apart;
+    char *folder = take(&rows->arena, n);
+    if (!folder) return no_memory();
+    snprintf(folder, n, "%s%s", o->cache, o->apart ? apart : "");
+    return ego_summary_store_init(folder, model, summary, &rows->store);
+}
+
 ego_err ego_qfvs_rows_read(ego_ctx *cx, ego_model *model, const ego_qfvs_rows_options *o,
                            ego_qfvs_rows *rows) {
     ego_summary_options summary = o->summary;
@@ -211,7 +222,7 @@ ego_err ego_qfvs_rows_read(ego_ctx *cx, ego_model *model, const ego_qfvs_rows_op
     summary.shots.size = (int)model->config.image_size;
     summary.progress = o->progress;
     EGO_TRY(ego_qfvs_rows_list(o, rows));
-    EGO_TRY(ego_summary_store_init(o->cache, model, &summary, &rows->store));
+    EGO_TRY(open_store(o, model, &summary, rows));
     for (size_t i = 0; i < rows->count; i++) {
         const char **prompts;
         size_t n;
