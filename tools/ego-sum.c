@@ -14,12 +14,14 @@
 #include <string.h>
 
 enum { BY_MATCH, BY_DUAL };
+enum { MAX_PARTS = 64 };
 static const char *head_path, *oracles, *out_path, *sheet_path;
 static ego_option_list queries;
 static double ratio = 0.02, seconds, shot_seconds = EGO_SHOT_SECONDS;
 static int64_t most_segments = EGO_KTS_SEGMENTS;
-static int score_by = BY_MATCH;
-static bool by_given, quirks, all_scores, silent;
+static int64_t parts = 1;
+static int score_by = BY_MATCH, put = EGO_QFVS_SENTENCE;
+static bool by_given, parts_given, words_given, quirks, all_scores, silent;
 
 static const ego_option options[] = {
     {.name = "head", .type = EGO_OPTION_FILE, .arg = "FILE", .value = &head_path, .help = "a trained summary head; without: zero-shot"},
@@ -30,6 +32,8 @@ static const ego_option options[] = {
     {.name = "shot", .type = EGO_OPTION_NUMBER, .arg = "S", .value = &shot_seconds, .min = 0.1, .max = 600, .help = "length of a shot (5 s)"},
     {.name = "segments", .type = EGO_OPTION_INT, .arg = "N", .value = &most_segments, .min = 1, .max = EGO_KTS_MAX_SEGMENTS, .help = "at most so many segments (20)"},
     {.name = "score", .type = EGO_OPTION_CHOICE, .arg = "match|dual", .value = &score_by, .given = &by_given, .help = "without a head: by the fused or the dual encoder"},
+    {.name = "parts", .type = EGO_OPTION_INT, .arg = "N", .value = &parts, .given = &parts_given, .min = 1, .max = MAX_PARTS, .help = "look at a shot as N clips (1, or the head's)"},
+    {.name = "prompts", .type = EGO_OPTION_CHOICE, .arg = "sentence|narration", .value = &put, .given = &words_given, .help = "how A_B is put (sentence, or the head's)"},
     {.name = "reference-quirks", .type = EGO_OPTION_FLAG, .value = &quirks, .help = "segment and pad as the published program does"},
     {.name = "scores", .type = EGO_OPTION_FLAG, .value = &all_scores, .help = "write every shot's score, too"},
     {.name = "output", .letter = 'o', .type = EGO_OPTION_FILE, .arg = "FILE", .value = &out_path, .help = "the summary as a video that plays (.mp4)"},
@@ -92,7 +96,7 @@ static ego_err ask(job *j, const char *query) {
     char a[128];
     const char *b;
     if (split_concepts(query, a, sizeof a, &b))
-        ego_qfvs_prompt(a, b, &j->prompt);
+        ego_qfvs_prompt((ego_qfvs_words)put, a, b, &j->prompt);
     else
         ego_buf_text(&j->prompt, query);
     if (!query[0]) return ego_fail(EGO_EINPUT, "query: expected some text, found none");
@@ -109,7 +113,7 @@ static ego_err ask_record(job *j) {
     if (!r->video) return ego_fail(EGO_EINPUT, "expected a video, found none");
     if (ego_json_is_array(q) && ego_json_count(q) == 2 && ego_json_string(ego_json_first(q), &a) &&
         ego_json_string(ego_json_next(ego_json_first(q)), &b)) {
-        ego_qfvs_prompt(a, b, &j->prompt);
+        ego_qfvs_prompt((ego_qfvs_words)put, a, b, &j->prompt);
         ego_buf_char(&j->query, '[');
         ego_buf_json_string(&j->query, a, strlen(a));
         ego_buf_char(&j->query, ',');
@@ -258,6 +262,7 @@ static ego_summary_options summary_options(const run *r, size_t prompts, const e
                                        : !prompts          ? EGO_SUMMARY_WHOLE
                                        : r->head           ? EGO_SUMMARY_HEAD
                                                            : EGO_SUMMARY_MATCH,
+                                 .parts = parts,
                                  .shots = {.video_root = r->cli->video_root,
                                            .seconds = shot_seconds,
                                            .whole_seconds = reference,
@@ -430,6 +435,8 @@ static ego_err open_head(run *r) {
     ego_buf warning = {0};
     if (ego_head_foreign(r->head, r->engine.model_id, &warning)) ego_cli_note(r->cli, "%s", warning.data);
     ego_buf_release(&warning);
+    parts = r->head->config.qfvs.parts;
+    put = (int)r->head->config.qfvs.prompts;
     if (r->head->config.qfvs.width == r->engine.model->config.dim) return EGO_OK;
     return ego_fail(EGO_EINPUT, "%s: a head for features of width %lld, the model's are %lld wide", head_path,
                     (long long)r->head->config.qfvs.width, (long long)r->engine.model->config.dim);
@@ -476,6 +483,8 @@ static bool check_usage(ego_cli *cli) {
         return ego_cli_usage(cli, "--query: expected videos, found records, which bring their own queries");
     if (head_path && by_given)
         return ego_cli_usage(cli, "--head and --score: expected one of them");
+    if (head_path && (parts_given || words_given))
+        return ego_cli_usage(cli, "%s: a head brings its own: expected that or --head", parts_given ? "--parts" : "--prompts");
     if (cli->dry_run && cli->n_files)
         return ego_cli_usage(cli, "--dry-run: expected videos, found records");
     return true;

@@ -261,6 +261,8 @@ static const ego_head_key qfvs_keys[] = {
      EGO_HEAD_COUNT},
     {"hidden", QFVS(hidden), 2048, 1, 1 << 16, "transformer_encoder.layers.0.linear1.weight", 0},
     {"middle", QFVS(middle), 8, 1, 1 << 14, "projector_1.weight", 0},
+    {"parts", QFVS(parts), 1, 1, 64, NULL, 0},
+    {"prompts", QFVS(prompts), 0, 0, 1, NULL, 0},
 };
 
 static ego_err qfvs_check(const ego_head_config *config) {

@@ -248,7 +248,7 @@ static ego_err plan_qfvs(planning *p) {
     ego_qfvs_sizes n;
     ego_head *head;
     EGO_TRY(ego_qfvs_measure(&p->config->qfvs.data, p->with, &n));
-    EGO_TRY(ego_qfvs_make_head(&p->config->qfvs.head, p->model, 1, &head));
+    EGO_TRY(ego_qfvs_make_head(&p->config->qfvs.head, &p->config->qfvs.data, p->model, 1, &head));
     int64_t parameters = ego_head_parameters(head),
             bytes = n.shots * ego_config_tokens(c, c->frames) * c->dim * 4;
     ego_head_close(head, NULL);

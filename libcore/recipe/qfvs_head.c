@@ -9,6 +9,7 @@
 
 #define AT(field) offsetof(ego_qfvs_train_config, field)
 static const char *const sampling_words[] = {"time", "reference", NULL};
+static const char *const prompt_words[] = {"sentence", "narration", NULL}; /* ego_qfvs_words */
 static const char *const rate_words[] = {"published", "even", NULL};
 
 static const ego_setting keys[] = {
@@ -25,6 +26,8 @@ static const ego_setting keys[] = {
     {"data.cache", EGO_SETTING_TEXT, EGO_SETTING_FREE, AT(data.cache), 0, 0, NULL},
     {"data.shot", EGO_SETTING_NUMBER, EGO_SETTING_BINDS, AT(data.shot), 0.1, 600, NULL},
     {"data.sampling", EGO_SETTING_WORD, EGO_SETTING_BINDS, AT(data.sampling), 0, 0, sampling_words},
+    {"data.parts", EGO_SETTING_WHOLE, EGO_SETTING_BINDS, AT(data.parts), 1, 64, NULL},
+    {"data.prompts", EGO_SETTING_WORD, EGO_SETTING_BINDS, AT(data.prompts), 0, 0, prompt_words},
     {"head.heads", EGO_SETTING_WHOLE, EGO_SETTING_BINDS, AT(head.heads), 1, 1 << 10, NULL},
     {"head.layers", EGO_SETTING_WHOLE, EGO_SETTING_BINDS, AT(head.layers), 1, EGO_QFVS_LAYERS,
      NULL},
@@ -42,7 +45,7 @@ static void defaults(void *config) {
     ego_head_config head = ego_head_config_default(&ego_head_qfvs);
     *(ego_qfvs_train_config *)config = (ego_qfvs_train_config){
         .frames = EGO_SHOT_FRAMES,
-        .data = {.shot = EGO_SHOT_SECONDS},
+        .data = {.shot = EGO_SHOT_SECONDS, .parts = 1},
         .head = {head.qfvs.heads, head.qfvs.layers, head.qfvs.hidden, head.qfvs.middle},
         .ratio = 0.02,
         .optim = {.lr = 1e-5,
@@ -242,7 +245,8 @@ static ego_err set_up(training *t) {
     ego_qfvs_rows_options train = rows_options(t, false), held_out = rows_options(t, true);
     EGO_TRY_OUT(open_model(t->config, &model));
     EGO_TRY_OUT(
-        ego_qfvs_make_head(&t->config->head, model, (uint64_t)t->config->run.seed, &t->head));
+        ego_qfvs_make_head(&t->config->head, &t->config->data, model,
+                                   (uint64_t)t->config->run.seed, &t->head));
     EGO_TRY_OUT(ego_qfvs_rows_read(&cx, model, &train, &t->rows));
     if (held_out.names) EGO_TRY_OUT(ego_qfvs_rows_read(&cx, model, &held_out, &t->held_out));
     err = list_samples(t);
@@ -295,7 +299,7 @@ static ego_err plan(void *config, const ego_training *with, ego_buf *line) {
     ego_head *head = NULL;
     EGO_TRY(ego_qfvs_measure(&c->data, with, &n));
     EGO_TRY(open_model(c, &model));
-    ego_err err = ego_qfvs_make_head(&c->head, model, 1, &head);
+    ego_err err = ego_qfvs_make_head(&c->head, &c->data, model, 1, &head);
     ego_model_close(model, NULL);
     EGO_TRY(err);
     ego_buf_printf(line, "{\"parameters\":%lld,\"queries\":%lld,\"validate\":%lld,\"shots\":%lld",

@@ -5,6 +5,9 @@
  *           "There is a A" against the shots' concepts, "… B" likewise, "… A and a B" against the oracle's summary
  *         → F1 of the summaries of the validation videos at the end of each epoch; the best is what is kept
  *
+ * data.prompts may put the concepts in the words of narrations instead (task/qfvs.h); the head's file keeps that
+ * and data.parts, so that ego-sum asks and looks as it was trained.
+ *
  * A sample is a query of a video. Losses are summed over a batch. Published: torch's AdamW, decay
  * 0.1 of everything, rates 0.2 and 0.0048 of 1e-5 for matrices and vectors, cosine down to 1e-8
  * with 10 % of warm-up, 20 epochs, 4 queries a batch; dropout is never on (the published program is

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { MAX_VIDEOS = 64, MAX_QUERIES = 4096, MAX_CONCEPTS = 4096 };
+enum { MAX_VIDEOS = 256, MAX_QUERIES = 4096, MAX_CONCEPTS = 4096 };
 
 static ego_err no_memory(void) { return ego_fail(EGO_ENOMEM, "out of memory for QFVS's queries"); }
 
@@ -21,14 +21,14 @@ static void *take(ego_arena *arena, size_t bytes) {
 
 /* ---- queries ------------------------------------------------------------------------------------- */
 
-static ego_err make_prompts(ego_arena *arena, ego_qfvs_query *q) {
+static ego_err make_prompts(ego_arena *arena, ego_qfvs_words words, ego_qfvs_query *q) {
     const char *const pairs[EGO_QFVS_PROMPTS][2] = {
         {q->oracle.a, NULL}, {q->oracle.b, NULL}, {q->oracle.a, q->oracle.b}};
     ego_buf text = {0};
     ego_err err = EGO_OK;
     for (size_t i = 0; i < EGO_QFVS_PROMPTS; i++) {
         ego_buf_clear(&text);
-        ego_qfvs_prompt(pairs[i][0], pairs[i][1], &text);
+        ego_qfvs_prompt(words, pairs[i][0], pairs[i][1], &text);
         if (err == EGO_OK) err = ego_buf_err(&text);
         q->prompts[i] = err == EGO_OK ? ego_arena_strdup(arena, text.data) : NULL;
         if (!q->prompts[i]) err = no_memory();
@@ -60,10 +60,10 @@ static ego_err list_oracles(const char *folder, ego_arena *arena, char **names, 
     return err;
 }
 
-static ego_err read_queries(const char *root, ego_arena *arena, ego_qfvs_video *v) {
+static ego_err read_queries(const ego_qfvs_rows_options *o, ego_arena *arena, ego_qfvs_video *v) {
     char **names = take(arena, MAX_QUERIES * sizeof *names);
     ego_buf folder = {0}, path = {0};
-    ego_buf_printf(&folder, "%s/Oracle_Summaries/%s", root, v->name);
+    ego_buf_printf(&folder, "%s/Oracle_Summaries/%s", o->root, v->name);
     ego_err err = names ? ego_buf_err(&folder) : no_memory();
     if (err == EGO_OK) err = list_oracles(folder.data, arena, names, &v->query_count);
     v->queries = take(arena, v->query_count * sizeof *v->queries);
@@ -73,7 +73,7 @@ static ego_err read_queries(const char *root, ego_arena *arena, ego_qfvs_video *
         ego_buf_printf(&path, "%s/%s", folder.data, names[i]);
         err = ego_buf_err(&path);
         if (err == EGO_OK) err = ego_qfvs_oracle_read(path.data, arena, &v->queries[i].oracle);
-        if (err == EGO_OK) err = make_prompts(arena, &v->queries[i]);
+        if (err == EGO_OK) err = make_prompts(arena, o->words, &v->queries[i]);
     }
     ego_buf_release(&folder);
     ego_buf_release(&path);
@@ -172,7 +172,7 @@ ego_err ego_qfvs_rows_list(const ego_qfvs_rows_options *o, ego_qfvs_rows *rows) 
         ego_qfvs_video *v = &rows->videos[rows->count++];
         *v = (ego_qfvs_video){.name = name};
         EGO_TRY(read_tags(o->root, &rows->arena, v));
-        EGO_TRY(read_queries(o->root, &rows->arena, v));
+        EGO_TRY(read_queries(o, &rows->arena, v));
         EGO_TRY(find_video(o->video_root ? o->video_root : o->root, &rows->arena, v));
     }
     return rows->count ? EGO_OK : ego_fail(EGO_EINPUT, "expected names of videos, found none");
@@ -202,6 +202,17 @@ static ego_err segment(const ego_qfvs_rows_options *o, ego_qfvs_rows *rows, ego_
     return err;
 }
 
+/* A store knows videos by their names, and every set has a P01. */
+static ego_err open_store(const ego_qfvs_rows_options *o, ego_model *model,
+                          const ego_summary_options *summary, ego_qfvs_rows *rows) {
+    static const char apart[] = "/validate";
+    size_t n = strlen(o->cache) + sizeof apart;
+    char *folder = take(&rows->arena, n);
+    if (!folder) return no_memory();
+    snprintf(folder, n, "%s%s", o->cache, o->apart ? apart : "");
+    return ego_summary_store_init(folder, model, summary, &rows->store);
+}
+
 ego_err ego_qfvs_rows_read(ego_ctx *cx, ego_model *model, const ego_qfvs_rows_options *o,
                            ego_qfvs_rows *rows) {
     ego_summary_options summary = o->summary;
@@ -211,7 +222,7 @@ ego_err ego_qfvs_rows_read(ego_ctx *cx, ego_model *model, const ego_qfvs_rows_op
     summary.shots.size = (int)model->config.image_size;
     summary.progress = o->progress;
     EGO_TRY(ego_qfvs_rows_list(o, rows));
-    EGO_TRY(ego_summary_store_init(o->cache, model, &summary, &rows->store));
+    EGO_TRY(open_store(o, model, &summary, rows));
     for (size_t i = 0; i < rows->count; i++) {
         const char **prompts;
         size_t n;

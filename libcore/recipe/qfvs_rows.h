@@ -12,6 +12,7 @@
 
 #include "format/qfvs.h"
 #include "task/kts.h"
+#include "task/qfvs.h"
 #include "task/summary_store.h"
 
 enum { EGO_QFVS_PROMPTS = 3 }; /* of a query: one concept, the other, both */
@@ -44,6 +45,8 @@ typedef struct ego_qfvs_rows_options {
     const char *names; /* "P01 P02 P03": of the videos, between blanks or commas */
     const char *root, *video_root;
     const char *cache;
+    bool apart; /* these are other videos than those of the same names in the cache: a folder of their own */
+    ego_qfvs_words words;
     ego_summary_options summary; /* by EGO_SUMMARY_HEAD */
     ego_kts_options kts;
     const ego_progress *progress;

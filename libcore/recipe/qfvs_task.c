@@ -15,16 +15,19 @@ ego_qfvs_rows_options ego_qfvs_rows_of(const ego_qfvs_data *d, bool held_out,
         .root = root,
         .video_root = held_out && d->validate_video_root ? d->validate_video_root : videos,
         .cache = d->cache,
-        .summary = {.shots = {.seconds = d->shot}},
+        .apart = held_out && (own_root || d->validate_video_root),
+        .words = (ego_qfvs_words)d->prompts,
+        .summary = {.parts = d->parts, .shots = {.seconds = d->shot}},
         .kts = {.pool = with->pool},
         .progress = with->progress};
 }
 
-ego_err ego_qfvs_make_head(const ego_qfvs_shape *s, ego_model *model, uint64_t seed,
-                           ego_head **head) {
+ego_err ego_qfvs_make_head(const ego_qfvs_shape *s, const ego_qfvs_data *d, ego_model *model,
+                           uint64_t seed, ego_head **head) {
     const char *id;
     ego_head_config config = {
-        .qfvs = {model->config.dim, s->heads, s->layers, s->hidden, s->middle}};
+        .qfvs = {model->config.dim, s->heads, s->layers, s->hidden, s->middle,
+                 d->parts > 0 ? d->parts : 1, d->prompts}};
     EGO_TRY(ego_model_id(model, &id));
     EGO_TRY(ego_head_create(&ego_head_qfvs, &config, seed, head));
     ego_head_set_backbone(*head, id);

@@ -261,7 +261,7 @@ static ego_err list_samples(ego_qfvs_tuned *t) {
 static ego_err set_up(ego_qfvs_tuned *t, ego_ctx *cx) {
     const ego_qfvs_tuned_options *o = &t->options;
     ego_halves_options texts = {.memory = SIZE_MAX / 2};
-    EGO_TRY(ego_qfvs_make_head(o->head, t->model, o->seed, &t->head));
+    EGO_TRY(ego_qfvs_make_head(o->head, o->data, t->model, o->seed, &t->head));
     EGO_TRY(ego_halves_open(cx, t->model, EGO_HALF_LOWER, &texts, &t->prompts));
     EGO_TRY(read_videos(t, cx, false, &t->train));
     EGO_TRY(read_videos(t, cx, true, &t->held_out));

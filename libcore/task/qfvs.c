@@ -67,8 +67,23 @@ static const char *in_words(const char *tag) {
     return tag;
 }
 
-void ego_qfvs_prompt(const char *a, const char *b, ego_buf *text) {
+/* PicksUp: " picks up". What is no letter of ASCII stays as it is. */
+static void say_words(const char *tag, ego_buf *text) {
+    for (bool start = true; *tag; start = false, tag++) {
+        bool capital = *tag >= 'A' && *tag <= 'Z';
+        if (start || capital) ego_buf_char(text, ' ');
+        ego_buf_char(text, capital ? (char)(*tag - 'A' + 'a') : *tag);
+    }
+}
+
+void ego_qfvs_prompt(ego_qfvs_words words, const char *a, const char *b, ego_buf *text) {
     if (!a) a = b, b = NULL;
+    if (words == EGO_QFVS_NARRATION) {
+        ego_buf_text(text, "#C C");
+        say_words(a, text);
+        if (b) say_words(b, text);
+        return;
+    }
     ego_buf_printf(text, "There is a %s", in_words(a));
     if (b) ego_buf_printf(text, " and a %s", in_words(b));
 }

@@ -28,9 +28,16 @@ enum { EGO_QFVS_PLACES = 200 }; /* of a segment, in the published program */
 ego_tensor *ego_qfvs_logits(ego_ctx *cx, ego_head *head, const ego_tensor *x, ego_groups segments,
                             const float *key_bias);
 
-/* What is asked of a shot in the words of the published program: "There is a Face and a Cup". a or
- * b NULL: the other alone, "There is a Face". Three tags are called otherwise in sentences:
- * Cupglass a Glass, Musicalinstrument an Instrument, Petsanimal an Animal. */
-void ego_qfvs_prompt(const char *a, const char *b, ego_buf *text);
+/* How two concepts become a prompt. */
+typedef enum ego_qfvs_words {
+    /* As published: "There is a Face and a Cup". Three concepts are called otherwise in sentences:
+     * Cupglass a Glass, Musicalinstrument an Instrument, Petsanimal an Animal. */
+    EGO_QFVS_SENTENCE,
+    /* In words that a model has read in narrations: PicksUp and Cup are "#C C picks up cup". */
+    EGO_QFVS_NARRATION
+} ego_qfvs_words;
+
+/* What is asked of a shot. a or b NULL: the other alone, "There is a Face", "#C C cup". */
+void ego_qfvs_prompt(ego_qfvs_words words, const char *a, const char *b, ego_buf *text);
 
 #endif

@@ -58,7 +58,7 @@ typedef struct look {
     ego_shots *shots;
     ego_halves *halves; /* of the prompts */
     ego_half **prompts;
-    int64_t batch;
+    int64_t parts, batch; /* of a shot; shots */
 } look;
 
 static ego_err encode_prompts(look *l, const char *const *prompts) {
@@ -79,7 +79,18 @@ static ego_err encode_prompts(look *l, const char *const *prompts) {
 
 /* ---- shots --------------------------------------------------------------------------------------- */
 
-/* Upper halves of shots `at` … `at` + n with one prompt; at NULL: of nothing, into table->empty. */
+/* Of every `parts` rows of x, `stride` apart, the mean of the first D values: out (n, D). */
+static void average(const float *x, size_t stride, size_t parts, size_t n, size_t D, float *out) {
+    for (size_t i = 0; i < n; i++, x += parts * stride)
+        for (size_t d = 0; d < D; d++) {
+            double sum = 0;
+            for (size_t p = 0; p < parts; p++) sum += (double)x[p * stride + d];
+            *out++ = (float)(sum / (double)parts);
+        }
+}
+
+/* Upper halves of n clips with one prompt: the parts of shots from `at` on; at NULL: one of nothing, into
+ * table->empty. */
 static ego_err meet(look *l, const ego_tensor *lower, int64_t n, size_t k, const size_t *at) {
     ego_summary_table *t = l->table;
     ego_params *params = l->model->params;
@@ -90,15 +101,15 @@ static ego_err meet(look *l, const ego_tensor *lower, int64_t n, size_t k, const
     const ego_tensor *out = met.match;
     if (head) out = ego_dense(l->cx, met.video, &params->video_transform, EGO_ACT_NONE, NULL);
     ego_err err = ego_ctx_err(l->cx);
-    size_t D = (size_t)t->D, count = (size_t)n;
+    size_t D = (size_t)t->D, parts = (size_t)l->parts, count = (size_t)n / parts;
     if (err != EGO_OK)
         ;
     else if (!at)
         memcpy(t->empty + k * D, ego_f32(out), D * sizeof(float));
     else if (head)
-        memcpy(t->features + (k * t->n + *at) * D, ego_f32(out), count * D * sizeof(float));
+        average(ego_f32(out), D, parts, count, D, t->features + (k * t->n + *at) * D);
     else
-        for (size_t i = 0; i < count; i++) t->scores[k * t->n + *at + i] = ego_f32(out)[2 * i + 1];
+        average(ego_f32(out) + 1, 2, parts, count, 1, t->scores + k * t->n + *at);
     ego_ctx_rewind(l->cx, &mark);
     return err;
 }
@@ -110,8 +121,8 @@ static ego_err fused_batch(look *l, const ego_tensor *clips, size_t at) {
     ego_tensor *lower = ego_fused_begin_video(l->cx, l->model, clips);
     ego_tensor *states = ego_class_tokens(l->cx, lower, shape);
     EGO_TRY(ego_ctx_err(l->cx));
-    memcpy(l->table->states + at * (size_t)l->table->D, ego_f32(states),
-           (size_t)(n * l->table->D) * sizeof(float));
+    size_t D = (size_t)l->table->D, parts = (size_t)l->parts;
+    average(ego_f32(states), D, parts, (size_t)n / parts, D, l->table->states + at * D);
     for (size_t k = 0; k < l->table->prompts; k++) EGO_TRY(meet(l, lower, n, k, &at));
     return EGO_OK;
 }
@@ -125,23 +136,25 @@ static ego_err dual_batch(look *l, const ego_tensor *clips, size_t at) {
     const ego_tensor *y =
         ego_l2_normalize(l->cx, ego_project_video(l->cx, &m->config, m->params, x));
     EGO_TRY(ego_ctx_err(l->cx));
-    memcpy(t->states + at * (size_t)t->D, ego_f32(x), (size_t)(n * t->D) * sizeof(float));
-    int64_t P = ego_tensor_columns(y);
+    size_t D = (size_t)t->D, parts = (size_t)l->parts, count = (size_t)n / parts;
+    average(ego_f32(x), D, parts, count, D, t->states + at * D);
+    int64_t P = ego_tensor_columns(y), each = l->parts * P;
     for (size_t k = 0; k < t->prompts; k++)
-        for (int64_t i = 0; i < n; i++) {
+        for (size_t i = 0; i < count; i++) {
             double sum = 0;
-            for (int64_t d = 0; d < P; d++)
-                sum += (double)ego_f32(y)[i * P + d] * (double)ego_f32(&l->prompts[k]->embedding)[d];
-            t->scores[k * t->n + at + (size_t)i] = (float)sum;
+            for (int64_t d = 0; d < each; d++)
+                sum += (double)ego_f32(y)[(int64_t)i * each + d] *
+                       (double)ego_f32(&l->prompts[k]->embedding)[d % P];
+            t->scores[k * t->n + at + i] = (float)(sum / (double)parts);
         }
     return EGO_OK;
 }
 
 static ego_err run_batch(look *l, size_t at, int64_t n) {
     const ego_config *c = &l->model->config;
-    int64_t each = c->frames * 3 * c->image_size * c->image_size;
+    int64_t each = l->parts * c->frames * 3 * c->image_size * c->image_size;
     ego_ctx_mark mark = ego_ctx_save(l->cx);
-    ego_tensor *clips = EGO_TENSOR(l->cx, n, c->frames, 3, c->image_size, c->image_size);
+    ego_tensor *clips = EGO_TENSOR(l->cx, n * l->parts, c->frames, 3, c->image_size, c->image_size);
     ego_err err = EGO_OK;
     for (int64_t i = 0; clips && err == EGO_OK && i < n; i++)
         err = ego_shots_next(l->shots, ego_f32(clips) + i * each);
@@ -185,9 +198,11 @@ ego_err ego_summary_look(ego_ctx *cx, ego_model *model, const ego_summary_option
     ego_summary_table t = {.prompts = n, .D = model->config.dim};
     look l = {.cx = cx, .model = model, .options = options, .table = &t};
     ego_shots_options shots = options->shots;
-    shots.frames = (int)model->config.frames;
+    l.parts = options->parts > 0 ? options->parts : 1;
+    shots.frames = (int)(l.parts * model->config.frames);
     shots.size = (int)model->config.image_size;
     l.batch = ego_good_batch(model) < MAX_BATCH ? ego_good_batch(model) : MAX_BATCH;
+    l.batch = l.batch > l.parts ? l.batch / l.parts : 1;
     ego_err err;
     bool none = options->by == EGO_SUMMARY_WHOLE, some = !none && options->by != EGO_SUMMARY_DUAL;
     if (n > MAX_PROMPTS || (none && n) || (some && !n))

@@ -5,6 +5,10 @@
  *     ego_summary_score    a score for every shot, for one prompt
  *     ego_summary_choose   the best of them
  *
+ * A model that was trained on clips of a second sees little of an action in a few frames out of five
+ * seconds: a shot may be looked at in parts, one after the other, and is then what the encoders make
+ * of these in the mean: states, features, probabilities, cosines.
+ *
  * The lower half of the fused path runs once a shot, the upper half once for every shot and prompt;
  * nothing of a shot outlives its pass but what the table holds: 4 D bytes of state, and for each
  * prompt 4 bytes of probability or, for a head, 4 D of features. At D = 768 a video of 3 hours
@@ -41,6 +45,7 @@ typedef struct ego_summary_table {
 
 typedef struct ego_summary_options {
     ego_summary_by by;
+    int64_t parts; /* of a shot, 0: 1; each is a clip of the model's frames, the shot is their mean */
     ego_shots_options shots;      /* frames and size are the model's */
     size_t max_tokens;            /* of a prompt; 0: as many as the model takes */
     bool reference;               /* HEAD: with the published program's padding */

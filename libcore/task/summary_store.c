@@ -22,6 +22,10 @@ ego_err ego_summary_store_init(const char *folder, ego_model *model,
     if (o->random_crops)
         snprintf(store->shots + n, sizeof store->shots - n, ", crops %llu",
                  (unsigned long long)o->seed);
+    n = strlen(store->shots);
+    if (options->parts > 1)
+        snprintf(store->shots + n, sizeof store->shots - n, ", %lld parts",
+                 (long long)options->parts);
     return ego_buf_err(&store->config);
 }
 

@@ -27,6 +27,11 @@ run 0 ego-sum --query "C cuts an apple" --query Pan_Knife --seconds 11 "$video"
 holds_json "one line for each query" "$out" 'length == 2 and all(.shots | length == 2) and .[1].query == "Pan_Knife"'
 run 0 ego-sum --query "C cuts an apple" --score dual "$video"
 holds_json "cosines" "$out" '.[0].scores | all(. >= -1 and . <= 1)'
+run 0 ego-sum --parts 2 --prompts narration --query PicksUp_Cup --query "#C C picks up cup" "$video"
+holds_json "concepts in words of narrations" "$out" '.[0].scores == .[1].scores'
+cp "$out" parts
+run 0 ego-sum --query "#C C picks up cup" "$video"
+holds_json "parts are looked at otherwise" parts ".[1].scores != $(jq -c .scores "$out")"
 run 0 ego-sum --ratio 0.5 --segments 3 "$video"
 cp "$out" whole
 holds_json "without a query" whole '.[0] | .query == null and (.segments | length) <= 3 and (.segments | length) <= (.shots | length) and (.shots | length) == ((.of * 0.5) | floor)'
@@ -99,6 +104,12 @@ run 0 ego-train qfvs train.json --set run.out=again
 same "features come from the cache: the same head" run/head.safetensors again/head.safetensors
 mv p02.mp4 "$qfvs/P02.mp4"
 run 2 ego-train qfvs train.json --set run.out=quirks --set reference_quirks=true --set data.sampling=reference --set data.cache=crops
+run 0 ego-train qfvs train.json --set run.out=parts_run --set run.epochs=1 --set data.parts=2 --set data.prompts=narration
+run 0 ego-model info parts_run/head.safetensors
+holds "$out" '"parts":2,"prompts":1'
+run 2 ego-sum --head parts_run/head.safetensors --parts 1 --query Pan_Knife "$video"
+run 0 ego-sum --head parts_run/head.safetensors --query Pan_Knife --query "#C C pan knife" "$video"
+holds_json "a head looks and asks as it was trained" "$out" '.[0].scores == .[1].scores'
 run 0 ego-sum --head run/head.safetensors --oracles $qfvs/Oracle_Summaries/P01 --ratio 0.2 "$video"
 cp "$out" summaries.jsonl
 is "a summary for each oracle" "$(ls $qfvs/Oracle_Summaries/P01 | wc -l)" "$(wc -l <summaries.jsonl)"

@@ -60,13 +60,18 @@ static void test_spread(void) {
 }
 
 static void test_prompts(void) {
-    static const char *const cases[][3] = {{"Face", "Cupglass", "There is a Face and a Glass"},
-                                           {"Petsanimal", NULL, "There is a Animal"},
-                                           {NULL, "Musicalinstrument", "There is a Instrument"}};
-    for (size_t i = 0; i < 3; i++) {
+    static const struct {
+        ego_qfvs_words words;
+        const char *a, *b, *prompt;
+    } cases[] = {{EGO_QFVS_SENTENCE, "Face", "Cupglass", "There is a Face and a Glass"},
+                 {EGO_QFVS_SENTENCE, "Petsanimal", NULL, "There is a Animal"},
+                 {EGO_QFVS_SENTENCE, NULL, "Musicalinstrument", "There is a Instrument"},
+                 {EGO_QFVS_NARRATION, "PicksUp", "Cup", "#C C picks up cup"},
+                 {EGO_QFVS_NARRATION, NULL, "Caf\xc3\xa9", "#C C caf\xc3\xa9"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         ego_buf text = {0};
-        ego_qfvs_prompt(cases[i][0], cases[i][1], &text);
-        CHECK_STR(text.data, cases[i][2]);
+        ego_qfvs_prompt(cases[i].words, cases[i].a, cases[i].b, &text);
+        CHECK_STR(text.data, cases[i].prompt);
         ego_buf_release(&text);
     }
 }
@@ -216,6 +221,33 @@ static void test_look(bench *b) {
     ego_summary_release(&whole);
 }
 
+/* In two parts, a shot is the mean of two shots of half its length. */
+static void test_parts(bench *b) {
+    static const char *const prompts[] = {"There is a cup"};
+    const char *video = path_of("v.mp4");
+    for (int by = EGO_SUMMARY_HEAD; by <= EGO_SUMMARY_DUAL; by++) {
+        ego_summary_table parts = {0}, halves = {0};
+        ego_summary_options o = {.by = (ego_summary_by)by, .parts = 2};
+        CHECK_OK(ego_summary_look(&b->cx, b->model, &o, video, prompts, 1, &parts));
+        o.parts = 1;
+        o.shots.seconds = 2.5;
+        CHECK_OK(ego_summary_look(&b->cx, b->model, &o, video, prompts, 1, &halves));
+        if (!CHECK(parts.n == SHOTS && halves.n == 2 * SHOTS)) return;
+        const float *x[][2] = {{parts.states, halves.states},
+                               {by == EGO_SUMMARY_HEAD ? parts.features : parts.scores,
+                                by == EGO_SUMMARY_HEAD ? halves.features : halves.scores}};
+        for (int k = 0; k < 2; k++) {
+            size_t D = k && by != EGO_SUMMARY_HEAD ? 1 : 32;
+            for (size_t i = 0; i < SHOTS * D; i++) {
+                const float *half = x[k][1] + i / D * 2 * D + i % D;
+                CHECK_NEAR((double)x[k][0][i], ((double)half[0] + (double)half[D]) / 2, 1e-5);
+            }
+        }
+        ego_summary_release(&parts);
+        ego_summary_release(&halves);
+    }
+}
+
 /* A segment of 200 has no padding: both ways agree. Shorter ones differ, but not when nothing
  * weighs. */
 static void test_head(bench *b) {
@@ -225,7 +257,8 @@ static void test_head(bench *b) {
     ego_kts kts = {0};
     float scores[2][SHOTS];
     ego_summary_options o = {.by = EGO_SUMMARY_HEAD, .reference = true};
-    ego_head_config c = {.qfvs = {.width = 32, .heads = 2, .layers = 2, .hidden = 64, .middle = 8}};
+    ego_head_config c = {
+        .qfvs = {.width = 32, .heads = 2, .layers = 2, .hidden = 64, .middle = 8, .parts = 1}};
     CHECK_OK(ego_head_create(&ego_head_qfvs, &c, 3, &head));
     CHECK_OK(ego_summary_look(&b->cx, b->model, &o, path_of("v.mp4"), prompts, 1, &t));
     CHECK(t.features && t.empty && !t.scores);
@@ -262,6 +295,7 @@ int main(void) {
     open_bench(&b);
     test_shots();
     test_look(&b);
+    test_parts(&b);
     test_head(&b);
     close_bench(&b);
     char command[640];
