@@ -11,6 +11,8 @@ typedef struct ego__cpu {
     size_t threads;
     float *scratch; /* one piece per worker, grown when an operation needs more */
     size_t scratch_floats;
+    float *strips; /* the same for products, which may read from scratch */
+    size_t strip_floats;
 } ego__cpu;
 
 /* Sees to it that each worker has `floats` of scratch (kept from call to call, undefined contents), and
@@ -21,6 +23,9 @@ static inline float *ego__cpu_scratch(const ego__cpu *cpu, unsigned worker) {
 }
 /* The same as one piece for all workers. */
 ego_err ego__cpu_reserve_shared(ego__cpu *cpu, int64_t floats, float **scratch);
+
+/* The same for strips: worker's stand at worker * cpu->strip_floats. */
+ego_err ego__cpu_reserve_strips(ego__cpu *cpu, int64_t floats);
 
 /* The product on the pool's threads. A plain one may not have bias, residual or activation. */
 ego_err ego__cpu_run_product(ego__cpu *cpu, const ego__product *p);
