@@ -2,6 +2,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+enum { HUGE_PAGE = 2 << 20, LINE = 64 };
 
 /* The tables this machine can run, narrowest first. */
 static size_t supported(const ego__kernels *tables[3]) {
@@ -30,13 +33,21 @@ static ego_err choose(const ego__kernels **kernels) {
                     tables[n - 1]->name, forced);
 }
 
+float *ego__cpu_allocate(size_t bytes) {
+    size_t align = bytes >= HUGE_PAGE ? HUGE_PAGE : LINE;
+    size_t rounded = (bytes + align - 1) / align * align;
+    float *memory = aligned_alloc(align, rounded ? rounded : align);
+    if (memory && align == HUGE_PAGE) madvise(memory, rounded, MADV_HUGEPAGE);
+    return memory;
+}
+
 /* One piece of *each floats for every thread, at least `floats`. */
 static ego_err grow(size_t threads, int64_t floats, float **pieces, size_t *each) {
     size_t wanted = ((size_t)floats + 1023) / 1024 * 1024;
     if (wanted <= *each) return EGO_OK;
     free(*pieces);
     *each = 0;
-    if (!(*pieces = aligned_alloc(64, wanted * threads * sizeof **pieces)))
+    if (!(*pieces = ego__cpu_allocate(wanted * threads * sizeof **pieces)))
         return ego_fail(EGO_ENOMEM, "out of memory for %zu floats of scratch a thread", wanted);
     *each = wanted;
     return EGO_OK;

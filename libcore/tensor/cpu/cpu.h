@@ -15,6 +15,9 @@ typedef struct ego__cpu {
     size_t strip_floats;
 } ego__cpu;
 
+/* Memory for free(), 64-byte aligned; large pieces stand on huge pages where the system gives them: fewer
+ * address translations. NULL if there is none. */
+float *ego__cpu_allocate(size_t bytes);
 /* Sees to it that each worker has `floats` of scratch (kept from call to call, undefined contents), and
  * where worker's stands: 64-byte aligned. */
 ego_err ego__cpu_reserve(ego__cpu *cpu, int64_t floats);

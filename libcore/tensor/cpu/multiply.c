@@ -8,9 +8,10 @@
 
 #include <string.h>
 
-/* Rows of a block stay in a core's second cache while the other side streams past; several blocks for
- * each thread even out what threads do. */
-enum { BLOCK_TILES = 12, BLOCKS_PER_THREAD = 8 };
+/* Rows of a block stay in a core's second cache while the other side streams past. Enough rows are cut alone,
+ * into as many blocks for each thread, so that each row is copied to its strip once; few rows are cut across
+ * columns, too: several blocks for each thread even out what threads do. */
+enum { BLOCK_TILES = 6, BLOCKS_PER_THREAD = 8 };
 /* With so short a K writing c is the work: it goes from top to bottom once. */
 enum { SHORT_K = 64 };
 /* Matrices are read as they stand where copies would not pay: few rows, or narrow ones; and so are rows
@@ -48,10 +49,12 @@ static void run_block(void *context, size_t i, unsigned worker) {
 
 static void cut(cuts *l) {
     const ego__product *p = &l->whole;
-    int64_t wanted = l->cpu->threads == 1 ? 1 : (int64_t)l->cpu->threads * BLOCKS_PER_THREAD;
+    int64_t threads = (int64_t)l->cpu->threads, wanted = threads == 1 ? 1 : threads * BLOCKS_PER_THREAD;
     l->step = l->cpu->kernels->product_step(p->rows);
     l->tiles = ceil_div(p->rows, l->cpu->kernels->tile_rows);
     l->row_blocks = p->plain && p->k <= SHORT_K ? l->tiles : ceil_div(l->tiles, BLOCK_TILES);
+    if (l->row_blocks > threads) l->row_blocks = ceil_div(l->row_blocks, threads) * threads;
+    if (l->row_blocks > l->tiles) l->row_blocks = l->tiles;
     l->groups = ceil_div(p->last - p->first / EGO_PANEL * EGO_PANEL, l->step);
     l->column_blocks = ceil_div(wanted, l->row_blocks);
     if (l->column_blocks > l->groups) l->column_blocks = l->groups;
