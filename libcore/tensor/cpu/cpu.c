@@ -2,6 +2,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+enum { HUGE_PAGE = 2 << 20, LINE = 64 };
 
 /* The tables this machine can run, narrowest first. */
 static size_t supported(const ego__kernels *tables[3]) {
@@ -30,16 +33,32 @@ static ego_err choose(const ego__kernels **kernels) {
                     tables[n - 1]->name, forced);
 }
 
-ego_err ego__cpu_reserve(ego__cpu *cpu, int64_t floats) {
-    size_t each = ((size_t)floats + 1023) / 1024 * 1024;
-    if (each <= cpu->scratch_floats) return EGO_OK;
-    free(cpu->scratch);
-    cpu->scratch_floats = 0;
-    cpu->scratch = aligned_alloc(64, each * cpu->threads * sizeof *cpu->scratch);
-    if (!cpu->scratch)
-        return ego_fail(EGO_ENOMEM, "out of memory for %zu floats of scratch a thread", each);
-    cpu->scratch_floats = each;
+float *ego__cpu_allocate(size_t bytes) {
+    size_t align = bytes >= HUGE_PAGE ? HUGE_PAGE : LINE;
+    size_t rounded = (bytes + align - 1) / align * align;
+    float *memory = aligned_alloc(align, rounded ? rounded : align);
+    if (memory && align == HUGE_PAGE) madvise(memory, rounded, MADV_HUGEPAGE);
+    return memory;
+}
+
+/* One piece of *each floats for every thread, at least `floats`. */
+static ego_err grow(size_t threads, int64_t floats, float **pieces, size_t *each) {
+    size_t wanted = ((size_t)floats + 1023) / 1024 * 1024;
+    if (wanted <= *each) return EGO_OK;
+    free(*pieces);
+    *each = 0;
+    if (!(*pieces = ego__cpu_allocate(wanted * threads * sizeof **pieces)))
+        return ego_fail(EGO_ENOMEM, "out of memory for %zu floats of scratch a thread", wanted);
+    *each = wanted;
     return EGO_OK;
+}
+
+ego_err ego__cpu_reserve(ego__cpu *cpu, int64_t floats) {
+    return grow(cpu->threads, floats, &cpu->scratch, &cpu->scratch_floats);
+}
+
+ego_err ego__cpu_reserve_strips(ego__cpu *cpu, int64_t floats) {
+    return grow(cpu->threads, floats, &cpu->strips, &cpu->strip_floats);
 }
 
 ego_err ego__cpu_reserve_shared(ego__cpu *cpu, int64_t floats, float **scratch) {
@@ -51,6 +70,7 @@ ego_err ego__cpu_reserve_shared(ego__cpu *cpu, int64_t floats, float **scratch) 
 static void cpu_free(ego_backend *backend) {
     ego__cpu *cpu = (ego__cpu *)backend;
     free(cpu->scratch);
+    free(cpu->strips);
     free(cpu);
 }
 

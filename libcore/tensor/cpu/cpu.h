@@ -11,8 +11,13 @@ typedef struct ego__cpu {
     size_t threads;
     float *scratch; /* one piece per worker, grown when an operation needs more */
     size_t scratch_floats;
+    float *strips; /* the same for products, which may read from scratch */
+    size_t strip_floats;
 } ego__cpu;
 
+/* Memory for free(), 64-byte aligned; large pieces stand on huge pages where the system gives them: fewer
+ * address translations. NULL if there is none. */
+float *ego__cpu_allocate(size_t bytes);
 /* Sees to it that each worker has `floats` of scratch (kept from call to call, undefined contents), and
  * where worker's stands: 64-byte aligned. */
 ego_err ego__cpu_reserve(ego__cpu *cpu, int64_t floats);
@@ -21,6 +26,9 @@ static inline float *ego__cpu_scratch(const ego__cpu *cpu, unsigned worker) {
 }
 /* The same as one piece for all workers. */
 ego_err ego__cpu_reserve_shared(ego__cpu *cpu, int64_t floats, float **scratch);
+
+/* The same for strips: worker's stand at worker * cpu->strip_floats. */
+ego_err ego__cpu_reserve_strips(ego__cpu *cpu, int64_t floats);
 
 /* The product on the pool's threads. A plain one may not have bias, residual or activation. */
 ego_err ego__cpu_run_product(ego__cpu *cpu, const ego__product *p);

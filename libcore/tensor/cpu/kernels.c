@@ -21,6 +21,7 @@ const ego__kernels JOIN(ego__kernels_, EGO_ISA) = {
     .tile_rows = TILE_ROWS,
     .k_block = K_BLOCK,
     .product_step = product_step,
+    .strip_floats = strip_floats,
     .product = product,
     .outer = outer,
     .attention_scratch = attention_scratch,

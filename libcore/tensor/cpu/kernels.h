@@ -19,6 +19,7 @@ typedef struct ego__product {
     const float *a;
     int64_t a_stride; /* floats from row to row, here and below */
     bool a_across;    /* a is stored as (k, rows): a_stride floats from step to step */
+    float *strips;    /* strip_floats(rows, k) floats to copy a to on its way, or NULL: read as it stands */
     const float *panels;
     int64_t plain; /* b is a matrix, its rows this many floats apart, with `last` columns; 0: packed */
     float *c;
@@ -68,6 +69,7 @@ typedef struct ego__kernels {
     int64_t tile_rows; /* of the register tile: multiples of it make the fastest blocks */
     int64_t k_block;   /* of products: sums of so many steps are added up one by one */
     int64_t (*product_step)(int64_t rows); /* columns computed together: where best to cut them */
+    int64_t (*strip_floats)(int64_t rows, int64_t k);
     void (*product)(const ego__product *p);
     void (*outer)(const ego__outer *o);
     int64_t (*attention_scratch)(int64_t keys, int64_t width);

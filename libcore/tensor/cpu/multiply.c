@@ -8,31 +8,24 @@
 
 #include <string.h>
 
-/* Rows of a block stay in a core's second cache while the other side streams past; several blocks for
- * each thread even out what threads do. */
-enum { BLOCK_TILES = 12, BLOCKS_PER_THREAD = 8 };
+/* Rows of a block stay in a core's second cache while the other side streams past. Enough rows are cut alone,
+ * into as many blocks for each thread, so that each row is copied to its strip once; few rows are cut across
+ * columns, too: several blocks for each thread even out what threads do. */
+enum { BLOCK_TILES = 6, BLOCKS_PER_THREAD = 8 };
 /* With so short a K writing c is the work: it goes from top to bottom once. */
 enum { SHORT_K = 64 };
-/* Matrices are read as they stand where copies would not pay: few rows, or narrow ones. */
-enum { COPY_ROWS = 128, COPY_COLUMNS = 256, PANELS_AT_ONCE = 4 };
+/* Matrices are read as they stand where copies would not pay: few rows, or narrow ones; and so are rows
+ * that meet few groups of panels. */
+enum { COPY_ROWS = 128, COPY_COLUMNS = 256, STRIP_GROUPS = 4, PANELS_AT_ONCE = 4 };
 
 typedef struct cuts {
     ego__cpu *cpu;
     ego__product whole;
     int64_t tiles, row_blocks, groups, column_blocks, step;
-    float *strips; /* a worker's copy of its rows of a, which is across; NULL: read as they stand */
-    int64_t strip; /* floats of one */
+    bool strips; /* workers copy their rows of a */
 } cuts;
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-/* Rows of a stretch of steps side by side, without the other rows between them. */
-static void copy_strip(ego__product *p, float *strip) {
-    for (int64_t s = 0; s < p->k; s++)
-        memcpy(strip + s * p->rows, p->a + s * p->a_stride, (size_t)p->rows * sizeof *strip);
-    p->a = strip;
-    p->a_stride = p->rows;
-}
 
 /* Rows are cut between tiles and columns between groups of panels, so that cuts cost nothing. */
 static void run_block(void *context, size_t i, unsigned worker) {
@@ -50,23 +43,29 @@ static void run_block(void *context, size_t i, unsigned worker) {
     p.a += p.a_across ? row : row * p.a_stride;
     p.c += row * p.c_stride;
     if (p.residual) p.residual += row * p.residual_stride;
-    if (l->strips) copy_strip(&p, l->strips + worker * l->strip);
+    if (l->strips) p.strips = l->cpu->strips + worker * l->cpu->strip_floats;
     l->cpu->kernels->product(&p);
 }
 
 static void cut(cuts *l) {
     const ego__product *p = &l->whole;
-    int64_t wanted = l->cpu->threads == 1 ? 1 : (int64_t)l->cpu->threads * BLOCKS_PER_THREAD;
+    int64_t threads = (int64_t)l->cpu->threads, wanted = threads == 1 ? 1 : threads * BLOCKS_PER_THREAD;
     l->step = l->cpu->kernels->product_step(p->rows);
     l->tiles = ceil_div(p->rows, l->cpu->kernels->tile_rows);
     l->row_blocks = p->plain && p->k <= SHORT_K ? l->tiles : ceil_div(l->tiles, BLOCK_TILES);
+    if (l->row_blocks > threads) l->row_blocks = ceil_div(l->row_blocks, threads) * threads;
+    if (l->row_blocks > l->tiles) l->row_blocks = l->tiles;
     l->groups = ceil_div(p->last - p->first / EGO_PANEL * EGO_PANEL, l->step);
     l->column_blocks = ceil_div(wanted, l->row_blocks);
     if (l->column_blocks > l->groups) l->column_blocks = l->groups;
 }
 
-static void run(cuts *l) {
+static ego_err run(cuts *l) {
+    int64_t tiles = ceil_div(l->tiles, l->row_blocks), rows = tiles * l->cpu->kernels->tile_rows;
+    if (l->strips)
+        EGO_TRY(ego__cpu_reserve_strips(l->cpu, l->cpu->kernels->strip_floats(rows, l->whole.k)));
     ego_parallel(l->cpu->base.pool, (size_t)(l->row_blocks * l->column_blocks), run_block, l);
+    return EGO_OK;
 }
 
 /* Some panels of a plain matrix, k rows of it. */
@@ -98,12 +97,9 @@ static ego_err run_copied(cuts *l) {
     ego__cpu *cpu = l->cpu;
     const ego__product whole = l->whole;
     int64_t block = cpu->kernels->k_block, panels = ego_panel_count(whole.last);
-    int64_t tiles = ceil_div(l->tiles, l->row_blocks) + 1;
     float *memory;
-    if (whole.a_across) l->strip = block * tiles * cpu->kernels->tile_rows;
-    EGO_TRY(ego__cpu_reserve_shared(
-        cpu, block * panels * EGO_PANEL + (int64_t)cpu->threads * l->strip, &memory));
-    if (whole.a_across) l->strips = memory + block * panels * EGO_PANEL;
+    EGO_TRY(ego__cpu_reserve_shared(cpu, block * panels * EGO_PANEL, &memory));
+    l->strips = true;
     for (int64_t k = 0; k < whole.k; k += block) {
         int64_t steps = whole.k - k < block ? whole.k - k : block;
         ego_parallel(cpu->base.pool, (size_t)ceil_div(panels, PANELS_AT_ONCE), copy_panels,
@@ -113,7 +109,7 @@ static ego_err run_copied(cuts *l) {
         l->whole.panels = memory;
         l->whole.plain = 0;
         l->whole.add = whole.add || k > 0;
-        run(l);
+        EGO_TRY(run(l));
     }
     return EGO_OK;
 }
@@ -124,11 +120,16 @@ static bool pays(const ego__product *p) {
     return p->plain && p->k > SHORT_K && p->rows >= COPY_ROWS && widest >= COPY_COLUMNS;
 }
 
+/* Whether to read rows of a from strips: copying them once is little beside many groups of panels. */
+static bool strips_pay(const cuts *l) {
+    return !l->whole.a_across && l->tiles > 1 && l->groups / l->column_blocks >= STRIP_GROUPS;
+}
+
 ego_err ego__cpu_run_product(ego__cpu *cpu, const ego__product *p) {
     if (p->rows == 0 || p->first >= p->last) return EGO_OK;
     cuts l = {.cpu = cpu, .whole = *p};
     cut(&l);
     if (pays(p)) return run_copied(&l);
-    run(&l);
-    return EGO_OK;
+    l.strips = strips_pay(&l);
+    return run(&l);
 }

@@ -5,18 +5,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
-enum { HUGE_PAGE = 2 << 20, LINE = 64, PANELS_AT_ONCE = 4 };
-
-/* Large weights stand on huge pages where the system gives them: fewer address translations. */
-static float *allocate(size_t bytes) {
-    size_t align = bytes >= HUGE_PAGE ? HUGE_PAGE : LINE;
-    size_t rounded = (bytes + align - 1) / align * align;
-    float *memory = aligned_alloc(align, rounded ? rounded : align);
-    if (memory && align == HUGE_PAGE) madvise(memory, rounded, MADV_HUGEPAGE);
-    return memory;
-}
+enum { PANELS_AT_ONCE = 4 };
 
 static ego_err no_memory(const ego_param *p, size_t bytes) {
     return ego_fail(EGO_ENOMEM, "out of memory for %zu bytes of '%s'", bytes,
@@ -51,7 +41,7 @@ ego_err ego__cpu_panels(ego__cpu *cpu, ego_param *w, const float **panels) {
         int64_t outputs = w->value.shape[0], count = ego_panel_count(outputs);
         int64_t inputs = outputs ? ego_tensor_count(&w->value) / outputs : 0;
         size_t bytes = ego_panel_bytes(outputs, inputs);
-        float *memory = w->packed ? w->packed : allocate(bytes);
+        float *memory = w->packed ? w->packed : ego__cpu_allocate(bytes);
         if (!memory) return no_memory(w, bytes);
         if (w->panelled)
             ego_to_f32(w->value.data, w->value.dtype, memory, bytes / sizeof *memory);
@@ -76,7 +66,7 @@ ego_err ego__cpu_floats(ego__cpu *cpu, ego_param *p, const float **floats) {
     }
     if (!p->packed || p->stale) {
         size_t n = (size_t)ego_tensor_count(&p->value);
-        float *memory = p->packed ? p->packed : allocate(n * sizeof *memory);
+        float *memory = p->packed ? p->packed : ego__cpu_allocate(n * sizeof *memory);
         if (!memory) return no_memory(p, n * sizeof *memory);
         ego_to_f32(p->value.data, p->value.dtype, memory, n);
         p->packed = memory;

@@ -1,8 +1,8 @@
 /* Products with panels.
  *
  * A register tile of `m` rows and `np` panels walks K: one vector multiply-add per element and step. K is
- * cut every K_BLOCK steps at the same places for every row, and the blocks' sums are added in memory: that
- * keeps rounding errors small and the walked pieces of rows and panels in the caches.
+ * cut every K_BLOCK steps at the same places for every row, which keeps rounding errors small. A stretch of
+ * two such blocks is summed up in the first cache and goes out once, with bias, activation and residual.
  */
 #ifndef EGO_TENSOR_CPU_PRODUCT_INC_H
 #define EGO_TENSOR_CPU_PRODUCT_INC_H
@@ -11,12 +11,13 @@
 #include "tensor/cpu/vector.inc.h"
 #include "tensor/panel.h"
 
-enum { K_BLOCK = 384, PANEL_VECS = EGO_PANEL / LANES, PANELS_MAX = 4 };
+enum { K_BLOCK = 384, STRETCH = 2 * K_BLOCK, PANEL_VECS = EGO_PANEL / LANES, PANELS_MAX = 4 };
 
 /* The tallest tile, and all (rows, panels) that leave room for the operands in the registers. Eight rows
- * by three panels load 11 vectors for 24 multiply-adds; taller, narrower tiles load more. */
+ * by three panels load 11 vectors for 24 multiply-adds; taller, narrower tiles load more. A strip holds a
+ * tile's rows side by side. */
 #if defined(__AVX512F__)
-enum { TILE_ROWS = 8 };
+enum { TILE_ROWS = 8, STRIP = 8 };
 #define TILES(X)                                                                                   \
     X(1, 1)                                                                                        \
     X(2, 1)                                                                                        \
@@ -24,13 +25,13 @@ enum { TILE_ROWS = 8 };
         X(6, 2) X(7, 2) X(8, 2) X(1, 3) X(2, 3) X(3, 3) X(4, 3) X(5, 3) X(6, 3) X(7, 3) X(8, 3)    \
             X(1, 4) X(2, 4) X(3, 4) X(4, 4) X(5, 4) X(6, 4)
 #elif defined(__AVX2__)
-enum { TILE_ROWS = 6 };
+enum { TILE_ROWS = 6, STRIP = 8 };
 #define TILES(X) X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1) X(1, 2) X(2, 2) X(3, 2) X(1, 4)
 #elif defined(__aarch64__)
-enum { TILE_ROWS = 6 };
+enum { TILE_ROWS = 6, STRIP = 8 };
 #define TILES(X) X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1) X(1, 2) X(2, 2) X(3, 2)
 #else
-enum { TILE_ROWS = 3 };
+enum { TILE_ROWS = 3, STRIP = 4 };
 #define TILES(X) X(1, 1) X(2, 1) X(3, 1)
 #endif
 
@@ -50,7 +51,7 @@ typedef struct operands {
 /* c (+)= a · b, m rows and np panels of c; k steps. */
 typedef void tile_fn(int64_t k, const operands *o, float *c, int64_t c_stride, bool add);
 
-INLINE void tile(const int m, const int np, int64_t k, const operands *o, float *c,
+INLINE void tile(const int m, const int np, const int ahead, int64_t k, const operands *o, float *c,
                  int64_t c_stride, bool add) {
     enum { VECS = PANELS_MAX * PANEL_VECS };
     vec sum[TILE_ROWS][VECS];
@@ -68,6 +69,9 @@ INLINE void tile(const int m, const int np, int64_t k, const operands *o, float 
         for (int j = 0; j < nv; j++)
             b[j] = load(panels + j / PANEL_VECS * panel + j % PANEL_VECS * LANES);
         __builtin_prefetch(soon, 0, 2);
+#pragma GCC unroll 16
+        for (int j = 0; j < np && ahead; j++)
+            __builtin_prefetch(panels + j * panel + ahead * step, 0, 3);
 #pragma GCC unroll 16
         for (int i = 0; i < m; i++) {
             vec x = splat(a[i * a_stride]);
@@ -87,14 +91,29 @@ INLINE void tile(const int m, const int np, int64_t k, const operands *o, float 
         }
 }
 
-#define TILE_FUNCTION(m, np)                                                                       \
+/* Steps from the second cache to the first. */
+enum { AHEAD = 16 };
+
+/* Each for any strides, and for strips and packed panels, whose strides are constants: with those the loop
+ * keeps its addresses in registers, and has room for fetching ahead. */
+#define TILE_FUNCTIONS(m, np)                                                                      \
     static void tile_##m##x##np(int64_t k, const operands *o, float *c, int64_t c_stride,          \
                                 bool add) {                                                        \
-        tile(m, np, k, o, c, c_stride, add);                                                       \
+        tile(m, np, 0, k, o, c, c_stride, add);                                                    \
+    }                                                                                              \
+    static void strip_##m##x##np(int64_t k, const operands *o, float *c, int64_t c_stride,         \
+                                 bool add) {                                                       \
+        operands of_strip = *o;                                                                    \
+        of_strip.a_stride = 1;                                                                     \
+        of_strip.a_step = STRIP;                                                                   \
+        of_strip.step = EGO_PANEL;                                                                 \
+        tile(m, np, AHEAD, k, &of_strip, c, c_stride, add);                                        \
     }
-TILES(TILE_FUNCTION)
+TILES(TILE_FUNCTIONS)
 #define TILE_ENTRY(m, np) [m][np] = tile_##m##x##np,
-static tile_fn *const tiles[TILE_ROWS + 1][PANELS_MAX + 1] = {TILES(TILE_ENTRY)};
+#define STRIP_ENTRY(m, np) [m][np] = strip_##m##x##np,
+typedef tile_fn *tile_table[TILE_ROWS + 1][PANELS_MAX + 1];
+static const tile_table tiles = {TILES(TILE_ENTRY)}, strip_tiles = {TILES(STRIP_ENTRY)};
 
 /* How many panels a tile of m rows takes when `left` remain. Four are two pairs rather than three and a
  * thin one. */
@@ -111,49 +130,42 @@ static int64_t product_step(int64_t rows) {
     return (int64_t)tile_width(tallest, INT64_MAX) * EGO_PANEL;
 }
 
-/* One tile of which only columns [first, last) exist in c. */
-static void edge_tile(int64_t m, int np, int64_t first, int64_t last, int64_t k, const operands *o,
-                      float *c, int64_t c_stride, bool add) {
-    enum { WIDTH = PANELS_MAX * EGO_PANEL };
-    float whole[TILE_ROWS * WIDTH];
-    tiles[m][np](k, o, whole, WIDTH, false);
-    for (int64_t i = 0; i < m; i++) {
-        float *to = c + i * c_stride;
-        const float *from = whole + i * WIDTH;
-        for (int64_t j = first; j < last; j++) to[j] = add ? to[j] + from[j] : from[j];
-    }
-}
+/* Rows [row, row + rows), columns [first, last) of c, from a tile's sums, which are in the first cache. */
+enum { SUMS_STRIDE = PANELS_MAX * EGO_PANEL };
+typedef struct piece {
+    int64_t row, rows, first, last;
+    const float *sums; /* of the first row and column */
+} piece;
 
-/* Bias, activation and residual on a finished piece of c, while it is in the first cache. */
-INLINE void finish_vec(const ego__product *p, ego_act act, float *c, const float *residual,
-                       int64_t column, int64_t n) {
-    vec x = load_part(c + column, n, 0);
+INLINE void finish_vec(const ego__product *p, ego_act act, const float *sums, float *c,
+                       const float *residual, int64_t column, int64_t n) {
+    vec x = load_part(sums, n, 0);
+    if (p->add) x += load_part(c + column, n, 0);
     if (p->bias) x += load_part(p->bias + column, n, 0);
     x = activation(x, act);
     if (residual) x += load_part(residual + column, n, 0);
     store_part(c + column, x, n);
 }
 
-INLINE void finish_as(const ego__product *p, ego_act act, int64_t row, int64_t rows, int64_t first,
-                      int64_t last) {
-    for (int64_t i = row; i < row + rows; i++) {
+INLINE void finish_as(const ego__product *p, ego_act act, piece out) {
+    const float *sums = out.sums;
+    for (int64_t i = out.row; i < out.row + out.rows; i++, sums += SUMS_STRIDE) {
         float *c = p->c + i * p->c_stride;
         const float *residual = p->residual ? p->residual + i * p->residual_stride : NULL;
-        int64_t j = first;
-        for (; j + LANES <= last; j += LANES) finish_vec(p, act, c, residual, j, LANES);
-        if (j < last) finish_vec(p, act, c, residual, j, last - j);
+        int64_t j = out.first, last = out.last;
+        for (; j + LANES <= last; j += LANES)
+            finish_vec(p, act, sums + j - out.first, c, residual, j, LANES);
+        if (j < last) finish_vec(p, act, sums + j - out.first, c, residual, j, last - j);
     }
 }
 
-static void finish(const ego__product *p, int64_t row, int64_t rows, int64_t first, int64_t last) {
+static void finish(const ego__product *p, piece out) {
     switch (p->act) {
-    case EGO_ACT_GELU: finish_as(p, EGO_ACT_GELU, row, rows, first, last); break;
-    case EGO_ACT_RELU: finish_as(p, EGO_ACT_RELU, row, rows, first, last); break;
-    case EGO_ACT_TANH: finish_as(p, EGO_ACT_TANH, row, rows, first, last); break;
-    case EGO_ACT_SIGMOID: finish_as(p, EGO_ACT_SIGMOID, row, rows, first, last); break;
-    case EGO_ACT_NONE:
-        if (p->bias || p->residual) finish_as(p, EGO_ACT_NONE, row, rows, first, last);
-        break;
+    case EGO_ACT_GELU: finish_as(p, EGO_ACT_GELU, out); break;
+    case EGO_ACT_RELU: finish_as(p, EGO_ACT_RELU, out); break;
+    case EGO_ACT_TANH: finish_as(p, EGO_ACT_TANH, out); break;
+    case EGO_ACT_SIGMOID: finish_as(p, EGO_ACT_SIGMOID, out); break;
+    case EGO_ACT_NONE: finish_as(p, EGO_ACT_NONE, out); break;
     }
 }
 
@@ -168,7 +180,34 @@ static tile_rows cut_rows(int64_t rows) {
     return (tile_rows){count, rows / count, rows % count};
 }
 
-/* A block of K of a group of `np` neighbouring panels. */
+/* Room for all rows' strips. */
+static int64_t strip_floats(int64_t rows, int64_t k) {
+    return (rows + TILE_ROWS - 1) / TILE_ROWS * STRIP * k;
+}
+
+/* m rows of a from `row` on, steps [k, k + steps), side by side: one stream, where rows 12 KB apart fall on the
+ * same few sets of the first cache. */
+static void fill_strip(const ego__product *p, int64_t row, int64_t m, int64_t k, int64_t steps,
+                       float *to) {
+    if (p->a_across) {
+        const float *a = p->a + row + k * p->a_stride;
+        for (int64_t s = 0; s < steps; s++, a += p->a_stride, to += STRIP)
+            for (int64_t i = 0; i < m; i++) to[i] = a[i];
+        return;
+    }
+    const float *a = p->a + row * p->a_stride + k;
+    for (int64_t s = 0; s < steps; s += LANES, to += LANES * STRIP) {
+        vec block[STRIP];
+        int64_t n = part(steps - s), floats = n * STRIP;
+        for (int64_t i = 0; i < STRIP; i++)
+            block[i] = i < m ? load_part(a + i * p->a_stride + s, n, 0) : (vec){0};
+        interleave(block, STRIP);
+        for (int64_t i = 0; i < STRIP && i * LANES < floats; i++)
+            store_part(to + i * LANES, block[i], part(floats - i * LANES));
+    }
+}
+
+/* Some blocks of K of a group of `np` neighbouring panels. */
 typedef struct stretch {
     int64_t panel, k, steps;
     int np;
@@ -198,54 +237,100 @@ static void copy_edge(const ego__product *p, stretch s, float edge[K_BLOCK * EGO
             edge[i * EGO_PANEL + j] = j < columns ? b[i * p->plain + j] : 0;
 }
 
-/* Tile number t's share of fetching what comes next: up to four tiles fetch a packed panel, a piece each:
- * an even stream, not a burst. */
-static void fetch(const ego__product *p, stretch next, int64_t tiles_in_all, int64_t t, operands *o) {
+static int64_t blocks_of(stretch s) { return (s.steps + K_BLOCK - 1) / K_BLOCK; }
+
+/* A walk's share of fetching what comes next, walk number w of `walks`: up to eight walks fetch a packed
+ * panel, a piece each: an even stream, not a burst. */
+static void fetch(const ego__product *p, stretch next, int64_t walks, int64_t w, operands *o) {
     layout b = layout_of(p);
-    int64_t share = p->plain                       ? 1
-                    : tiles_in_all >= 4 * next.np ? 4
-                    : tiles_in_all >= 2 * next.np ? 2
-                                                   : 1;
-    bool some = t / share < next.np;
-    o->soon = some ? stretch_start(p, next) + t / share * b.panel +
-                         t % share * (next.steps / share) * b.step
+    int64_t blocks = blocks_of(next), share = p->plain ? 1 : 8;
+    while (share > blocks && walks < share * next.np) share /= 2;
+    bool some = w / share < next.np;
+    o->soon = some ? stretch_start(p, next) + w / share * b.panel +
+                         w % share * (next.steps / share) * b.step
                    : o->b;
-    o->soon_step = some ? b.step / share : 0;
+    o->soon_step = some ? b.step * blocks / share : 0;
+}
+
+/* Tile t: its m rows from `row` on, and where its sums go. */
+typedef struct place {
+    int64_t t, row, m;
+    float *sums;
+    int64_t stride;
+    bool add;
+} place;
+
+/* One tile's walk through a stretch, block of K by block. */
+static void walk(const ego__product *p, tile_rows cut, stretch now, stretch next, operands o, place at) {
+    const float *a = o.a, *b = o.b;
+    int64_t blocks = blocks_of(now);
+    tile_fn *sum_up = (p->strips && !p->plain ? strip_tiles : tiles)[at.m][now.np];
+    for (int64_t i = 0; i < blocks; i++) {
+        int64_t k = i * K_BLOCK, steps = now.steps - k < K_BLOCK ? now.steps - k : K_BLOCK;
+        o.a = a + k * o.a_step;
+        o.b = b + k * o.step;
+        fetch(p, next, cut.count * blocks, at.t * blocks + i, &o);
+        sum_up(steps, &o, at.sums, at.stride, at.add || i > 0);
+    }
+}
+
+/* A tile's rows as they stand, or their strip, which the first panels fill. */
+static void rows_of(const ego__product *p, stretch now, place at, operands *o) {
+    if (p->strips) {
+        float *strip = p->strips + (at.t * p->k + now.k) * STRIP;
+        if (now.panel == p->first / EGO_PANEL) fill_strip(p, at.row, at.m, now.k, now.steps, strip);
+        o->a = strip;
+        o->a_stride = 1;
+        o->a_step = STRIP;
+    } else {
+        o->a_stride = p->a_across ? 1 : p->a_stride;
+        o->a_step = p->a_across ? p->a_stride : 1;
+        o->a = p->a + at.row * o->a_stride + now.k * o->a_step;
+    }
+}
+
+/* What is left to do to the sums of a stretch: before the last only to add them up. */
+static ego__product epilogue(const ego__product *p, stretch now) {
+    ego__product e = *p;
+    e.add = p->add || now.k > 0;
+    if (now.k + now.steps < p->k) {
+        e.bias = e.residual = NULL;
+        e.act = EGO_ACT_NONE;
+    }
+    return e;
 }
 
 /* One stretch, down all rows; `next` comes after it. */
 static void product_column(const ego__product *p, tile_rows cut, stretch now, stretch next) {
-    float edge[K_BLOCK * EGO_PANEL];
+    float edge[K_BLOCK * EGO_PANEL], sums[TILE_ROWS * SUMS_STRIDE] __attribute__((aligned(64)));
     layout b = layout_of(p);
-    operands o = {.a_stride = p->a_across ? 1 : p->a_stride,
-                  .a_step = p->a_across ? p->a_stride : 1,
-                  .b = stretch_start(p, now),
-                  .panel = b.panel,
-                  .step = b.step};
+    operands o = {.b = stretch_start(p, now), .panel = b.panel, .step = b.step};
+    ego__product e = epilogue(p, now);
     int64_t column = now.panel * EGO_PANEL, end = column + now.np * EGO_PANEL, row = 0;
     int64_t first = column < p->first ? p->first : column, last = end > p->last ? p->last : end;
-    bool whole = first == column && last == end, add = p->add || now.k > 0;
+    bool through = first == column && last == end && now.steps <= K_BLOCK && !e.bias &&
+                   !e.residual && e.act == EGO_ACT_NONE; /* right into c */
     if (p->plain && end > last) {
         copy_edge(p, now, edge);
         o.b = edge;
         o.step = EGO_PANEL;
     }
     for (int64_t t = 0; t < cut.count; t++) {
-        int64_t m = cut.least + (t < cut.taller);
-        float *c = p->c + row * p->c_stride + column;
-        o.a = p->a + row * o.a_stride + now.k * o.a_step;
-        fetch(p, next, cut.count, t, &o);
-        if (whole)
-            tiles[m][now.np](now.steps, &o, c, p->c_stride, add);
-        else
-            edge_tile(m, now.np, first - column, last - column, now.steps, &o, c, p->c_stride, add);
-        if (now.k + now.steps == p->k) finish(p, row, m, first, last);
-        row += m;
+        place at = {t, row, cut.least + (t < cut.taller), sums, SUMS_STRIDE, false};
+        if (through) {
+            at.sums = p->c + row * p->c_stride + column;
+            at.stride = p->c_stride;
+            at.add = e.add;
+        }
+        rows_of(p, now, at, &o);
+        walk(p, cut, now, next, o, at);
+        if (!through) finish(&e, (piece){row, at.m, first, last, sums + first - column});
+        row += at.m;
     }
 }
 
 static stretch stretch_at(const ego__product *p, int64_t tallest, int64_t panel, int64_t k) {
-    int64_t steps = p->k - k < K_BLOCK ? p->k - k : K_BLOCK;
+    int64_t most = p->plain ? K_BLOCK : STRETCH, steps = p->k - k < most ? p->k - k : most;
     int64_t left = (p->plain ? p->last / EGO_PANEL : ego_panel_count(p->last)) - panel;
     return (stretch){panel, k, steps, tile_width(tallest, left > 0 ? left : 1)};
 }

@@ -119,21 +119,25 @@ INLINE float max_lanes(vec v) {
     return v[0];
 }
 
-/* Rows become columns: interleaving row i with row i + LANES/2, log2(LANES) times over. */
-INLINE void transpose(vec row[LANES]) {
+/* n rows, a power of two up to LANES or more, become one list of their columns: row i and row i + n/2 are
+ * interleaved log2(n) times over. */
+INLINE void interleave(vec row[], const int n) {
     const ivec first = {FIRST_HALVES}, second = first + LANES / 2;
-    vec old[LANES];
+    vec old[LANES > 8 ? LANES : 8];
 #pragma GCC unroll 4
-    for (int stage = 1; stage < LANES; stage *= 2) {
+    for (int stage = 1; stage < n; stage *= 2) {
 #pragma GCC unroll 16
-        for (int i = 0; i < LANES; i++) old[i] = row[i];
+        for (int i = 0; i < n; i++) old[i] = row[i];
 #pragma GCC unroll 16
-        for (int i = 0; i < LANES / 2; i++) {
-            row[2 * i] = __builtin_shuffle(old[i], old[i + LANES / 2], first);
-            row[2 * i + 1] = __builtin_shuffle(old[i], old[i + LANES / 2], second);
+        for (int i = 0; i < n / 2; i++) {
+            row[2 * i] = __builtin_shuffle(old[i], old[i + n / 2], first);
+            row[2 * i + 1] = __builtin_shuffle(old[i], old[i + n / 2], second);
         }
     }
 }
+
+/* Rows become columns. */
+INLINE void transpose(vec row[LANES]) { interleave(row, LANES); }
 
 INLINE vec abs_vec(vec x) { return (vec)((ivec)x & 0x7FFFFFFF); }
 
