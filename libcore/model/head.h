@@ -92,6 +92,7 @@ typedef struct ego_qfvs_config {
     int64_t hidden; /* of the feed-forward networks (2048) */
     int64_t middle; /* of the projector (8) */
     int64_t parts;  /* of a shot, for its feature (1); task/summary.h */
+    int64_t dual;    /* 1: the feature is of dual embeddings (0); task/summary.h */
     int64_t prompts; /* an ego_qfvs_words (0): how a query is put; task/qfvs.h */
 } ego_qfvs_config;
 
