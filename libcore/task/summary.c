@@ -165,7 +165,7 @@ static void compare(look *l, const float *y, size_t count, size_t k, size_t at) 
             double mean = 0;
             for (size_t p = 0; p < parts; p++) mean += weights[p] * (double)y[p * W + d];
             t->features[(k * t->n + at + i) * W + d] =
-                (float)(sqrt((double)W) * (double)text[d] * mean / sum);
+                (float)((double)W * (double)text[d] * mean / sum);
         }
     }
 }

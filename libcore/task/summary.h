@@ -42,8 +42,8 @@ typedef struct ego_summary_table {
     float *states;   /* (n, D): class tokens below the first fused layer; DUAL: the dual encoder's */
     float *scores;   /* (prompts, n): MATCH, DUAL; else NULL */
     float *features; /* (prompts, n, W): HEAD: after cross_modal_video_transform; HEAD_OF_DUAL: element by
-                        element √W times the product of shot's and prompt's embeddings, √W times whose
-                        cosine is the sum; else NULL */
+                        element W times the product of shot's and prompt's embeddings: about as large as
+                        the positions that the head adds, and their cosine in the mean; else NULL */
     float *empty;    /* (prompts, W): HEAD: what a shot of zeros gives, for `reference`; else NULL */
     double *times;   /* (n + 1): shot k is [times[k], times[k + 1]) */
 } ego_summary_table;

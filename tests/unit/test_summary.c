@@ -221,12 +221,12 @@ static void test_look(bench *b) {
     ego_summary_release(&whole);
 }
 
-/* A shot's score, or what its features sum up to: of dual ones that is the cosine. */
+/* A shot's score, or the mean of its features: of dual ones that is the cosine. */
 static double value_of(const ego_summary_table *t, size_t shot) {
     double sum = 0;
     if (t->scores) return (double)t->scores[shot];
     for (int64_t d = 0; d < t->W; d++) sum += (double)t->features[(int64_t)shot * t->W + d];
-    return sum / sqrt((double)t->W);
+    return t->W ? sum / (double)t->W : 0;
 }
 
 /* In two parts, a shot is the mean of two shots of half its length; of dual embeddings, of parts that fit the better
