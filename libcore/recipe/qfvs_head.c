@@ -246,8 +246,7 @@ static ego_err set_up(training *t) {
     ego_ctx_init(&cx, t->backend);
     ego_qfvs_rows_options train = rows_options(t, false), held_out = rows_options(t, true);
     EGO_TRY_OUT(open_model(t->config, &model));
-    EGO_TRY_OUT(
-        ego_qfvs_make_head(&t->config->head, &t->config->data, model,
+    EGO_TRY_OUT(ego_qfvs_make_head(&t->config->head, &t->config->data, model,
                                    (uint64_t)t->config->run.seed, &t->head));
     EGO_TRY_OUT(ego_qfvs_rows_read(&cx, model, &train, &t->rows));
     if (held_out.names) EGO_TRY_OUT(ego_qfvs_rows_read(&cx, model, &held_out, &t->held_out));

@@ -29,15 +29,14 @@ ego_qfvs_rows_options ego_qfvs_rows_of(const ego_qfvs_data *d, bool held_out,
 ego_err ego_qfvs_make_head(const ego_qfvs_shape *s, const ego_qfvs_data *d, ego_model *model,
                            uint64_t seed, ego_head **head) {
     const char *id;
-    ego_head_config config = {
-        .qfvs = {.width = ego_summary_width(ego_qfvs_by(d), &model->config),
-                 .heads = s->heads,
-                 .layers = s->layers,
-                 .hidden = s->hidden,
-                 .middle = s->middle,
-                 .parts = d->parts > 0 ? d->parts : 1,
-                 .dual = d->features,
-                 .prompts = d->prompts}};
+    ego_head_config config = {.qfvs = {.width = ego_summary_width(ego_qfvs_by(d), &model->config),
+                                       .heads = s->heads,
+                                       .layers = s->layers,
+                                       .hidden = s->hidden,
+                                       .middle = s->middle,
+                                       .parts = d->parts > 0 ? d->parts : 1,
+                                       .dual = d->features,
+                                       .prompts = d->prompts}};
     EGO_TRY(ego_model_id(model, &id));
     EGO_TRY(ego_head_create(&ego_head_qfvs, &config, seed, head));
     ego_head_set_backbone(*head, id);

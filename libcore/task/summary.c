@@ -244,9 +244,11 @@ ego_err ego_summary_look(ego_ctx *cx, ego_model *model, const ego_summary_option
     if (n > MAX_PROMPTS || (none && n) || (some && !n))
         return ego_fail(EGO_EINPUT, "expected %s, found %zu", n ? "fewer prompts" : "a prompt", n);
     if (l.parts > MAX_PARTS)
-        return ego_fail(EGO_EINPUT, "expected shots of at most %d parts, found %lld", MAX_PARTS, (long long)l.parts);
+        return ego_fail(EGO_EINPUT, "expected shots of at most %d parts, found %lld", MAX_PARTS,
+                        (long long)l.parts);
     if (quirks)
-        return ego_fail(EGO_EINPUT, "the published padding is of fused features, this head is of dual ones");
+        return ego_fail(EGO_EINPUT,
+                        "the published padding is of fused features, this head is of dual ones");
     EGO_TRY_OUT(ego_shots_open(video, &shots, &l.shots));
     t.n = ego_shots_count(l.shots);
     EGO_TRY_OUT(allocate(options, &t));
