@@ -61,7 +61,7 @@ typedef struct run {
     ego_embed_options options;
     ego_embed_input input;
     bool more;
-    uint64_t skip, done, cut_texts;
+    uint64_t done, cut_texts;
     ego_buf provenance; /* JSON text */
     ego_sample samples[MAX_BATCH];
     ego_embed_item items[MAX_BATCH];
@@ -82,9 +82,10 @@ static ego_err fill(run *r, bool idle) {
         }
         bool own = err == EGO_OK || ((err == EGO_EINPUT || err == EGO_EFORMAT || err == EGO_EIO) && record.id);
         if (!own) return err;
-        if (r->skip) {
-            r->skip--;
+        if (ego_embed_output_has(r->output)) {
+            err = ego_embed_output_skip(r->output, &record);
             ego_record_release(&record);
+            EGO_TRY(err);
         } else if (err == EGO_OK) {
             EGO_TRY(ego_source_push(r->source, &record));
         } else {
@@ -243,10 +244,9 @@ static ego_err open_output(run *r, ego_buf *description) {
                                                               .run = description->data,
                                                               .resume = resume},
                                   &r->output));
-    r->skip = ego_embed_output_done(r->output);
+    uint64_t there = ego_embed_output_done(r->output);
     if (ego_embed_output_failed(r->output)) ego_cli_count_failed(r->cli);
-    if (r->skip)
-        ego_cli_note(r->cli, "%s: %llu records are done already", output, (unsigned long long)r->skip);
+    if (there) ego_cli_note(r->cli, "%s: %llu records are done already", output, (unsigned long long)there);
     return EGO_OK;
 }
 

@@ -1,4 +1,4 @@
-# The small model, trained on ego-synth's worlds: data, five runs, one file. Every piece goes on where it was cut off.
+# The small model, trained on ego-synth's worlds: data, six runs, one file. Every piece goes on where it was cut off.
 #
 #   make small          everything: hours on two cores, in as many sittings as it takes
 #   make small-data     the worlds and the vocabulary alone
@@ -9,15 +9,22 @@ SMALL_BIN    = $(BUILD)/bin
 SMALL_SYNTH  = $(SMALL_BIN)/ego-synth --no-qa-videos
 
 .PHONY: small small-data small-score
-small-data: $(SMALL)/both.csv $(SMALL)/validate.done $(SMALL)/test.done $(SMALL)/tokenizer/vocab.json
+small-data: $(SMALL)/both.csv $(SMALL)/all.csv $(SMALL)/validate.done $(SMALL)/test.done $(SMALL)/tokenizer/vocab.json
 $(SMALL)/train.done: | $(TOOLS)
 	@mkdir -p $(SMALL); $(SMALL_SYNTH) --split train --videos 240 --seed 1 $(SMALL)/train && touch $@
 # The second stage sees more worlds beside those of the first.
 $(SMALL)/more.done: | $(TOOLS)
 	@mkdir -p $(SMALL); $(SMALL_SYNTH) --split train --videos 160 --seed 2 $(SMALL)/more && touch $@
+# The last stage sees more still.
+$(SMALL)/third.done: | $(TOOLS)
+	@mkdir -p $(SMALL); $(SMALL_SYNTH) --split train --videos 140 --seed 3 $(SMALL)/third && touch $@
+# One world's videos beside another's, one world's rows behind another's.
+small_join = for v in $(1)/videos/*; do ln -sfn ../../$(notdir $(1))/videos/$$(basename $$v) $(SMALL)/train/videos/; done; \
+             { cat $(2); tail -n +2 $(1)/egoclip.csv; } >$@.part && mv $@.part $@
 $(SMALL)/both.csv: $(SMALL)/train.done $(SMALL)/more.done
-	@for v in $(SMALL)/more/videos/*; do ln -sfn ../../more/videos/$${v##*/} $(SMALL)/train/videos/; done
-	@{ cat $(SMALL)/train/egoclip.csv; tail -n +2 $(SMALL)/more/egoclip.csv; } >$@.part && mv $@.part $@
+	@$(call small_join,$(SMALL)/more,$(SMALL)/train/egoclip.csv)
+$(SMALL)/all.csv: $(SMALL)/both.csv $(SMALL)/third.done
+	@$(call small_join,$(SMALL)/third,$(SMALL)/both.csv)
 $(SMALL)/validate.done: | $(TOOLS)
 	@mkdir -p $(SMALL); $(SMALL_SYNTH) --split test --videos 8 --seed 777 $(SMALL)/validate && touch $@
 $(SMALL)/test.done: | $(TOOLS)
@@ -28,18 +35,20 @@ $(SMALL)/tokenizer/vocab.json: $(SMALL)/train.done
 # The newest checkpoint of a finished run, as a model of its own.
 small_export = $(SMALL_BIN)/ego-model convert --force $$(ls $(1)/checkpoint-*.safetensors | sort -V | tail -n 1)
 
-# Five stages: both encoders alone; all objectives, matching against drawn negatives, until cross-attention has begun
+# Six stages: both encoders alone; all objectives, matching against drawn negatives, until cross-attention has begun
 # to see; all objectives against hard negatives; both encoders alone again, with frames' positions that are heard and
-# partners that only order tells apart; all objectives with such partners.
+# partners that only order tells apart; all objectives with such partners; the same with more worlds and a share of clips
+# recoloured, so that things are known by their shapes.
 $(SMALL)/dual.safetensors: weights/small/dual.json | small-data
 $(SMALL)/easy.safetensors: weights/small/easy.json $(SMALL)/dual.safetensors
 $(SMALL)/fused.safetensors: weights/small/fused.json $(SMALL)/easy.safetensors
 $(SMALL)/order.safetensors: weights/small/order.json $(SMALL)/fused.safetensors
 $(SMALL)/again.safetensors: weights/small/again.json $(SMALL)/order.safetensors
-$(SMALL)/dual.safetensors $(SMALL)/easy.safetensors $(SMALL)/fused.safetensors $(SMALL)/order.safetensors $(SMALL)/again.safetensors:
+$(SMALL)/shapes.safetensors: weights/small/shapes.json $(SMALL)/all.csv $(SMALL)/again.safetensors
+$(addprefix $(SMALL)/,$(addsuffix .safetensors,dual easy fused order again shapes)):
 	@$(SMALL_BIN)/ego-train pretrain --resume $<
 	@$(call small_export,$(@:.safetensors=)) -o $@
-$(SMALL)/ego-small.safetensors: $(SMALL)/again.safetensors
+$(SMALL)/ego-small.safetensors: $(SMALL)/shapes.safetensors
 	@$(SMALL_BIN)/ego-model convert --force --store f16 $< -o $@
 small: $(SMALL)/ego-small.safetensors
 small-score: $(SMALL)/ego-small.safetensors $(SMALL)/test.done $(BUILD)/tests/bench/guess_mcq
@@ -47,12 +56,16 @@ small-score: $(SMALL)/ego-small.safetensors $(SMALL)/test.done $(BUILD)/tests/be
 
 # ---- the tasks' heads ------------------------------------------------------------------------------------------
 
-# Trained on the model that ships, which need not be trained again for it; features of a fifth of the training videos
-# are what spans are learned from.
+# Trained on the model that ships, which need not be trained again for it. Spans are learned from a quarter of the first
+# world's videos, for their features are of every clip with every query; answers from the questions of all worlds.
 HEADS := $(SMALL)/heads
 $(HEADS)/nlq_train.json: $(SMALL)/train.done
-	@mkdir -p $(HEADS); jq -c '.videos |= .[:48]' $(SMALL)/train/nlq_train.json >$@.part && mv $@.part $@
-$(HEADS)/%.done: weights/small/heads/%.json weights/ego-small.safetensors $(HEADS)/nlq_train.json $(SMALL)/validate.done
+	@mkdir -p $(HEADS); jq -c '.videos |= .[:64]' $(SMALL)/train/nlq_train.json >$@.part && mv $@.part $@
+$(HEADS)/qa_train.json: $(SMALL)/all.csv
+	@mkdir -p $(HEADS); jq -cs add $(SMALL)/train/$(QA) $(SMALL)/more/$(QA) $(SMALL)/third/$(QA) >$@.part && mv $@.part $@
+QA := qa/direct/formatted_train_qas_encode.json
+$(HEADS)/%.done: weights/small/heads/%.json weights/ego-small.safetensors $(HEADS)/nlq_train.json $(HEADS)/qa_train.json \
+    $(SMALL)/validate.done
 	@$(SMALL_BIN)/ego-train $* --resume $< && touch $@
 $(HEADS)/%.safetensors: $(HEADS)/%.done
 	@$(SMALL_BIN)/ego-model convert --force --store f16 $(HEADS)/$*/head.safetensors -o $@

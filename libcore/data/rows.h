@@ -25,6 +25,8 @@
  * How they look. When augmenting, a frame becomes 8-bit RGB with a short side of
  * R = round(S * 256 / 224) (media/shrink.h; this is what a cache keeps), and one random box and
  * flip (media/augment.h) hold for all frames of the clip. Not augmenting, the preparation as it is.
+ * A clip may be recoloured: its red, green and blue change places, and its text no longer tells a
+ * colour (text/colours.h), so that things are learned by their shape, too.
  *
  * A row whose clip cannot be read (no such video, a segment behind its end, not one good frame; not
  * augmenting, reference sampling takes the last frame for what is behind the end, as published) is
@@ -63,6 +65,7 @@ typedef struct ego_rows_options {
     int moments;             /* with time sampling: instants offered a part; 0: any */
     bool augment;            /* false: middles, the standard preparation, no draws */
     bool flip;               /* with augment: mirror half of the clips */
+    double recolor;          /* with augment: the share of clips that are recoloured, 0 to 1 */
     uint64_t seed;
     const ego_bpe *bpe;   /* borrowed; NULL: no tokens */
     size_t max_tokens;    /* longer texts are cut to this, special tokens included; 0: no limit */

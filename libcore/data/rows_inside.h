@@ -22,7 +22,8 @@ typedef enum ego__row_draw {
     EGO__ROW_FLIP,
     EGO__ROW_PARTNER,
     EGO__ROW_REPLACE,
-    EGO__ROW_ORDER
+    EGO__ROW_ORDER,
+    EGO__ROW_COLOUR
 } ego__row_draw;
 
 /* A row that cannot be used. */

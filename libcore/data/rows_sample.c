@@ -2,6 +2,7 @@
 
 #include "media/augment.h"
 #include "media/sample.h"
+#include "text/colours.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +51,19 @@ static ego_err look_up(bench *b, ego__row_job *job, pictures *p, bool *found) {
     return EGO_OK;
 }
 
-/* One box and one flip for all frames. */
+static void recolor(uint8_t *rgb, size_t bytes, const int order[3]) {
+    for (uint8_t *p = rgb; p < rgb + bytes; p += 3) {
+        uint8_t was[3] = {p[0], p[1], p[2]};
+        for (int c = 0; c < 3; c++) p[c] = was[order[c]];
+    }
+}
+
+static bool recolored(const ego_rows *rows, const ego__row_job *job, int order[3]) {
+    return rows->options.augment &&
+           ego_augment_channels(ego__rows_draw(rows, job->stream, EGO__ROW_COLOUR), rows->options.recolor, order);
+}
+
+/* One box, one flip and one order of the channels for all frames. */
 static ego_err augment(bench *b, ego__row_job *job, const pictures *p) {
     const ego_rows *rows = b->rows;
     size_t F = (size_t)rows->options.frames, floats = ego_prepared_floats(b->preparer);
@@ -59,10 +72,13 @@ static ego_err augment(bench *b, ego__row_job *job, const pictures *p) {
         ego_augment_box(p->width, p->height, ego__rows_draw(rows, job->stream, EGO__ROW_BOX));
     bool flip =
         rows->options.flip && ego_augment_flip(ego__rows_draw(rows, job->stream, EGO__ROW_FLIP));
+    int order[3];
+    bool swap = recolored(rows, job, order);
     job->sample.made = malloc(F * floats * sizeof(float));
     if (!job->sample.made) return ego_fail(EGO_ENOMEM, "out of memory for a clip of %zu frames", F);
     for (size_t f = 0; f < F; f++) {
         ego_image image = {p->width, p->height, p->rgb + (size_t)p->which[f] * bytes};
+        if (swap) recolor(image.rgb, bytes, order); /* each picture is one frame's */
         EGO_TRY(ego_prepare_box(b->preparer, &image, box, flip, job->sample.made + f * floats));
     }
     job->sample.pixels = job->sample.made;
@@ -71,10 +87,8 @@ static ego_err augment(bench *b, ego__row_job *job, const pictures *p) {
 
 /* ---- text and tags --------------------------------------------------------------------------- */
 
-static ego_err encode(ego_rows *rows, ego_row_sample *sample) {
+static ego_err encode_text(ego_rows *rows, const char *text, ego_row_sample *sample) {
     const ego_rows_options *o = &rows->options;
-    const char *text = rows->table.clips[sample->row].text;
-    if (!o->bpe) return EGO_OK;
     EGO_TRY(ego_bpe_encode(o->bpe, text, strlen(text), 0, &sample->encoded));
     if (o->max_tokens && sample->encoded.count > o->max_tokens) {
         EGO_TRY(ego_bpe_encode(o->bpe, text, strlen(text), o->max_tokens, &sample->encoded));
@@ -83,6 +97,18 @@ static ego_err encode(ego_rows *rows, ego_row_sample *sample) {
     sample->tokens = sample->encoded.ids;
     sample->n_tokens = sample->encoded.count;
     return EGO_OK;
+}
+
+static ego_err encode(ego_rows *rows, ego__row_job *job) {
+    const char *text = rows->table.clips[job->sample.row].text;
+    int order[3];
+    if (!rows->options.bpe) return EGO_OK;
+    if (!recolored(rows, job, order)) return encode_text(rows, text, &job->sample);
+    char *colourless = ego_colours_drop(text);
+    if (!colourless) return ego_fail(EGO_ENOMEM, "out of memory for a narration");
+    ego_err err = encode_text(rows, colourless, &job->sample);
+    free(colourless);
+    return err;
 }
 
 static int by_id(const void *a, const void *b) {
@@ -124,7 +150,7 @@ static ego_err finish(bench *b, ego__row_job *job, pictures *cached) {
         ego_clip_free(clip);
         job->sample.read = NULL;
     }
-    EGO_TRY(encode(rows, &job->sample));
+    EGO_TRY(encode(rows, job));
     return copy_tags(rows, &job->sample);
 }
 

@@ -3,6 +3,7 @@
 #include "base/rng.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { TRIES = 10, DRAWS = 4 /* of one try: area, aspect, top, left */ };
 static const double LEAST_AREA = 0.5, LEAST_ASPECT = 3.0 / 4, MOST_ASPECT = 4.0 / 3;
@@ -38,6 +39,12 @@ ego_box ego_augment_box_from(double least, int width, int height, uint64_t strea
                          .height = h};
     }
     return centre(width, height);
+}
+
+bool ego_augment_channels(uint64_t stream, double chance, int order[3]) {
+    static const int others[5][3] = {{0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+    memcpy(order, others[ego_rng_below(stream, 1, 5)], sizeof others[0]);
+    return ego_rng_unit(stream, 0) < chance;
 }
 
 bool ego_augment_flip(uint64_t stream) { return ego_rng_below(stream, FLIP, 2) == 1; }

@@ -17,5 +17,8 @@ ego_box ego_augment_box(int width, int height, uint64_t stream);
 ego_box ego_augment_box_from(double least, int width, int height, uint64_t stream);
 /* True for half of the streams. */
 bool ego_augment_flip(uint64_t stream);
+/* True for `chance` of the streams: red, green and blue are to change places, and order[c] is where the new
+ * channel c comes from; never all from themselves. */
+bool ego_augment_channels(uint64_t stream, double chance, int order[3]);
 
 #endif

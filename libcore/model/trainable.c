@@ -79,6 +79,14 @@ bool ego_param_where_streams_meet(const ego_model *m, const ego_param *p) {
            lies_in(p, a->text.layers + c->depth - n, a->text.layers + c->depth - n + last);
 }
 
+bool ego_param_text_and_where_streams_meet(const ego_model *m, const ego_param *p) {
+    const ego_params *a = m->params;
+    int64_t fused = m->config.fusion == EGO_FUSION_STACKED ? 0 : m->config.fuse_layers;
+    return lies_in(p, &a->text, &a->text + 1) ||
+           lies_in(p, a->text.layers, a->text.layers + m->config.depth - fused) ||
+           ego_param_where_streams_meet(m, p);
+}
+
 static ego_err changed(void *context, const ego_param_spec *spec) {
     ego_backend *backend = context;
     backend->changed(backend, spec->param);

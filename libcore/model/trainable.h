@@ -18,6 +18,8 @@ ego_err ego_model_make_partly_trainable(ego_model *model, ego_backend *backend, 
 /* A choice: what the fused class state of the video goes through from the layer on where the streams meet
  * (model/egovlp.h: ego_fused_finish). The lower halves stay what they were. */
 ego_param_choice ego_param_where_streams_meet;
+/* The same and the text's layers below with the embeddings: only the video's lower half stays. */
+ego_param_choice ego_param_text_and_where_streams_meet;
 
 /* After the values changed: the backend packs them again when they are next used. */
 void ego_model_changed(ego_model *model, ego_backend *backend);

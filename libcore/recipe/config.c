@@ -39,6 +39,7 @@ static const ego_setting keys[] = {
     {"data.cache_bytes", EGO_SETTING_WHOLE, LOOSE, AT(data.cache_bytes), 0, BIG, NULL},
     {"data.augment", EGO_SETTING_FLAG, BIND, AT(data.augment), 0, 0, NULL},
     {"data.flip", EGO_SETTING_FLAG, BIND, AT(data.flip), 0, 0, NULL},
+    {"data.recolor", EGO_SETTING_NUMBER, BIND, AT(data.recolor), 0, 1, NULL},
     {"data.moments", EGO_SETTING_WHOLE, BIND, AT(data.moments), 0, 1024, NULL},
     {"data.sampling", EGO_SETTING_WORD, BIND, AT(data.sampling), 0, 0, sampling_words},
     {"data.max_tokens", EGO_SETTING_WHOLE, BIND, AT(data.max_tokens), 3, 1 << 20, NULL},

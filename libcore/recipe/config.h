@@ -67,6 +67,7 @@ typedef struct ego_train_data {
     const char *cache;          /* folder of prepared frames; NULL: none */
     int64_t cache_bytes;        /* the most it may hold; 0: as much as it takes */
     bool augment, flip;
+    double recolor;        /* share of clips whose colours change places and whose narration tells none */
     int64_t moments;       /* instants offered a part when sampling by time; 0: any */
     ego_sampling sampling; /* EGO_SAMPLING_TIME or _REFERENCE */
     int64_t max_tokens;    /* special tokens included */

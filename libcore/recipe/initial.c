@@ -172,6 +172,13 @@ static bool drawn_anew(const ego_train_init *init, const ego_param_spec *spec) {
     return init->positions > 0 && strstr(spec->name, "temporal_embed");
 }
 
+/* Only fusion needs it, and the file was trained with another kind of fusion: encoders from there, fusion anew. */
+static bool of_other_fusion(const making *m, const ego_param_spec *spec) {
+    ego_fusion had = m->source->config.fusion;
+    return had != EGO_FUSION_NONE && had != m->config->model.fusion && (spec->needs & EGO_NEEDS_FUSED) &&
+           !(spec->needs & (EGO_NEEDS_VIDEO | EGO_NEEDS_TEXT));
+}
+
 /* Where a parameter comes from; what no file has is noted, to be drawn later by all threads. */
 static ego_err settle(void *context, const ego_param_spec *spec) {
     making *m = context;
@@ -189,7 +196,8 @@ static ego_err settle(void *context, const ego_param_spec *spec) {
             initial->from[o]++;
             return copy(m, o, t, spec);
         }
-        if (o != EGO_ORIGIN_FROM || spec->needs & m->needs) note_missing(m, o, spec->name);
+        if (o == EGO_ORIGIN_FROM && (of_other_fusion(m, spec) || !(spec->needs & m->needs))) continue;
+        note_missing(m, o, spec->name);
     }
     initial->from[EGO_ORIGIN_START]++;
     if (fixed) return EGO_OK;

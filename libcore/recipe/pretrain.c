@@ -184,6 +184,7 @@ static ego_err open_rows(pretraining *p) {
                           .moments = (int)d->moments,
                           .augment = d->augment,
                           .flip = d->flip,
+                          .recolor = d->recolor,
                           .seed = (uint64_t)p->config->run.seed,
                           .bpe = p->model->bpe,
                           .max_tokens = (size_t)d->max_tokens,

@@ -6,7 +6,7 @@
 /* ---- configuration --------------------------------------------------------------------------- */
 
 #define AT(field) offsetof(ego_qa_train_config, field)
-static const char *const backbone_words[] = {"frozen", "fused", NULL};
+static const char *const backbone_words[] = {"frozen", "fused", "text", NULL};
 
 static const ego_setting keys[] = {
     {"model", EGO_SETTING_TEXT, EGO_SETTING_BINDS, AT(model), 0, 0, NULL},
@@ -58,21 +58,27 @@ static ego_err open_model(const ego_qa_train_config *c, ego_model **model) {
     return ego_model_open(c->model, &o, model);
 }
 
+/* NULL: nothing of the model. */
+static ego_param_choice *what_learns(const ego_qa_train_config *c) {
+    static ego_param_choice *const choices[] = {
+        [EGO_QA_FUSED] = ego_param_where_streams_meet, [EGO_QA_TEXT] = ego_param_text_and_where_streams_meet};
+    return choices[c->backbone];
+}
+
 static ego_err set_up(training *t) {
     const ego_qa_train_config *c = t->config;
-    bool fused = c->backbone == EGO_QA_FUSED;
+    ego_param_choice *which = what_learns(c);
     ego_qa_task_options o = {.data = &c->data,
                              .seed = (uint64_t)c->run.seed,
-                             .halves = fused,
+                             .halves = which != NULL,
+                             .text_learns = c->backbone == EGO_QA_TEXT,
                              .dropout = c->dropout,
                              .with = t->with};
     EGO_TRY(ego_cpu_backend_new(t->with->pool, &t->backend));
     ego_ctx_init(&t->cx, t->backend);
     EGO_TRY(open_model(c, &t->model));
     EGO_TRY(ego_qa_task_open(&t->cx, t->model, &o, &t->task));
-    if (fused)
-        return ego_tuned_begin(t->model, t->backend, ego_param_where_streams_meet, c->backbone_lr,
-                               &t->tuned);
+    if (which) return ego_tuned_begin(t->model, t->backend, which, c->backbone_lr, &t->tuned);
     ego_model_close(t->model, t->backend); /* all that was wanted of it are the rows */
     t->model = NULL;
     return EGO_OK;
@@ -128,8 +134,7 @@ static ego_err plan(void *config, const ego_training *with, ego_buf *line) {
     (void)with;
     EGO_TRY(open_model(c, &model));
     ego_err err = ego_qa_task_measure(&c->data, model, &n);
-    if (err == EGO_OK && c->backbone == EGO_QA_FUSED)
-        err = ego_tuned_count(model, ego_param_where_streams_meet, &beside);
+    if (err == EGO_OK && what_learns(c)) err = ego_tuned_count(model, what_learns(c), &beside);
     ego_model_close(model, NULL);
     EGO_TRY(err);
     ego_buf_printf(line,

@@ -1,6 +1,7 @@
 /* Training EgoTaskQA's answer head (spec/tasks.md §5) on the states of a model, which stays as
  * it is (`backbone` frozen) or learns along from the layer on where clip and question meet
- * (fused).
+ * (fused), and in all layers that read the question (text): a small vocabulary's model has not met
+ * a question's words before.
  *
  *     questions + clips → recipe/qa_rows (the fused class state of each, computed once and cached)
  *         → recipe/qa_task in recipe/head_run: batches → task/qa_head → cross-entropy → gradients, updates, log
@@ -16,9 +17,8 @@
 
 #include "recipe/qa_task.h"
 
-/* What learns. Fused keeps every clip's and question's lower half in memory: (tokens, width)
- * floats each. */
-typedef enum ego_qa_backbone { EGO_QA_FROZEN, EGO_QA_FUSED } ego_qa_backbone;
+/* What learns. All but frozen keep every clip's lower half in memory: (tokens, width) floats each. */
+typedef enum ego_qa_backbone { EGO_QA_FROZEN, EGO_QA_FUSED, EGO_QA_TEXT } ego_qa_backbone;
 
 typedef struct ego_qa_train_config {
     const char *model;     /* the encoders */

@@ -142,6 +142,7 @@ static ego_err ask_window(reading *r, size_t first, size_t n) {
 static ego_err open_session(ego_ctx *cx, reading *r) {
     const ego_qa_rows_options *o = r->options;
     ego_qa_options session = {
+        .text_learns = o->text_learns,
         .halves = {.max_tokens = EGO_QA_TOKENS,
                    .seed = o->seed,
                    .memory = o->halves ? SIZE_MAX / 2 : 0,

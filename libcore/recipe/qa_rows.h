@@ -27,6 +27,7 @@ typedef struct ego_qa_rows_options {
     /* For training from where the streams meet: all lower halves are computed and stay in memory,
      * with the session that has them; nothing is cached. */
     bool halves;
+    bool text_learns; /* with halves: only those of clips stay, texts are read anew (task/qa.h) */
     const ego_progress *progress; /* may be NULL */
     const ego_notice *notice;     /* may be NULL */
 } ego_qa_rows_options;

@@ -151,6 +151,7 @@ static ego_err read_rows(ego_ctx *cx, ego_model *model, const ego_qa_task_option
                              .cache = d->cache,
                              .classes = answers,
                              .halves = o->halves,
+                             .text_learns = o->text_learns,
                              .progress = o->with->progress,
                              .notice = o->with->notice};
     return ego_qa_rows_read(cx, model, &r, rows);

@@ -34,6 +34,7 @@ typedef struct ego_qa_task_options {
     const ego_qa_data *data;
     uint64_t seed;
     bool halves; /* the layers where clip and question meet learn along: rows end below them */
+    bool text_learns; /* with halves: and those below, that read the question */
     double dropout;
     const ego_training *with;
 } ego_qa_task_options;

@@ -2,18 +2,22 @@
  *
  * The five clips are gathered first, every one by the same rule, and the answer is then drawn among
  * them with equal chances: nothing in the texts, lengths or times of the choices tells which it is.
- * No narration among the five holds for another one's clip.
+ * No narration among the five holds for another one's clip. Where the five are of different videos, every one shows
+ * every colour that is acted on in any, if the world is rich enough: who looks for the colours of a narration finds
+ * them in all five.
  */
 #include "base/hash.h"
 #include "base/rng.h"
 #include "synth/annotate.h"
+#include "synth/stage.h"
 
 #include <stdlib.h>
 
-enum { CHOICES = 5, INTER = 1, INTRA = 2, TRIES = 400, NEIGHBOURS = 12 };
+enum { CHOICES = 5, INTER = 1, INTRA = 2, TRIES = 4000, NEIGHBOURS = 12 };
 
 typedef struct clip {
     int video, action;
+    unsigned seen, acted; /* hues, a bit each: in the middle of the clip; of what is acted on and with */
 } clip;
 
 typedef struct maker {
@@ -48,14 +52,42 @@ static ego_kind kind_of(const maker *m, clip c) {
     return a->thing >= 0 ? script_of(m, c)->things[a->thing].kind : EGO_KIND_COUNT;
 }
 
-/* Five clips of five videos. Half of them resemble a member of the group, whichever, in verb or kind. */
+/* The hues of things in view in the middle of the action. */
+static unsigned hues_seen(const ego_script *s, const ego_action *a) {
+    ego_stage stage;
+    unsigned hues = 0;
+    ego_stage_set(s, (a->start + a->end) / 2, &stage);
+    for (int i = 0; i < s->thing_count; i++) {
+        ego_place place = stage.state.place[i];
+        int x = stage.stand[i].x - stage.camera_x, y = stage.stand[i].y - stage.camera_y;
+        bool in_view = x > 0 && x < EGO_VIEW_WIDTH && y > 0 && y < EGO_VIEW_HEIGHT;
+        if (place.where == EGO_IN_HAND || (place.where == EGO_ON_COUNTER && in_view))
+            hues |= 1u << s->things[i].hue;
+    }
+    return hues;
+}
+
+static unsigned hues_acted(const ego_script *s, const ego_action *a) {
+    return (a->thing >= 0 ? 1u << s->things[a->thing].hue : 0) |
+           (a->second >= 0 ? 1u << s->things[a->second].hue : 0);
+}
+
+static bool same_colours(const clip *group, int n, clip c) {
+    for (int i = 0; i < n; i++)
+        if (group[i].acted & ~c.seen || c.acted & ~group[i].seen) return false;
+    return true;
+}
+
+/* Five clips of five videos. Half of them resemble a member of the group, whichever, in verb or kind. A world of a few
+ * videos may have no five of the same colours: then any. */
 static bool gather_inter(maker *m, clip group[CHOICES]) {
     int n = 0;
     for (int tries = 0; tries < TRIES && n < CHOICES; tries++) {
         clip c = m->clips[draw(m, m->count)];
         bool used = false;
         for (int i = 0; i < n; i++) used |= group[i].video == c.video;
-        if (used || !apart_from_all(m, group, n, c)) continue;
+        bool told_by_colour = tries < 3 * TRIES / 4 && !same_colours(group, n, c);
+        if (used || told_by_colour || !apart_from_all(m, group, n, c)) continue;
         if (n > 0 && n % 2 == 1 && tries < TRIES / 2) {
             clip like = group[draw(m, n)];
             bool same_verb = action_of(m, c)->verb == action_of(m, like)->verb;
@@ -76,7 +108,7 @@ static bool gather_intra(maker *m, clip group[CHOICES]) {
     if (from < 0) from = 0;
     int start = draw(m, window);
     for (int i = 0; i < window && n < CHOICES; i++) {
-        clip c = {first.video, from + (start + i) % window};
+        clip c = {.video = first.video, .action = from + (start + i) % window};
         if (apart_from_all(m, group, n, c)) group[n++] = c;
     }
     return n == CHOICES;
@@ -137,7 +169,10 @@ ego_err ego_annotate_egomcq(const ego_synth_set *set) {
     if (!m.clips) return ego_fail(EGO_ENOMEM, "out of memory for the questions' clips");
     int n = 0, wanted = set->questions ? set->questions : 2 * m.count, written = 0;
     for (int v = 0; v < set->count; v++)
-        for (int a = 0; a < set->scripts[v].action_count; a++) m.clips[n++] = (clip){v, a};
+        for (int a = 0; a < set->scripts[v].action_count; a++) {
+            const ego_script *s = &set->scripts[v];
+            m.clips[n++] = (clip){v, a, hues_seen(s, &s->actions[a]), hues_acted(s, &s->actions[a])};
+        }
     ego_buf json = {0};
     ego_buf_char(&json, '{');
     for (int i = 0; i < 2 * wanted && written < wanted; i++) {

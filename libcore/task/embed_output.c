@@ -1,7 +1,9 @@
 #include "task/embed_output.h"
 
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/partial.h"
+#include "base/rng.h"
 #include "format/fvecs.h"
 #include "format/npy.h"
 #include "format/stream.h"
@@ -10,13 +12,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+typedef struct id_list {
+    uint64_t count, ids; /* `ids` is made of all of them, in order */
+    ego_buf last;
+} id_list;
+
 struct ego_embed_output {
     ego_embed_output_options options;
     ego_partial part; /* of a stream to a file */
     ego_outfile file, ids;
     ego_npy_writer npy;
     bool npy_open;
-    uint64_t rows, done, failed;
+    uint64_t rows, failed;
+    id_list found, skipped; /* records that are done: in FILE.part; of the input, so far */
     ego_buf line;
 };
 
@@ -27,8 +35,15 @@ static int part_rank(const char *part) {
     return strcmp(part, "video") == 0 ? 0 : strcmp(part, "text") == 0 ? 1 : 2;
 }
 
-/* Walks the whole records of FILE.part: `done` counts the input records they came from but for the last,
- * which may lack a part, `failed` those of them with an error; *keep is where the last begins. */
+static void note_id(id_list *list, const char *id) {
+    list->count++;
+    list->ids = ego_rng_stream(list->ids, ego_fnv1a(id));
+    ego_buf_clear(&list->last);
+    ego_buf_text(&list->last, id);
+}
+
+/* Walks the whole records of FILE.part: `found` are the input records they came from but for the last,
+ * which may lack a part, `failed` counts those of them with an error; *keep is where the last begins. */
 static ego_err walk_part(void *context, const char *path, uint64_t *keep) {
     ego_embed_output *o = context;
     ego_stream *stream;
@@ -42,8 +57,8 @@ static ego_err walk_part(void *context, const char *path, uint64_t *keep) {
         bool same = id.len == r.id_bytes && id.data && memcmp(id.data, r.id, id.len) == 0;
         int now = r.error ? 3 : part_rank(r.part);
         if (!same || now <= rank || rank == 3) {
-            o->done++;
-            o->failed += error; /* the one before this one */
+            if (id.len) note_id(&o->found, id.data); /* the one before this one */
+            o->failed += error;
             *keep = r.offset;
         }
         error = r.error != NULL;
@@ -53,7 +68,6 @@ static ego_err walk_part(void *context, const char *path, uint64_t *keep) {
     }
     ego_buf_release(&id);
     ego_stream_close(stream);
-    if (o->done) o->done--;
     return EGO_OK; /* the end, or the cut that the interruption left */
 }
 
@@ -134,10 +148,26 @@ ego_err ego_embed_output_open(const ego_embed_output_options *options, ego_embed
     return EGO_OK;
 }
 
-uint64_t ego_embed_output_done(const ego_embed_output *o) { return o->done; }
+uint64_t ego_embed_output_done(const ego_embed_output *o) { return o->found.count; }
 uint64_t ego_embed_output_failed(const ego_embed_output *o) { return o->failed; }
 
+bool ego_embed_output_has(const ego_embed_output *o) { return o->skipped.count < o->found.count; }
+
+ego_err ego_embed_output_skip(ego_embed_output *o, const ego_record *record) {
+    note_id(&o->skipped, record->id);
+    EGO_TRY(ego_buf_err(&o->skipped.last));
+    if (ego_embed_output_has(o) || o->skipped.ids == o->found.ids) return EGO_OK;
+    return ego_fail(EGO_EINPUT,
+                    "%s.part: its %llu records are others than the input's first %llu, which end with %s where it has "
+                    "%s: start anew, or give the same records",
+                    o->options.path, (unsigned long long)o->found.count, (unsigned long long)o->found.count,
+                    record->id, o->found.last.data);
+}
+
 ego_err ego_embed_output_commit(ego_embed_output *o) {
+    if (ego_embed_output_has(o))
+        return ego_fail(EGO_EINPUT, "%s.part: has %llu records done, the input only %llu", o->options.path,
+                        (unsigned long long)o->found.count, (unsigned long long)o->skipped.count);
     if (o->part.stream) return ego_partial_commit(&o->part);
     if (o->npy_open) {
         EGO_TRY(ego_npy_writer_commit(&o->npy));
@@ -157,6 +187,8 @@ void ego_embed_output_close(ego_embed_output *o) {
     if (o->npy_open) ego_npy_writer_abort(&o->npy);
     ego_outfile_abort(&o->file);
     ego_outfile_abort(&o->ids);
+    ego_buf_release(&o->found.last);
+    ego_buf_release(&o->skipped.last);
     ego_buf_release(&o->line);
     free(o);
 }

@@ -38,8 +38,12 @@ typedef struct ego_embed_output_options {
 
 ego_err ego_embed_output_open(const ego_embed_output_options *options, ego_embed_output **output);
 
-/* Records that an interrupted run already finished: the caller skips as many. 0 without resume. */
+/* Records that an interrupted run already finished. 0 without resume. */
 uint64_t ego_embed_output_done(const ego_embed_output *output);
+/* Whether the input's next record is one of these: the caller hands it here instead of embedding it. When the last of
+ * them comes, EGO_EINPUT if their ids are not those that were written. */
+bool ego_embed_output_has(const ego_embed_output *output);
+ego_err ego_embed_output_skip(ego_embed_output *output, const ego_record *record);
 /* Those of them that have an error in their place. */
 uint64_t ego_embed_output_failed(const ego_embed_output *output);
 
@@ -52,7 +56,7 @@ ego_err ego_embed_output_error(ego_embed_output *output, const ego_record *recor
 ego_err ego_embed_output_calibration(ego_embed_output *output, const ego_calibration *calibration);
 /* Hands what was written to the reader at the other end. */
 ego_err ego_embed_output_flush(ego_embed_output *output);
-/* The output is whole: renames files into place. */
+/* The output is whole: renames files into place. EGO_EINPUT when the input had fewer records than were done. */
 ego_err ego_embed_output_commit(ego_embed_output *output);
 /* Frees; without a commit files are removed, but for a stream's FILE.part. Takes NULL. */
 void ego_embed_output_close(ego_embed_output *output);

@@ -238,12 +238,17 @@ static ego_err compute_tokens(ego_halves *h, ego_half *half, const ego_tokens *t
     return err;
 }
 
-static ego_err compute_text(ego_halves *h, ego_half *half, const char *text) {
+/* The caller releases the tokens, whatever comes back. */
+static ego_err encode(const ego_halves *h, const char *text, ego_tokens *tokens) {
     const ego_model *m = h->model;
-    ego_tokens tokens = {0};
     if (!m->bpe) return ego_fail(EGO_EINPUT, "the model has no vocabulary: give --tokenizer DIR");
-    EGO_TRY(ego_bpe_encode(m->bpe, text, strlen(text), h->options.max_tokens, &tokens));
-    ego_err err = ego_embed_check_tokens(m, tokens.ids, tokens.count);
+    EGO_TRY(ego_bpe_encode(m->bpe, text, strlen(text), h->options.max_tokens, tokens));
+    return ego_embed_check_tokens(m, tokens->ids, tokens->count);
+}
+
+static ego_err compute_text(ego_halves *h, ego_half *half, const char *text) {
+    ego_tokens tokens = {0};
+    ego_err err = encode(h, text, &tokens);
     if (err == EGO_OK) err = compute_tokens(h, half, &tokens);
     ego_tokens_release(&tokens);
     return err;
@@ -318,6 +323,28 @@ ego_lower ego_lower_repeat(ego_ctx *cx, const ego_tensor *one, int64_t n) {
     const ego_tensor **each = ego_ctx_alloc(cx, (size_t)n * sizeof *each);
     for (int64_t i = 0; each && i < n; i++) each[i] = one;
     return each ? ego_lower_stack(cx, each, n) : (ego_lower){0};
+}
+
+ego_err ego_lower_texts(const ego_halves *h, ego_ctx *cx, const char *const *texts, int64_t n,
+                        ego_lower *lower) {
+    size_t most = h->options.max_tokens, count = 0;
+    int64_t *ids = ego_ctx_alloc(cx, (size_t)n * most * sizeof *ids);
+    int64_t *offsets = ego_ctx_alloc(cx, (size_t)(n + 1) * sizeof *offsets);
+    *lower = (ego_lower){0};
+    if (!ids || !offsets) return ego_ctx_err(cx);
+    offsets[0] = 0;
+    for (int64_t i = 0; i < n; i++) {
+        ego_tokens tokens = {0};
+        ego_err err = encode(h, texts[i], &tokens);
+        if (err == EGO_OK) memcpy(ids + count, tokens.ids, tokens.count * sizeof *ids);
+        count += tokens.count;
+        offsets[i + 1] = (int64_t)count;
+        ego_tokens_release(&tokens);
+        EGO_TRY(err);
+    }
+    lower->shape = (ego_text_shape){n, offsets};
+    lower->rows = ego_fused_begin_text(cx, h->model, (ego_texts){ids, lower->shape});
+    return EGO_OK;
 }
 
 ego_met ego_meet(ego_ctx *cx, ego_model *m, const ego_tensor *clips, ego_lower texts, bool match) {

@@ -96,6 +96,10 @@ typedef struct ego_lower {
 /* Copies of each, or of one n times. */
 ego_lower ego_lower_stack(ego_ctx *cx, const ego_tensor *const *each, int64_t n);
 ego_lower ego_lower_repeat(ego_ctx *cx, const ego_tensor *one, int64_t n);
+/* Of texts whose encoder learns, so that nothing can be remembered: computed by operations of `cx`, which may
+ * record them. One bad text fails all. */
+ego_err ego_lower_texts(const ego_halves *halves, ego_ctx *cx, const char *const *texts, int64_t n,
+                        ego_lower *lower);
 
 typedef struct ego_met {
     const ego_tensor *video; /* (n, D): class states of the clips, which have read the texts */

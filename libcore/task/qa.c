@@ -13,7 +13,7 @@ enum { MAX_WINDOW = 64 };
 struct ego_qa_session {
     ego_ctx *cx;
     ego_model *model;
-    bool match;
+    bool match, text_learns;
     ego_halves *halves;
     uint64_t pairs;
 };
@@ -100,7 +100,7 @@ ego_err ego_qa_open(ego_ctx *cx, ego_model *model, const ego_qa_options *options
                     ego_qa_session **out) {
     ego_qa_session *s = calloc(1, sizeof *s);
     if (!s) return ego_fail(EGO_ENOMEM, "out of memory");
-    *s = (ego_qa_session){.cx = cx, .model = model, .match = options->match};
+    *s = (ego_qa_session){.cx = cx, .model = model, .match = options->match, .text_learns = options->text_learns};
     ego_err err = ego_model_require(model, ego_qa_needs(options));
     if (err == EGO_OK && !model->bpe)
         err = ego_fail(EGO_EINPUT, "the model has no vocabulary: give --tokenizer DIR");
@@ -132,21 +132,22 @@ typedef struct pair {
 } pair;
 
 /* All pairs in one pass; NULL members after a failure, which the context keeps. */
-static ego_met meet(const ego_qa_session *s, ego_ctx *cx, const pair *pairs, size_t n) {
+static ego_met meet(const ego_qa_session *s, ego_ctx *cx, const pair *pairs, size_t n, ego_lower texts) {
     const ego_tensor **clips = ego_ctx_alloc(cx, n * sizeof *clips);
+    if (!clips) return (ego_met){0};
+    for (size_t i = 0; i < n; i++) clips[i] = &pairs[i].clip->lower;
+    return ego_meet(cx, s->model, ego_lower_stack(cx, clips, (int64_t)n).rows, texts, s->match);
+}
+
+static ego_lower remembered_texts(ego_ctx *cx, const pair *pairs, size_t n) {
     const ego_tensor **texts = ego_ctx_alloc(cx, n * sizeof *texts);
-    if (!clips || !texts) return (ego_met){0};
-    for (size_t i = 0; i < n; i++) {
-        clips[i] = &pairs[i].clip->lower;
-        texts[i] = &pairs[i].text->lower;
-    }
-    return ego_meet(cx, s->model, ego_lower_stack(cx, clips, (int64_t)n).rows,
-                    ego_lower_stack(cx, texts, (int64_t)n), s->match);
+    for (size_t i = 0; texts && i < n; i++) texts[i] = &pairs[i].text->lower;
+    return texts ? ego_lower_stack(cx, texts, (int64_t)n) : (ego_lower){0};
 }
 
 static ego_err finish(ego_qa_session *s, const pair *pairs, size_t n) {
     size_t D = (size_t)s->model->config.dim;
-    ego_met met = meet(s, s->cx, pairs, n);
+    ego_met met = meet(s, s->cx, pairs, n, remembered_texts(s->cx, pairs, n));
     EGO_TRY(ego_ctx_err(s->cx));
     for (size_t i = 0; i < n; i++) {
         ego_qa_item *item = pairs[i].item;
@@ -264,8 +265,21 @@ static ego_err find_pair(ego_qa_session *s, ego_qa_item *item, pair *p) {
     *p = (pair){.item = item};
     EGO_TRY(open_window(s, item, 1, &p->clip));
     EGO_TRY(ego_half_err(p->clip));
+    if (s->text_learns) return EGO_OK;
     EGO_TRY(ego_halves_text(s->halves, item->texts[0], &p->text));
     return inherit(item, "text: ", p->text);
+}
+
+static ego_err texts_of(const ego_qa_session *s, ego_ctx *cx, const pair *pairs, size_t n,
+                        ego_lower *lower) {
+    if (!s->text_learns) {
+        *lower = remembered_texts(cx, pairs, n);
+        return EGO_OK;
+    }
+    const char **texts = ego_ctx_alloc(cx, n * sizeof *texts);
+    if (!texts) return ego_ctx_err(cx);
+    for (size_t i = 0; i < n; i++) texts[i] = pairs[i].item->texts[0];
+    return ego_lower_texts(s->halves, cx, texts, (int64_t)n, lower);
 }
 
 ego_err ego_qa_states(ego_qa_session *s, ego_ctx *cx, ego_qa_item *const *items, size_t n,
@@ -273,7 +287,9 @@ ego_err ego_qa_states(ego_qa_session *s, ego_ctx *cx, ego_qa_item *const *items,
     pair *pairs = calloc(n ? n : 1, sizeof *pairs);
     ego_err err = pairs ? EGO_OK : ego_fail(EGO_ENOMEM, "out of memory");
     for (size_t i = 0; i < n && err == EGO_OK; i++) err = find_pair(s, items[i], &pairs[i]);
-    if (err == EGO_OK) *states = meet(s, cx, pairs, n).video;
+    ego_lower texts;
+    if (err == EGO_OK) err = texts_of(s, cx, pairs, n, &texts);
+    if (err == EGO_OK) *states = meet(s, cx, pairs, n, texts).video;
     for (size_t i = 0; i < n && pairs; i++) {
         ego_halves_drop(s->halves, pairs[i].clip);
         ego_halves_drop(s->halves, pairs[i].text);

@@ -46,6 +46,7 @@ typedef struct ego_qa_item {
 
 typedef struct ego_qa_options {
     bool match; /* items may ask for matches */
+    bool text_learns; /* ego_qa_states computes the texts' lower halves, too, every time */
     ego_halves_options halves;
 } ego_qa_options;
 

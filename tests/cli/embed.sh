@@ -257,6 +257,12 @@ for records in 1 7 8 60; do
         holds "$err" 'other options'
         run 2 ego-embed --fused -m other.safetensors -o cut --resume run.jsonl
         holds "$err" 'another model'
+        { sed -n 2p run.jsonl; cat run.jsonl; } >shifted.jsonl
+        run 2 ego-embed --fused -o cut --resume shifted.jsonl
+        holds "$err" 'are others than the input'
+        head -n 2 run.jsonl >few.jsonl
+        run 2 ego-embed --fused -o cut --resume few.jsonl
+        holds "$err" 'records done, the input only 2'
     fi
     run 1 ego-embed --fused -o cut --resume run.jsonl
     same "resumed after KILL at record $records" whole cut

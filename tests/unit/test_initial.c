@@ -485,6 +485,14 @@ static void test_from(ego_model *donor) {
     ego_initial_release(&initial, NULL);
     ego_train_config_release(&config);
 
+    /* Another fusion's layers, which the file cannot have, are drawn; the encoders are the file's. */
+    static const char *const stacked[] = {"model.fusion=stacked", NULL};
+    CHECK_OK(from_file(path, stacked, &config, &initial));
+    for (size_t i = 0; i < initial.count; i++)
+        CHECK((initial.origins[i] == EGO_ORIGIN_START) == has(initial.names[i], "cross_modal_stack"));
+    ego_initial_release(&initial, NULL);
+    ego_train_config_release(&config);
+
     refuse("init.from", path, "model.depth=1", EGO_EMODEL, "has 2 layers, model.depth is 1");
     refuse("init.from", path, "model.patch=4", EGO_EMODEL, "'video_model.patch_embed.proj.weight'");
     refuse("init.from", path, "model.fuse_layers=2", EGO_EMODEL, "alpha_t2i");

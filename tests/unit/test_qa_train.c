@@ -162,13 +162,15 @@ static void check_losses(void) {
     CHECK_NEAR(frozen, want, 1e-6);
     CHECK_NEAR(held_out, want, 1e-6);
     ego_recipe_release(&ego_recipe_qa, &c);
-    c = configuration(EGO_QA_FUSED, "still-fused");
-    c.optim.lr = 0;
-    c.dropout = 0;
-    CHECK_OK(train(&c, pool, false));
-    CHECK(logged(c.run.out, "losses", "answer", &fused, 1) == 1);
-    CHECK_NEAR(fused, want, 1e-6);
-    ego_recipe_release(&ego_recipe_qa, &c);
+    for (int text = 0; text < 2; text++) {
+        c = configuration(text ? EGO_QA_TEXT : EGO_QA_FUSED, text ? "still-text" : "still-fused");
+        c.optim.lr = 0;
+        c.dropout = 0;
+        CHECK_OK(train(&c, pool, false));
+        CHECK(logged(c.run.out, "losses", "answer", &fused, 1) == 1);
+        CHECK_NEAR(fused, want, 1e-6);
+        ego_recipe_release(&ego_recipe_qa, &c);
+    }
 }
 
 static bool same_files(const char *a, const char *b) {
@@ -221,13 +223,13 @@ static void check_learning(ego_qa_backbone backbone, const char *out, const char
 }
 
 /* One file is model and head, and only what comes after the meeting has moved. */
-static void check_tuned(const char *out) {
+static void check_tuned(const char *out, bool text_learns) {
     char path[300];
     ego_weights *before = NULL, *after = NULL;
     ego_head *head = NULL;
     ego_arena arena;
     ego_names names;
-    size_t moved = 0;
+    size_t moved = 0, read_by_text = 0;
     snprintf(path, sizeof path, "%s/head.safetensors", out);
     CHECK_OK(ego_weights_open(in_folder("m.safetensors"), &before));
     CHECK_OK(ego_weights_open(path, &after));
@@ -239,11 +241,15 @@ static void check_tuned(const char *out) {
         bool upper = strstr(name, "blocks.1.") || strstr(name, "blocks.2.") ||
                      strstr(name, "layer.1.") || strcmp(name, "norm.weight") == 0 ||
                      strcmp(name, "norm.bias") == 0;
+        if (text_learns && (strstr(name, "text_model.embeddings.") || strstr(name, "text_model.encoder.layer.0."))) {
+            read_by_text += !same;
+            continue;
+        }
         moved += !same;
         if (!upper && !same) fprintf(stderr, "    %s has moved\n", name);
         CHECK(upper || same);
     }
-    CHECK(moved > 20);
+    CHECK(moved > 20 && (read_by_text > 15) == text_learns);
     CHECK(ego_qa_head_inside(after));
     ego_weights_close(before);
     ego_weights_close(after);
@@ -282,7 +288,9 @@ int main(void) {
     check_losses();
     check_learning(EGO_QA_FROZEN, "frozen", "frozen-1", 20);
     check_learning(EGO_QA_FUSED, "fused", "fused-1", 70);
-    check_tuned(in_folder("fused"));
+    check_learning(EGO_QA_TEXT, "text", "text-1", 70);
+    check_tuned(in_folder("fused"), false);
+    check_tuned(in_folder("text"), true);
     check_refusals();
     ego_pool_free(pool);
     snprintf(remove_all, sizeof remove_all, "rm -rf '%s'", folder);

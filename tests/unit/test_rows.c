@@ -10,8 +10,10 @@
 #include "media/encode.h"
 #include "media/sample.h"
 #include "media/shrink.h"
+#include "text/colours.h"
 
 #include <fcntl.h>
+#include <math.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -339,6 +341,51 @@ static void frames_by_hand(const ego_rows *rows, size_t row, const double *times
     ego_preparer_free(preparer);
 }
 
+/* Every clip recoloured: the same box and moments with the channels in another order, and no word for a colour. */
+static void recoloured(void) {
+    ego_rows_options options = usual();
+    ego_rows *plain = opened(&options);
+    options.recolor = 1;
+    ego_rows *all = opened(&options);
+    size_t plane = S * S;
+    for (size_t row = 0; row < 9; row++) {
+        ego_row_sample a = {0}, b = {0};
+        int order[3];
+        CHECK(ego_augment_channels(ego__rows_draw(all, row, EGO__ROW_COLOUR), 1, order));
+        CHECK_OK(ego_rows_submit(plain, row, row));
+        CHECK_OK(ego_rows_submit(all, row, row));
+        CHECK_OK(ego_rows_next(plain, &a));
+        CHECK_OK(ego_rows_next(all, &b));
+        static const float mean[] = {0.485f, 0.456f, 0.406f}, spread[] = {0.229f, 0.224f, 0.225f};
+        float most = 0;
+        for (size_t i = 0; i < F * 3 * plane; i++) {
+            size_t f = i / (3 * plane), c = i / plane % 3, from = (size_t)order[c];
+            float was = a.pixels[(f * 3 + from) * plane + i % plane] * spread[from] + mean[from];
+            float is = b.pixels[i] * spread[c] + mean[c];
+            most = fmaxf(most, fabsf(was - is));
+        }
+        CHECK(most < 1e-5f);
+        ego_row_sample_release(&a);
+        ego_row_sample_release(&b);
+    }
+    ego_rows_close(plain);
+    ego_rows_close(all);
+}
+
+static void words_for_colours(void) {
+    static const char *const pairs[][2] = {
+        {"#C C pours the red bottle into the blue bowl", "#C C pours the bottle into the bowl"},
+        {"black", ""},
+        {"a  grey  reddish Red ", "a  reddish Red "},
+        {"", ""},
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        char *left = ego_colours_drop(pairs[i][0]);
+        CHECK(left && strcmp(left, pairs[i][1]) == 0);
+        free(left);
+    }
+}
+
 static void equals_what_is_made_by_hand(bool augment, int moments, bool flip) {
     static float want[FLOATS];
     ego_rows_options options = usual();
@@ -571,6 +618,8 @@ int main(void) {
     a_new_video_is_read_anew();
     filling();
     equals_what_is_made_by_hand(true, M, true);
+    recoloured();
+    words_for_colours();
     equals_what_is_made_by_hand(true, 0, false);
     equals_what_is_made_by_hand(false, 0, true);
     reference_sampling(true);
