@@ -14,7 +14,6 @@
 #include <string.h>
 
 enum { BY_MATCH, BY_DUAL };
-enum { MAX_PARTS = 64 };
 static const char *head_path, *oracles, *out_path, *sheet_path;
 static ego_option_list queries;
 static double ratio = 0.02, seconds, shot_seconds = EGO_SHOT_SECONDS;
@@ -32,7 +31,8 @@ static const ego_option options[] = {
     {.name = "shot", .type = EGO_OPTION_NUMBER, .arg = "S", .value = &shot_seconds, .min = 0.1, .max = 600, .help = "length of a shot (5 s)"},
     {.name = "segments", .type = EGO_OPTION_INT, .arg = "N", .value = &most_segments, .min = 1, .max = EGO_KTS_MAX_SEGMENTS, .help = "at most so many segments (20)"},
     {.name = "score", .type = EGO_OPTION_CHOICE, .arg = "match|dual", .value = &score_by, .given = &by_given, .help = "without a head: by the fused or the dual encoder"},
-    {.name = "parts", .type = EGO_OPTION_INT, .arg = "N", .value = &parts, .given = &parts_given, .min = 1, .max = MAX_PARTS, .help = "look at a shot as N clips (1, or the head's)"},
+    {.name = "parts", .type = EGO_OPTION_INT, .arg = "N", .value = &parts, .given = &parts_given, .min = 1, .max = EGO_SUMMARY_MAX_PARTS,
+     .help = "look at a shot as N clips (1, or the head's)"},
     {.name = "prompts", .type = EGO_OPTION_CHOICE, .arg = "sentence|narration", .value = &put, .given = &words_given, .help = "how A_B is put (sentence, or the head's)"},
     {.name = "reference-quirks", .type = EGO_OPTION_FLAG, .value = &quirks, .help = "segment and pad as the published program does"},
     {.name = "scores", .type = EGO_OPTION_FLAG, .value = &all_scores, .help = "write every shot's score, too"},
@@ -256,11 +256,15 @@ static ego_err summarize(run *r, size_t number, size_t prompt, answer *a) {
     return show(r, j, a);
 }
 
+static ego_summary_by by_head(const run *r) {
+    return r->head->config.qfvs.dual ? EGO_SUMMARY_HEAD_OF_DUAL : EGO_SUMMARY_HEAD;
+}
+
 static ego_summary_options summary_options(const run *r, size_t prompts, const ego_progress *progress) {
     bool reference = r->cli->sampling == EGO_SAMPLING_REFERENCE;
     return (ego_summary_options){.by = score_by == BY_DUAL ? EGO_SUMMARY_DUAL
                                        : !prompts          ? EGO_SUMMARY_WHOLE
-                                       : r->head           ? EGO_SUMMARY_HEAD
+                                       : r->head           ? by_head(r)
                                                            : EGO_SUMMARY_MATCH,
                                  .parts = parts,
                                  .shots = {.video_root = r->cli->video_root,
@@ -432,14 +436,20 @@ static ego_err open_head(run *r) {
     if (!head_path) return EGO_OK;
     ego_err err = ego_head_open(head_path, &ego_head_qfvs, &r->head);
     if (err != EGO_OK) return err == EGO_ENOMEM ? err : EGO_EIO; /* as a model that cannot be read */
+    parts = r->head->config.qfvs.parts;
+    put = (int)r->head->config.qfvs.prompts;
+    return EGO_OK;
+}
+
+static ego_err check_head(run *r) {
+    if (!r->head) return EGO_OK;
     ego_buf warning = {0};
     if (ego_head_foreign(r->head, r->engine.model_id, &warning)) ego_cli_note(r->cli, "%s", warning.data);
     ego_buf_release(&warning);
-    parts = r->head->config.qfvs.parts;
-    put = (int)r->head->config.qfvs.prompts;
-    if (r->head->config.qfvs.width == r->engine.model->config.dim) return EGO_OK;
+    int64_t width = r->head->config.qfvs.width, its = ego_summary_width(by_head(r), &r->engine.model->config);
+    if (width == its) return EGO_OK;
     return ego_fail(EGO_EINPUT, "%s: a head for features of width %lld, the model's are %lld wide", head_path,
-                    (long long)r->head->config.qfvs.width, (long long)r->engine.model->config.dim);
+                    (long long)width, (long long)its);
 }
 
 /* --dry-run: how many shots there are. */
@@ -490,8 +500,10 @@ static bool check_usage(ego_cli *cli) {
     return true;
 }
 
-static unsigned needs(void) {
-    return score_by == BY_DUAL ? ego_summary_needs(EGO_SUMMARY_DUAL) : ego_summary_needs(EGO_SUMMARY_MATCH);
+/* What asks nothing is looked at by the fused encoder, with a dual head beside it, too. */
+static unsigned needs(const run *r) {
+    if (score_by == BY_DUAL) return ego_summary_needs(EGO_SUMMARY_DUAL);
+    return ego_summary_needs(EGO_SUMMARY_MATCH) | (r->head ? ego_summary_needs(by_head(r)) : 0);
 }
 
 int main(int argc, char **argv) {
@@ -506,15 +518,19 @@ int main(int argc, char **argv) {
         ego_cli_fatal(&cli, err);
     } else if (cli.dry_run) {
         if ((err = plan(&cli)) != EGO_OK) ego_cli_fatal(&cli, err);
-    } else if (r->cli = &cli, ego_engine_open(&r->engine, &cli, needs())) {
-        err = open_head(r);
+    } else if (r->cli = &cli, (err = open_head(r)) != EGO_OK) {
+        ego_cli_fatal(&cli, err);
+    } else if (ego_engine_open(&r->engine, &cli, needs(r))) {
+        err = check_head(r);
         if (err == EGO_OK) err = summarize_all(r);
         if (err != EGO_OK) ego_cli_fatal(&cli, err);
         for (size_t i = 0; i < r->n; i++) release_job(&r->jobs[i]);
         free(r->video);
         ego_head_close(r->head, r->engine.backend);
+        r->head = NULL;
         ego_engine_close(&r->engine);
     }
+    if (r) ego_head_close(r->head, NULL);
     free(r);
     ego_option_list_release(&queries);
     return ego_cli_end(&cli);

@@ -86,12 +86,13 @@ typedef struct ego_qa_params {
 
 /* "qfvs": how well each shot answers the query, out of a post-norm Transformer over a segment's shots. */
 typedef struct ego_qfvs_config {
-    int64_t width;  /* D, of a shot's feature (768) */
-    int64_t heads;  /* (2) */
-    int64_t layers; /* (2), at most EGO_QFVS_LAYERS */
-    int64_t hidden; /* of the feed-forward networks (2048) */
-    int64_t middle; /* of the projector (8) */
-    int64_t parts;  /* of a shot, for its feature (1); task/summary.h */
+    int64_t width;   /* D, of a shot's feature (768) */
+    int64_t heads;   /* (2) */
+    int64_t layers;  /* (2), at most EGO_QFVS_LAYERS */
+    int64_t hidden;  /* of the feed-forward networks (2048) */
+    int64_t middle;  /* of the projector (8) */
+    int64_t parts;   /* of a shot, for its feature (1); task/summary.h */
+    int64_t dual;    /* 1: the feature is of dual embeddings (0); task/summary.h */
     int64_t prompts; /* an ego_qfvs_words (0): how a query is put; task/qfvs.h */
 } ego_qfvs_config;
 

@@ -10,6 +10,7 @@
 #define AT(field) offsetof(ego_qfvs_train_config, field)
 static const char *const sampling_words[] = {"time", "reference", NULL};
 static const char *const prompt_words[] = {"sentence", "narration", NULL}; /* ego_qfvs_words */
+static const char *const feature_words[] = {"fused", "dual", NULL};
 static const char *const rate_words[] = {"published", "even", NULL};
 
 static const ego_setting keys[] = {
@@ -28,6 +29,7 @@ static const ego_setting keys[] = {
     {"data.sampling", EGO_SETTING_WORD, EGO_SETTING_BINDS, AT(data.sampling), 0, 0, sampling_words},
     {"data.parts", EGO_SETTING_WHOLE, EGO_SETTING_BINDS, AT(data.parts), 1, 64, NULL},
     {"data.prompts", EGO_SETTING_WORD, EGO_SETTING_BINDS, AT(data.prompts), 0, 0, prompt_words},
+    {"data.features", EGO_SETTING_WORD, EGO_SETTING_BINDS, AT(data.features), 0, 0, feature_words},
     {"head.heads", EGO_SETTING_WHOLE, EGO_SETTING_BINDS, AT(head.heads), 1, 1 << 10, NULL},
     {"head.layers", EGO_SETTING_WHOLE, EGO_SETTING_BINDS, AT(head.layers), 1, EGO_QFVS_LAYERS,
      NULL},
@@ -231,7 +233,7 @@ static ego_err list_samples(training *t) {
 static ego_err open_model(const ego_qfvs_train_config *c, ego_model **model) {
     ego_model_options o = {.tokenizer = c->tokenizer,
                            .frames = c->frames,
-                           .needs = ego_summary_needs(EGO_SUMMARY_HEAD)};
+                           .needs = ego_summary_needs(ego_qfvs_by(&c->data))};
     return ego_model_open(c->model, &o, model);
 }
 
@@ -244,8 +246,7 @@ static ego_err set_up(training *t) {
     ego_ctx_init(&cx, t->backend);
     ego_qfvs_rows_options train = rows_options(t, false), held_out = rows_options(t, true);
     EGO_TRY_OUT(open_model(t->config, &model));
-    EGO_TRY_OUT(
-        ego_qfvs_make_head(&t->config->head, &t->config->data, model,
+    EGO_TRY_OUT(ego_qfvs_make_head(&t->config->head, &t->config->data, model,
                                    (uint64_t)t->config->run.seed, &t->head));
     EGO_TRY_OUT(ego_qfvs_rows_read(&cx, model, &train, &t->rows));
     if (held_out.names) EGO_TRY_OUT(ego_qfvs_rows_read(&cx, model, &held_out, &t->held_out));

@@ -216,7 +216,6 @@ static ego_err open_store(const ego_qfvs_rows_options *o, ego_model *model,
 ego_err ego_qfvs_rows_read(ego_ctx *cx, ego_model *model, const ego_qfvs_rows_options *o,
                            ego_qfvs_rows *rows) {
     ego_summary_options summary = o->summary;
-    summary.by = EGO_SUMMARY_HEAD;
     summary.shots.video_root = o->video_root ? o->video_root : o->root;
     summary.shots.frames = (int)model->config.frames;
     summary.shots.size = (int)model->config.image_size;

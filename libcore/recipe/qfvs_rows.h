@@ -47,7 +47,7 @@ typedef struct ego_qfvs_rows_options {
     const char *cache;
     bool apart; /* these are other videos than those of the same names in the cache: a folder of their own */
     ego_qfvs_words words;
-    ego_summary_options summary; /* by EGO_SUMMARY_HEAD */
+    ego_summary_options summary; /* by a head */
     ego_kts_options kts;
     const ego_progress *progress;
 } ego_qfvs_rows_options;

@@ -5,6 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+ego_summary_by ego_qfvs_by(const ego_qfvs_data *d) {
+    return d->features ? EGO_SUMMARY_HEAD_OF_DUAL : EGO_SUMMARY_HEAD;
+}
+
 ego_qfvs_rows_options ego_qfvs_rows_of(const ego_qfvs_data *d, bool held_out,
                                        const ego_training *with) {
     bool own_root = held_out && d->validate_root;
@@ -17,7 +21,7 @@ ego_qfvs_rows_options ego_qfvs_rows_of(const ego_qfvs_data *d, bool held_out,
         .cache = d->cache,
         .apart = held_out && (own_root || d->validate_video_root),
         .words = (ego_qfvs_words)d->prompts,
-        .summary = {.parts = d->parts, .shots = {.seconds = d->shot}},
+        .summary = {.by = ego_qfvs_by(d), .parts = d->parts, .shots = {.seconds = d->shot}},
         .kts = {.pool = with->pool},
         .progress = with->progress};
 }
@@ -25,9 +29,14 @@ ego_qfvs_rows_options ego_qfvs_rows_of(const ego_qfvs_data *d, bool held_out,
 ego_err ego_qfvs_make_head(const ego_qfvs_shape *s, const ego_qfvs_data *d, ego_model *model,
                            uint64_t seed, ego_head **head) {
     const char *id;
-    ego_head_config config = {
-        .qfvs = {model->config.dim, s->heads, s->layers, s->hidden, s->middle,
-                 d->parts > 0 ? d->parts : 1, d->prompts}};
+    ego_head_config config = {.qfvs = {.width = ego_summary_width(ego_qfvs_by(d), &model->config),
+                                       .heads = s->heads,
+                                       .layers = s->layers,
+                                       .hidden = s->hidden,
+                                       .middle = s->middle,
+                                       .parts = d->parts > 0 ? d->parts : 1,
+                                       .dual = d->features,
+                                       .prompts = d->prompts}};
     EGO_TRY(ego_model_id(model, &id));
     EGO_TRY(ego_head_create(&ego_head_qfvs, &config, seed, head));
     ego_head_set_backbone(*head, id);

@@ -21,6 +21,7 @@ typedef struct ego_qfvs_data {
     double shot;                                     /* seconds */
     unsigned sampling; /* 0: middles, centre; 1: as the published program reads */
     int64_t parts;     /* of a shot; 0: 1 (task/summary.h) */
+    unsigned features; /* 0: fused; 1: dual (task/summary.h) */
     unsigned prompts;  /* an ego_qfvs_words */
 } ego_qfvs_data;
 
@@ -31,6 +32,9 @@ typedef struct ego_qfvs_shape {
 
 /* Where annotations and videos are, to train or to validate on; the rest is left {0}. */
 ego_qfvs_rows_options ego_qfvs_rows_of(const ego_qfvs_data *data, bool held_out, const ego_training *with);
+
+/* By what a head of such data reads shots. */
+ego_summary_by ego_qfvs_by(const ego_qfvs_data *data);
 
 /* A head as its training starts, for a model's features of such data. */
 ego_err ego_qfvs_make_head(const ego_qfvs_shape *shape, const ego_qfvs_data *data, ego_model *model, uint64_t seed, ego_head **head);

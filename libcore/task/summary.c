@@ -9,16 +9,30 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_BATCH = 16, MAX_PROMPTS = 4096 };
+enum { MAX_BATCH = 16, MAX_PROMPTS = 4096, MAX_PARTS = EGO_SUMMARY_MAX_PARTS };
+static const double FIT = 4; /* a part weighs e^(4 cosine) beside the others of its shot */
+
+static bool is_dual(ego_summary_by by) {
+    return by == EGO_SUMMARY_DUAL || by == EGO_SUMMARY_HEAD_OF_DUAL;
+}
+
+static bool is_head(ego_summary_by by) {
+    return by == EGO_SUMMARY_HEAD || by == EGO_SUMMARY_HEAD_OF_DUAL;
+}
 
 unsigned ego_summary_needs(ego_summary_by by) {
     switch (by) {
     case EGO_SUMMARY_WHOLE: return EGO_NEEDS_FUSED;
     case EGO_SUMMARY_DUAL:
+    case EGO_SUMMARY_HEAD_OF_DUAL:
         return EGO_NEEDS_VIDEO | EGO_NEEDS_TEXT | EGO_NEEDS_VIDEO_PROJECTION |
                EGO_NEEDS_TEXT_PROJECTION;
     default: return EGO_NEEDS_FUSED | EGO_NEEDS_VTM;
     }
+}
+
+int64_t ego_summary_width(ego_summary_by by, const ego_config *c) {
+    return by == EGO_SUMMARY_HEAD_OF_DUAL ? c->projection[c->projections - 1] : c->dim;
 }
 
 /* ---- the table ----------------------------------------------------------------------------------- */
@@ -33,12 +47,12 @@ void ego_summary_release(ego_summary_table *t) {
 }
 
 static ego_err allocate(const ego_summary_options *o, ego_summary_table *t) {
-    size_t row = (size_t)t->D * sizeof(float), cells = 0, bytes = 0;
-    bool head = o->by == EGO_SUMMARY_HEAD, scored = t->prompts && !head, ok;
+    size_t row = (size_t)t->W * sizeof(float), cells = 0, bytes = 0;
+    bool head = is_head(o->by), scored = t->prompts && !head, ok;
     ok = !__builtin_mul_overflow(t->n, t->prompts, &cells) &&
          !__builtin_mul_overflow(cells, row, &bytes);
     t->times = malloc((t->n + 1) * sizeof *t->times);
-    t->states = ok ? malloc(t->n * row) : NULL;
+    t->states = ok ? malloc(t->n * (size_t)t->D * sizeof(float)) : NULL;
     if (ok && scored) t->scores = malloc(cells * sizeof *t->scores);
     if (ok && head) t->features = malloc(bytes);
     if (ok && head && o->reference) t->empty = malloc(t->prompts * row);
@@ -62,7 +76,7 @@ typedef struct look {
 } look;
 
 static ego_err encode_prompts(look *l, const char *const *prompts) {
-    unsigned wanted = l->options->by == EGO_SUMMARY_DUAL ? EGO_HALF_EMBEDDING : EGO_HALF_LOWER;
+    unsigned wanted = is_dual(l->options->by) ? EGO_HALF_EMBEDDING : EGO_HALF_LOWER;
     ego_halves_options o = {.max_tokens = l->options->max_tokens};
     ego_model *m = l->model;
     if (l->table->prompts && !m->bpe)
@@ -127,6 +141,35 @@ static ego_err fused_batch(look *l, const ego_tensor *clips, size_t at) {
     return EGO_OK;
 }
 
+static double dot(const float *x, const float *y, size_t n) {
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += (double)x[i] * (double)y[i];
+    return sum;
+}
+
+/* Embeddings y (shots · parts, W), of length 1, with one prompt's: a cosine each, or the head's features. */
+static void compare(look *l, const float *y, size_t count, size_t k, size_t at) {
+    ego_summary_table *t = l->table;
+    const float *text = ego_f32(&l->prompts[k]->embedding);
+    size_t W = (size_t)t->W, parts = (size_t)l->parts;
+    for (size_t i = 0; i < count; i++, y += parts * W) {
+        double weights[MAX_PARTS], cosines = 0, sum = 0;
+        for (size_t p = 0; p < parts; p++) {
+            double cosine = dot(y + p * W, text, W);
+            weights[p] = exp(FIT * cosine);
+            sum += weights[p];
+            cosines += weights[p] * cosine;
+        }
+        if (t->scores) t->scores[k * t->n + at + i] = (float)(cosines / sum);
+        for (size_t d = 0; t->features && d < W; d++) {
+            double mean = 0;
+            for (size_t p = 0; p < parts; p++) mean += weights[p] * (double)y[p * W + d];
+            t->features[(k * t->n + at + i) * W + d] =
+                (float)((double)W * (double)text[d] * mean / sum);
+        }
+    }
+}
+
 static ego_err dual_batch(look *l, const ego_tensor *clips, size_t at) {
     ego_summary_table *t = l->table;
     ego_model *m = l->model;
@@ -138,15 +181,7 @@ static ego_err dual_batch(look *l, const ego_tensor *clips, size_t at) {
     EGO_TRY(ego_ctx_err(l->cx));
     size_t D = (size_t)t->D, parts = (size_t)l->parts, count = (size_t)n / parts;
     average(ego_f32(x), D, parts, count, D, t->states + at * D);
-    int64_t P = ego_tensor_columns(y), each = l->parts * P;
-    for (size_t k = 0; k < t->prompts; k++)
-        for (size_t i = 0; i < count; i++) {
-            double sum = 0;
-            for (int64_t d = 0; d < each; d++)
-                sum += (double)ego_f32(y)[(int64_t)i * each + d] *
-                       (double)ego_f32(&l->prompts[k]->embedding)[d % P];
-            t->scores[k * t->n + at + i] = (float)(sum / (double)parts);
-        }
+    for (size_t k = 0; k < t->prompts; k++) compare(l, ego_f32(y), count, k, at);
     return EGO_OK;
 }
 
@@ -159,8 +194,7 @@ static ego_err run_batch(look *l, size_t at, int64_t n) {
     for (int64_t i = 0; clips && err == EGO_OK && i < n; i++)
         err = ego_shots_next(l->shots, ego_f32(clips) + i * each);
     if (err == EGO_OK && clips)
-        err = l->options->by == EGO_SUMMARY_DUAL ? dual_batch(l, clips, at)
-                                                 : fused_batch(l, clips, at);
+        err = is_dual(l->options->by) ? dual_batch(l, clips, at) : fused_batch(l, clips, at);
     ego_err failed = ego_ctx_err(l->cx);
     ego_ctx_rewind(l->cx, &mark);
     return err != EGO_OK ? err : failed;
@@ -195,7 +229,8 @@ static ego_err look_at_all(look *l, const char *const *prompts) {
 ego_err ego_summary_look(ego_ctx *cx, ego_model *model, const ego_summary_options *options,
                          const char *video, const char *const *prompts, size_t n,
                          ego_summary_table *table) {
-    ego_summary_table t = {.prompts = n, .D = model->config.dim};
+    int64_t W = ego_summary_width(options->by, &model->config);
+    ego_summary_table t = {.prompts = n, .D = model->config.dim, .W = W};
     look l = {.cx = cx, .model = model, .options = options, .table = &t};
     ego_shots_options shots = options->shots;
     l.parts = options->parts > 0 ? options->parts : 1;
@@ -204,9 +239,16 @@ ego_err ego_summary_look(ego_ctx *cx, ego_model *model, const ego_summary_option
     l.batch = ego_good_batch(model) < MAX_BATCH ? ego_good_batch(model) : MAX_BATCH;
     l.batch = l.batch > l.parts ? l.batch / l.parts : 1;
     ego_err err;
-    bool none = options->by == EGO_SUMMARY_WHOLE, some = !none && options->by != EGO_SUMMARY_DUAL;
+    bool none = options->by == EGO_SUMMARY_WHOLE, some = !none && options->by != EGO_SUMMARY_DUAL,
+         quirks = options->by == EGO_SUMMARY_HEAD_OF_DUAL && options->reference;
     if (n > MAX_PROMPTS || (none && n) || (some && !n))
         return ego_fail(EGO_EINPUT, "expected %s, found %zu", n ? "fewer prompts" : "a prompt", n);
+    if (l.parts > MAX_PARTS)
+        return ego_fail(EGO_EINPUT, "expected shots of at most %d parts, found %lld", MAX_PARTS,
+                        (long long)l.parts);
+    if (quirks)
+        return ego_fail(EGO_EINPUT,
+                        "the published padding is of fused features, this head is of dual ones");
     EGO_TRY_OUT(ego_shots_open(video, &shots, &l.shots));
     t.n = ego_shots_count(l.shots);
     EGO_TRY_OUT(allocate(options, &t));
@@ -228,8 +270,8 @@ out:
  * nothing. */
 static ego_tensor *fill_places(ego_ctx *cx, const ego_summary_table *t, const ego_kts *segments,
                                size_t prompt, int64_t *first, float *bias) {
-    size_t D = (size_t)t->D;
-    ego_tensor *x = EGO_TENSOR(cx, (int64_t)segments->count * EGO_QFVS_PLACES, t->D);
+    size_t W = (size_t)t->W;
+    ego_tensor *x = EGO_TENSOR(cx, (int64_t)segments->count * EGO_QFVS_PLACES, t->W);
     for (size_t s = 0; x && s < segments->count; s++) {
         size_t length = segments->starts[s + 1] - segments->starts[s];
         first[s + 1] = first[s] + EGO_QFVS_PLACES;
@@ -237,9 +279,9 @@ static ego_tensor *fill_places(ego_ctx *cx, const ego_summary_table *t, const eg
             size_t row = s * EGO_QFVS_PLACES + p;
             bias[row] = p < length ? 0 : 1;
             const float *from = p < length
-                                    ? t->features + (prompt * t->n + segments->starts[s] + p) * D
-                                    : t->empty + prompt * D;
-            memcpy(ego_f32(x) + row * D, from, D * sizeof(float));
+                                    ? t->features + (prompt * t->n + segments->starts[s] + p) * W
+                                    : t->empty + prompt * W;
+            memcpy(ego_f32(x) + row * W, from, W * sizeof(float));
         }
     }
     return x;
@@ -247,7 +289,7 @@ static ego_tensor *fill_places(ego_ctx *cx, const ego_summary_table *t, const eg
 
 static ego_err score_head(ego_ctx *cx, ego_head *head, bool reference, const ego_summary_table *t,
                           const ego_kts *segments, size_t prompt, float *scores) {
-    size_t count = segments->count, D = (size_t)t->D;
+    size_t count = segments->count, W = (size_t)t->W;
     for (size_t s = 0; reference && s < count; s++)
         if (segments->starts[s + 1] - segments->starts[s] > EGO_QFVS_PLACES)
             return ego_fail(EGO_EINPUT, "the published padding takes segments of at most %d shots",
@@ -261,8 +303,8 @@ static ego_err score_head(ego_ctx *cx, ego_head *head, bool reference, const ego
         x = fill_places(cx, t, segments, prompt, first, bias);
     } else if (first && !reference) {
         for (size_t s = 0; s <= count; s++) first[s] = (int64_t)segments->starts[s];
-        if ((x = EGO_TENSOR(cx, (int64_t)t->n, t->D)))
-            memcpy(x->data, t->features + prompt * t->n * D, t->n * D * sizeof(float));
+        if ((x = EGO_TENSOR(cx, (int64_t)t->n, t->W)))
+            memcpy(x->data, t->features + prompt * t->n * W, t->n * W * sizeof(float));
     }
     const ego_tensor *y =
         x ? ego_qfvs_logits(cx, head, x, (ego_groups){first, (int64_t)count}, bias) : NULL;
@@ -304,13 +346,13 @@ ego_err ego_summary_score(ego_ctx *cx, ego_head *head, const ego_summary_options
                           float *scores) {
     if (o->by == EGO_SUMMARY_WHOLE) return score_whole(t, segments, scores);
     if (prompt >= t->prompts) return ego_fail(EGO_EINPUT, "no prompt number %zu", prompt);
-    if (o->by != EGO_SUMMARY_HEAD) {
+    if (!is_head(o->by)) {
         memcpy(scores, t->scores + prompt * t->n, t->n * sizeof *scores);
         return EGO_OK;
     }
-    if (head->kind != &ego_head_qfvs || head->config.qfvs.width != t->D)
+    if (head->kind != &ego_head_qfvs || head->config.qfvs.width != t->W)
         return ego_fail(EGO_EMODEL, "%s: expected a summary head for features of width %lld",
-                        head->path, (long long)t->D);
+                        head->path, (long long)t->W);
     return score_head(cx, head, o->reference, t, segments, prompt, scores);
 }
 

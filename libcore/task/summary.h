@@ -7,7 +7,7 @@
  *
  * A model that was trained on clips of a second sees little of an action in a few frames out of five
  * seconds: a shot may be looked at in parts, one after the other, and is then what the encoders make
- * of these in the mean: states, features, probabilities, cosines.
+ * of these in the mean; of the dual encoder's, those that fit the prompt better weigh more.
  *
  * The lower half of the fused path runs once a shot, the upper half once for every shot and prompt;
  * nothing of a shot outlives its pass but what the table holds: 4 D bytes of state, and for each
@@ -24,9 +24,12 @@
 #include "task/kts.h"
 #include "task/shots.h"
 
+enum { EGO_SUMMARY_MAX_PARTS = 64 };
+
 /* What a prompt is held against. */
 typedef enum ego_summary_by {
-    EGO_SUMMARY_HEAD,  /* the summary head (task/qfvs.h) */
+    EGO_SUMMARY_HEAD,  /* the summary head (task/qfvs.h) over fused features */
+    EGO_SUMMARY_HEAD_OF_DUAL, /* the same over dual ones: see `features`; more prompts cost nothing */
     EGO_SUMMARY_MATCH, /* without a head: the probability that shot and prompt belong together */
     EGO_SUMMARY_DUAL,  /* without a head: the dual embeddings' cosine; more prompts cost nothing */
     EGO_SUMMARY_WHOLE  /* no prompt: how well a shot stands for its segment */
@@ -35,11 +38,13 @@ typedef enum ego_summary_by {
 /* What was seen of a video. Everything is owned. */
 typedef struct ego_summary_table {
     size_t n, prompts; /* shots; prompts */
-    int64_t D;
+    int64_t D, W; /* of states; of features: D, or the projection's width */
     float *states;   /* (n, D): class tokens below the first fused layer; DUAL: the dual encoder's */
     float *scores;   /* (prompts, n): MATCH, DUAL; else NULL */
-    float *features; /* (prompts, n, D): HEAD: after cross_modal_video_transform; else NULL */
-    float *empty;    /* (prompts, D): what a shot of zeros gives, for `reference`; else NULL */
+    float *features; /* (prompts, n, W): HEAD: after cross_modal_video_transform; HEAD_OF_DUAL: element by
+                        element W times the product of shot's and prompt's embeddings: about as large as
+                        the positions that the head adds, and their cosine in the mean; else NULL */
+    float *empty;    /* (prompts, W): HEAD: what a shot of zeros gives, for `reference`; else NULL */
     double *times;   /* (n + 1): shot k is [times[k], times[k + 1]) */
 } ego_summary_table;
 
@@ -54,6 +59,8 @@ typedef struct ego_summary_options {
 
 /* The EGO_NEEDS_… of a model. */
 unsigned ego_summary_needs(ego_summary_by by);
+/* The width W of a model's features. */
+int64_t ego_summary_width(ego_summary_by by, const ego_config *config);
 
 /* Looks at a video with these prompts: none for EGO_SUMMARY_WHOLE, none or some for
  * EGO_SUMMARY_DUAL, whose states then come from the dual encoder. */
@@ -62,7 +69,7 @@ ego_err ego_summary_look(ego_ctx *cx, ego_model *model, const ego_summary_option
                          ego_summary_table *table);
 void ego_summary_release(ego_summary_table *table); /* leaves {0}; safe on {0} */
 
-/* scores[table.n] for one prompt. HEAD: logits of `head`, whose width must be D; with `reference`
+/* scores[table.n] for one prompt. HEAD, HEAD_OF_DUAL: logits of `head`, whose width must be W; with `reference`
  * every segment is filled up to the published program's 200 places (task/qfvs.h). WHOLE: the cosine
  * of a shot's state and its segment's mean. */
 ego_err ego_summary_score(ego_ctx *cx, ego_head *head, const ego_summary_options *options,

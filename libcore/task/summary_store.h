@@ -9,19 +9,20 @@
 
 typedef enum ego_summary_kind {
     EGO_SUMMARY_STATES,   /* (n, D); no prompt */
-    EGO_SUMMARY_FEATURES, /* (n, D) */
-    EGO_SUMMARY_EMPTY     /* (1, D); no video */
+    EGO_SUMMARY_FEATURES, /* (n, W) */
+    EGO_SUMMARY_EMPTY     /* (1, W); no video */
 } ego_summary_kind;
 
 typedef struct ego_summary_store {
     const char *folder; /* borrowed, as is the model's name */
+    const char *const *kinds; /* names of the kinds */
     const char *model;
     ego_buf config;
     char shots[96]; /* how they are read */
     int64_t max_tokens;
 } ego_summary_store; /* released by ego_summary_store_release; safe on {0} */
 
-/* options->by must be EGO_SUMMARY_HEAD; everything of them that features depend on goes into the
+/* options->by must be a head's; everything of them that features depend on goes into the
  * files' keys. */
 ego_err ego_summary_store_init(const char *folder, ego_model *model,
                                const ego_summary_options *options, ego_summary_store *store);

@@ -106,7 +106,7 @@ mv p02.mp4 "$qfvs/P02.mp4"
 run 2 ego-train qfvs train.json --set run.out=quirks --set reference_quirks=true --set data.sampling=reference --set data.cache=crops
 run 0 ego-train qfvs train.json --set run.out=parts_run --set run.epochs=1 --set data.parts=2 --set data.prompts=narration
 run 0 ego-model info parts_run/head.safetensors
-holds "$out" '"parts":2,"prompts":1'
+holds "$out" '"parts":2,"dual":0,"prompts":1'
 run 2 ego-sum --head parts_run/head.safetensors --parts 1 --query Pan_Knife "$video"
 run 0 ego-sum --head parts_run/head.safetensors --query Pan_Knife --query "#C C pan knife" "$video"
 holds_json "a head looks and asks as it was trained" "$out" '.[0].scores == .[1].scores'

@@ -221,7 +221,16 @@ static void test_look(bench *b) {
     ego_summary_release(&whole);
 }
 
-/* In two parts, a shot is the mean of two shots of half its length. */
+/* A shot's score, or the mean of its features: of dual ones that is the cosine. */
+static double value_of(const ego_summary_table *t, size_t shot) {
+    double sum = 0;
+    if (t->scores) return (double)t->scores[shot];
+    for (int64_t d = 0; d < t->W; d++) sum += (double)t->features[(int64_t)shot * t->W + d];
+    return t->W ? sum / (double)t->W : 0;
+}
+
+/* In two parts, a shot is the mean of two shots of half its length; of dual embeddings, of parts that fit the better
+ * the more. */
 static void test_parts(bench *b) {
     static const char *const prompts[] = {"There is a cup"};
     const char *video = path_of("v.mp4");
@@ -233,15 +242,15 @@ static void test_parts(bench *b) {
         o.shots.seconds = 2.5;
         CHECK_OK(ego_summary_look(&b->cx, b->model, &o, video, prompts, 1, &halves));
         if (!CHECK(parts.n == SHOTS && halves.n == 2 * SHOTS)) return;
-        const float *x[][2] = {{parts.states, halves.states},
-                               {by == EGO_SUMMARY_HEAD ? parts.features : parts.scores,
-                                by == EGO_SUMMARY_HEAD ? halves.features : halves.scores}};
-        for (int k = 0; k < 2; k++) {
-            size_t D = k && by != EGO_SUMMARY_HEAD ? 1 : 32;
-            for (size_t i = 0; i < SHOTS * D; i++) {
-                const float *half = x[k][1] + i / D * 2 * D + i % D;
-                CHECK_NEAR((double)x[k][0][i], ((double)half[0] + (double)half[D]) / 2, 1e-5);
-            }
+        for (size_t i = 0; i < SHOTS * 32; i++) {
+            const float *half = halves.states + i / 32 * 64 + i % 32;
+            CHECK_NEAR((double)parts.states[i], ((double)half[0] + (double)half[32]) / 2, 1e-5);
+        }
+        for (size_t i = 0; i < SHOTS; i++) {
+            double first = value_of(&halves, 2 * i), second = value_of(&halves, 2 * i + 1), u = 0.5;
+            if (by == EGO_SUMMARY_DUAL || by == EGO_SUMMARY_HEAD_OF_DUAL)
+                u = 1 / (1 + exp(4 * (second - first)));
+            CHECK_NEAR(value_of(&parts, i), u * first + (1 - u) * second, 1e-5);
         }
         ego_summary_release(&parts);
         ego_summary_release(&halves);
@@ -273,9 +282,9 @@ static void test_head(bench *b) {
     }
     CHECK(difference > 1e-6 && difference < 10);
     CHECK_ERR(EGO_EINPUT, ego_summary_score(&b->cx, head, &o, &t, &kts, 1, scores[0]));
-    t.D = 16;
+    t.W = 16;
     CHECK_ERR(EGO_EMODEL, ego_summary_score(&b->cx, head, &o, &t, &kts, 0, scores[0]));
-    t.D = 32;
+    t.W = 32;
     ego_kts_release(&kts);
     ego_summary_release(&t);
     ego_head_close(head, b->backend);
