@@ -74,13 +74,13 @@ guess_qfvs() { # even | drawn
               taken[s] = 1; printf "%s%d", i ? "," : "", s }
           print "]}" }'
 }
-summarize() { # at as many frames as weights/small/heads/qfvs.json
+summarize() { # at as many frames, and zero-shot as many parts, as weights/small/heads/qfvs.json
     for video in "$world"/qfvs/Oracle_Summaries/*; do
         name=${video##*/}
         ego-sum -q -m "$model" --frames 4 --oracles "$video" --ratio 0.1 "$@" "$world/qfvs/$name.mp4"
     done
 }
-once qfvs-zero.jsonl summarize
+once qfvs-zero.jsonl summarize --score dual --parts 5 --prompts narration
 once qfvs-head.jsonl summarize --head "$heads/qfvs.safetensors"
 once qfvs-even.jsonl guess_qfvs even
 once qfvs-drawn.jsonl guess_qfvs drawn
