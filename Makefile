@@ -84,18 +84,23 @@ endif
 MPI_USERS := $(BUILD)/bin/ego-train $(BUILD)/tests/unit/test_dist $(BUILD)/tests/unit/test_step
 
 MODEL     := $(wildcard weights/ego-small.safetensors) # what tools open when no model is named
+# With it the heads that were trained on it: nlq, qa, qfvs.
+SHIPPED   := $(MODEL:%=$(BUILD)/share/ego/model.safetensors) \
+             $(patsubst weights/ego-small-%,$(BUILD)/share/ego/%,$(wildcard weights/ego-small-*.safetensors))
 
 LIB_OBJ   := $(LIB_SRC:%.c=$(BUILD)/%.o) $(KERNEL_OBJ)
 CLI_OBJ   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(TOOL_SRC),$(wildcard tools/*.c)))
 
 .PHONY: all lib tools units kernels
 kernels: $(KERNEL_OBJ)
-all: lib tools $(BUILD)/libego.so.$(VERSION) $(MODEL:%=$(BUILD)/share/ego/model.safetensors)
+all: lib tools $(BUILD)/libego.so.$(VERSION) $(SHIPPED)
 lib: $(BUILD)/libego.a
 tools: $(TOOLS)
 units: $(UNITS)
 
 $(BUILD)/share/ego/model.safetensors: $(MODEL)
+	@mkdir -p $(@D); cp $< $@
+$(BUILD)/share/ego/%.safetensors: weights/ego-small-%.safetensors
 	@mkdir -p $(@D); cp $< $@
 
 # Rebuild when the flags change, not only the sources.
@@ -227,7 +232,7 @@ install: all completions
 	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
 	    $(MANDIR)/man1 $(MANDIR)/man5 $(MANDIR)/man7
 	@install -m 755 $(TOOLS) $(BINDIR)
-	@$(if $(MODEL),install -m 644 $(MODEL) $(DESTDIR)$(PREFIX)/share/ego/model.safetensors)
+	@$(if $(SHIPPED),install -m 644 $(SHIPPED) $(DESTDIR)$(PREFIX)/share/ego)
 	@install -m 644 $(BUILD)/libego.a $(LIBDIR)
 	@install -m 755 $(BUILD)/libego.so.$(VERSION) $(LIBDIR)
 	@ln -sf libego.so.$(VERSION) $(LIBDIR)/libego.so.$(SOVERSION); ln -sf libego.so.$(SOVERSION) $(LIBDIR)/libego.so
@@ -241,7 +246,7 @@ install: all completions
 	    install -m 644 $(BUILD)/completions/_$$t $(DESTDIR)$(PREFIX)/share/zsh/site-functions; done
 	@for m in man/*.[157]; do install -m 644 $$m $(MANDIR)/man$${m##*.}; done
 uninstall:
-	@rm -f $(TOOLS:$(BUILD)/bin/%=$(BINDIR)/%) $(DESTDIR)$(PREFIX)/share/ego/model.safetensors $(LIBDIR)/libego.* $(LIBDIR)/pkgconfig/ego.pc \
+	@rm -f $(TOOLS:$(BUILD)/bin/%=$(BINDIR)/%) $(SHIPPED:$(BUILD)/%=$(DESTDIR)$(PREFIX)/%) $(LIBDIR)/libego.* $(LIBDIR)/pkgconfig/ego.pc \
 	    $(TOOLS:$(BUILD)/bin/%=$(DESTDIR)$(PREFIX)/share/bash-completion/completions/%) \
 	    $(TOOLS:$(BUILD)/bin/%=$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_%)
 	@rm -rf $(INCDIR); for m in man/*.[157]; do rm -f $(MANDIR)/man$${m##*.}/$${m##*/}; done
