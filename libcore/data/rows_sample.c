@@ -58,13 +58,8 @@ static void recolor(uint8_t *rgb, size_t bytes, const int order[3]) {
     }
 }
 
-static bool recolored(const ego_rows *rows, const ego__row_job *job, int order[3]) {
-    return rows->options.augment &&
-           ego_augment_channels(ego__rows_draw(rows, job->stream, EGO__ROW_COLOUR), rows->options.recolor, order);
-}
-
-/* One box, one flip and one order of the channels for all frames. */
-static ego_err augment(bench *b, ego__row_job *job, const pictures *p) {
+/* One box and one flip for all frames, and one order of the channels; NULL: as they are. */
+static ego_err augment(bench *b, ego__row_job *job, const pictures *p, const int *order) {
     const ego_rows *rows = b->rows;
     size_t F = (size_t)rows->options.frames, floats = ego_prepared_floats(b->preparer);
     size_t bytes = (size_t)3 * (size_t)p->width * (size_t)p->height;
@@ -72,13 +67,11 @@ static ego_err augment(bench *b, ego__row_job *job, const pictures *p) {
         ego_augment_box(p->width, p->height, ego__rows_draw(rows, job->stream, EGO__ROW_BOX));
     bool flip =
         rows->options.flip && ego_augment_flip(ego__rows_draw(rows, job->stream, EGO__ROW_FLIP));
-    int order[3];
-    bool swap = recolored(rows, job, order);
     job->sample.made = malloc(F * floats * sizeof(float));
     if (!job->sample.made) return ego_fail(EGO_ENOMEM, "out of memory for a clip of %zu frames", F);
     for (size_t f = 0; f < F; f++) {
         ego_image image = {p->width, p->height, p->rgb + (size_t)p->which[f] * bytes};
-        if (swap) recolor(image.rgb, bytes, order); /* each picture is one frame's */
+        if (order) recolor(image.rgb, bytes, order); /* each picture is one frame's */
         EGO_TRY(ego_prepare_box(b->preparer, &image, box, flip, job->sample.made + f * floats));
     }
     job->sample.pixels = job->sample.made;
@@ -99,14 +92,13 @@ static ego_err encode_text(ego_rows *rows, const char *text, ego_row_sample *sam
     return EGO_OK;
 }
 
-static ego_err encode(ego_rows *rows, ego__row_job *job) {
-    const char *text = rows->table.clips[job->sample.row].text;
-    int order[3];
+static ego_err encode(ego_rows *rows, bool recolored, ego_row_sample *sample) {
+    const char *text = rows->table.clips[sample->row].text;
     if (!rows->options.bpe) return EGO_OK;
-    if (!recolored(rows, job, order)) return encode_text(rows, text, &job->sample);
+    if (!recolored) return encode_text(rows, text, sample);
     char *colourless = ego_colours_drop(text);
     if (!colourless) return ego_fail(EGO_ENOMEM, "out of memory for a narration");
-    ego_err err = encode_text(rows, colourless, &job->sample);
+    ego_err err = encode_text(rows, colourless, sample);
     free(colourless);
     return err;
 }
@@ -139,6 +131,10 @@ static ego_err copy_tags(const ego_rows *rows, ego_row_sample *sample) {
 static ego_err finish(bench *b, ego__row_job *job, pictures *cached) {
     ego_rows *rows = b->rows;
     ego_clip *clip = job->sample.read;
+    int order[3];
+    bool recolored = rows->options.augment &&
+                     ego_augment_channels(ego__rows_draw(rows, job->stream, EGO__ROW_COLOUR),
+                                          rows->options.recolor, order);
     if (clip && clip->pixels) {
         job->sample.pixels = clip->pixels;
     } else {
@@ -146,11 +142,11 @@ static ego_err finish(bench *b, ego__row_job *job, pictures *cached) {
         if (clip)
             read = (pictures){clip->width, clip->height, clip->pictures,
                               rows->cache ? b->moments : b->in_turn};
-        EGO_TRY(augment(b, job, clip ? &read : cached));
+        EGO_TRY(augment(b, job, clip ? &read : cached, recolored ? order : NULL));
         ego_clip_free(clip);
         job->sample.read = NULL;
     }
-    EGO_TRY(encode(rows, job));
+    EGO_TRY(encode(rows, recolored, &job->sample));
     return copy_tags(rows, &job->sample);
 }
 

@@ -91,12 +91,12 @@ typedef struct ego_qfvs_config {
     int64_t layers;  /* (2), at most EGO_QFVS_LAYERS */
     int64_t hidden;  /* of the feed-forward networks (2048) */
     int64_t middle;  /* of the projector (8) */
-    int64_t parts;   /* of a shot, for its feature (1); task/summary.h */
+    int64_t parts;   /* of a shot, for its feature (1), at most EGO_QFVS_PARTS; task/summary.h */
     int64_t dual;    /* 1: the feature is of dual embeddings (0); task/summary.h */
     int64_t prompts; /* an ego_qfvs_words (0): how a query is put; task/qfvs.h */
 } ego_qfvs_config;
 
-enum { EGO_QFVS_LAYERS = 12 };
+enum { EGO_QFVS_LAYERS = 12, EGO_QFVS_PARTS = 64 };
 
 typedef struct ego_qfvs_params {
     struct {

@@ -261,7 +261,7 @@ static const ego_head_key qfvs_keys[] = {
      EGO_HEAD_COUNT},
     {"hidden", QFVS(hidden), 2048, 1, 1 << 16, "transformer_encoder.layers.0.linear1.weight", 0},
     {"middle", QFVS(middle), 8, 1, 1 << 14, "projector_1.weight", 0},
-    {"parts", QFVS(parts), 1, 1, 64, NULL, 0},
+    {"parts", QFVS(parts), 1, 1, EGO_QFVS_PARTS, NULL, 0},
     {"dual", QFVS(dual), 0, 0, 1, NULL, 0},
     {"prompts", QFVS(prompts), 0, 0, 1, NULL, 0},
 };

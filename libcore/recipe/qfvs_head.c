@@ -27,7 +27,7 @@ static const ego_setting keys[] = {
     {"data.cache", EGO_SETTING_TEXT, EGO_SETTING_FREE, AT(data.cache), 0, 0, NULL},
     {"data.shot", EGO_SETTING_NUMBER, EGO_SETTING_BINDS, AT(data.shot), 0.1, 600, NULL},
     {"data.sampling", EGO_SETTING_WORD, EGO_SETTING_BINDS, AT(data.sampling), 0, 0, sampling_words},
-    {"data.parts", EGO_SETTING_WHOLE, EGO_SETTING_BINDS, AT(data.parts), 1, 64, NULL},
+    {"data.parts", EGO_SETTING_WHOLE, EGO_SETTING_BINDS, AT(data.parts), 1, EGO_QFVS_PARTS, NULL},
     {"data.prompts", EGO_SETTING_WORD, EGO_SETTING_BINDS, AT(data.prompts), 0, 0, prompt_words},
     {"data.features", EGO_SETTING_WORD, EGO_SETTING_BINDS, AT(data.features), 0, 0, feature_words},
     {"head.heads", EGO_SETTING_WHOLE, EGO_SETTING_BINDS, AT(head.heads), 1, 1 << 10, NULL},

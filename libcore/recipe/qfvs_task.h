@@ -37,7 +37,8 @@ ego_qfvs_rows_options ego_qfvs_rows_of(const ego_qfvs_data *data, bool held_out,
 ego_summary_by ego_qfvs_by(const ego_qfvs_data *data);
 
 /* A head as its training starts, for a model's features of such data. */
-ego_err ego_qfvs_make_head(const ego_qfvs_shape *shape, const ego_qfvs_data *data, ego_model *model, uint64_t seed, ego_head **head);
+ego_err ego_qfvs_make_head(const ego_qfvs_shape *shape, const ego_qfvs_data *data, ego_model *model,
+                           uint64_t seed, ego_head **head);
 
 /* Told by the annotations alone. */
 typedef struct ego_qfvs_sizes {

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_BATCH = 16, MAX_PROMPTS = 4096, MAX_PARTS = EGO_SUMMARY_MAX_PARTS };
+enum { MAX_BATCH = 16, MAX_PROMPTS = 4096 };
 static const double FIT = 4; /* a part weighs e^(4 cosine) beside the others of its shot */
 
 static bool is_dual(ego_summary_by by) {
@@ -153,7 +153,7 @@ static void compare(look *l, const float *y, size_t count, size_t k, size_t at) 
     const float *text = ego_f32(&l->prompts[k]->embedding);
     size_t W = (size_t)t->W, parts = (size_t)l->parts;
     for (size_t i = 0; i < count; i++, y += parts * W) {
-        double weights[MAX_PARTS], cosines = 0, sum = 0;
+        double weights[EGO_QFVS_PARTS], cosines = 0, sum = 0;
         for (size_t p = 0; p < parts; p++) {
             double cosine = dot(y + p * W, text, W);
             weights[p] = exp(FIT * cosine);
@@ -243,8 +243,8 @@ ego_err ego_summary_look(ego_ctx *cx, ego_model *model, const ego_summary_option
          quirks = options->by == EGO_SUMMARY_HEAD_OF_DUAL && options->reference;
     if (n > MAX_PROMPTS || (none && n) || (some && !n))
         return ego_fail(EGO_EINPUT, "expected %s, found %zu", n ? "fewer prompts" : "a prompt", n);
-    if (l.parts > MAX_PARTS)
-        return ego_fail(EGO_EINPUT, "expected shots of at most %d parts, found %lld", MAX_PARTS,
+    if (l.parts > EGO_QFVS_PARTS)
+        return ego_fail(EGO_EINPUT, "expected shots of at most %d parts, found %lld", EGO_QFVS_PARTS,
                         (long long)l.parts);
     if (quirks)
         return ego_fail(EGO_EINPUT,

@@ -24,8 +24,6 @@
 #include "task/kts.h"
 #include "task/shots.h"
 
-enum { EGO_SUMMARY_MAX_PARTS = 64 };
-
 /* What a prompt is held against. */
 typedef enum ego_summary_by {
     EGO_SUMMARY_HEAD,  /* the summary head (task/qfvs.h) over fused features */
@@ -50,7 +48,7 @@ typedef struct ego_summary_table {
 
 typedef struct ego_summary_options {
     ego_summary_by by;
-    int64_t parts; /* of a shot, 0: 1; each is a clip of the model's frames, the shot is their mean */
+    int64_t parts; /* of a shot, at most EGO_QFVS_PARTS, 0: 1; each is a clip of the model's frames, the shot is their mean */
     ego_shots_options shots;      /* frames and size are the model's */
     size_t max_tokens;            /* of a prompt; 0: as many as the model takes */
     bool reference;               /* HEAD: with the published program's padding */
