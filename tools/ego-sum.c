@@ -19,8 +19,8 @@ static ego_option_list queries;
 static double ratio = 0.02, seconds, shot_seconds = EGO_SHOT_SECONDS;
 static int64_t most_segments = EGO_KTS_SEGMENTS;
 static int64_t parts = 1;
-static int score_by = BY_MATCH, words = EGO_QFVS_SENTENCE;
-static bool by_given, parts_given, words_given, quirks, all_scores, silent;
+static int score_by = BY_MATCH, phrasing = EGO_QFVS_SENTENCE;
+static bool by_given, parts_given, phrasing_given, quirks, all_scores, silent;
 
 static const ego_option options[] = {
     {.name = "head", .type = EGO_OPTION_FILE, .arg = "FILE", .value = &head_path, .help = "a trained summary head; without: zero-shot"},
@@ -33,7 +33,7 @@ static const ego_option options[] = {
     {.name = "score", .type = EGO_OPTION_CHOICE, .arg = "match|dual", .value = &score_by, .given = &by_given, .help = "without a head: by the fused or the dual encoder"},
     {.name = "parts", .type = EGO_OPTION_INT, .arg = "N", .value = &parts, .given = &parts_given, .min = 1, .max = EGO_QFVS_PARTS,
      .help = "look at a shot as N clips (1, or the head's)"},
-    {.name = "prompts", .type = EGO_OPTION_CHOICE, .arg = "sentence|narration", .value = &words, .given = &words_given, .help = "how A_B is put (sentence, or the head's)"},
+    {.name = "prompts", .type = EGO_OPTION_CHOICE, .arg = "sentence|narration", .value = &phrasing, .given = &phrasing_given, .help = "how A_B is put (sentence, or the head's)"},
     {.name = "reference-quirks", .type = EGO_OPTION_FLAG, .value = &quirks, .help = "segment and pad as the published program does"},
     {.name = "scores", .type = EGO_OPTION_FLAG, .value = &all_scores, .help = "write every shot's score, too"},
     {.name = "output", .letter = 'o', .type = EGO_OPTION_FILE, .arg = "FILE", .value = &out_path, .help = "the summary as a video that plays (.mp4)"},
@@ -96,7 +96,7 @@ static ego_err ask(job *j, const char *query) {
     char a[128];
     const char *b;
     if (split_concepts(query, a, sizeof a, &b))
-        ego_qfvs_prompt((ego_qfvs_words)words, a, b, &j->prompt);
+        ego_qfvs_prompt((ego_qfvs_words)phrasing, a, b, &j->prompt);
     else
         ego_buf_text(&j->prompt, query);
     if (!query[0]) return ego_fail(EGO_EINPUT, "query: expected some text, found none");
@@ -113,7 +113,7 @@ static ego_err ask_record(job *j) {
     if (!r->video) return ego_fail(EGO_EINPUT, "expected a video, found none");
     if (ego_json_is_array(q) && ego_json_count(q) == 2 && ego_json_string(ego_json_first(q), &a) &&
         ego_json_string(ego_json_next(ego_json_first(q)), &b)) {
-        ego_qfvs_prompt((ego_qfvs_words)words, a, b, &j->prompt);
+        ego_qfvs_prompt((ego_qfvs_words)phrasing, a, b, &j->prompt);
         ego_buf_char(&j->query, '[');
         ego_buf_json_string(&j->query, a, strlen(a));
         ego_buf_char(&j->query, ',');
@@ -437,7 +437,7 @@ static ego_err open_head(run *r) {
     ego_err err = ego_head_open(head_path, &ego_head_qfvs, &r->head);
     if (err != EGO_OK) return err == EGO_ENOMEM ? err : EGO_EIO; /* as a model that cannot be read */
     parts = r->head->config.qfvs.parts;
-    words = (int)r->head->config.qfvs.prompts;
+    phrasing = (int)r->head->config.qfvs.prompts;
     return EGO_OK;
 }
 
@@ -493,7 +493,7 @@ static bool check_usage(ego_cli *cli) {
         return ego_cli_usage(cli, "--query: expected videos, found records, which bring their own queries");
     if (head_path && by_given)
         return ego_cli_usage(cli, "--head and --score: expected one of them");
-    if (head_path && (parts_given || words_given))
+    if (head_path && (parts_given || phrasing_given))
         return ego_cli_usage(cli, "%s: a head brings its own: expected that or --head", parts_given ? "--parts" : "--prompts");
     if (cli->dry_run && cli->n_files)
         return ego_cli_usage(cli, "--dry-run: expected videos, found records");
