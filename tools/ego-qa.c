@@ -5,6 +5,7 @@
 #include "format/taskqa.h"
 #include "task/qa.h"
 #include "task/qa_head.h"
+#include "task/qa_moments.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -107,7 +108,7 @@ static ego_err settle_answers(run *r, const ego_json *own, question *q) {
                             "answers: the head has its own: expected --zero-shot to choose "
                             "among the record's");
         q->answers = r->answers.count ? r->answers.names : NULL;
-        q->count = (size_t)r->head->config.qa.answers;
+        q->count = (size_t)ego_qa_head_classes(r->head);
         return EGO_OK;
     }
     EGO_TRY(read_texts(r, ego_json_get(own, "answers"), "answers", &q->answers, &q->count));
@@ -221,28 +222,17 @@ static ego_err form_texts(run *r, const question *q, ego_qa_item *item) {
 }
 
 static ego_err prepare_item(run *r, question *q, ego_qa_item *item) {
-    size_t D = (size_t)r->engine.model->config.dim;
+    const ego_config *c = &r->engine.model->config;
+    int64_t windows = r->head ? ego_qa_head_windows(r->head) : 0;
+    size_t state = (size_t)(windows ? windows * c->projection[c->projections - 1] : c->dim);
     *item = (ego_qa_item){.clip = q->clip};
     q->scores = room(r, q->count * sizeof *q->scores);
     if (r->head)
-        item->states = room(r, D * sizeof(float));
+        item->states = room(r, state * sizeof(float));
     else
         item->matches = q->scores;
     if (!q->scores || (r->head && !item->states)) return ego_fail(EGO_ENOMEM, "out of memory");
     return form_texts(r, q, item);
-}
-
-/* Probabilities of the head's classes, for one question. */
-static ego_err ask_head(run *r, question *q, const ego_qa_item *item) {
-    ego_ctx *cx = &r->engine.cx;
-    int64_t D = r->engine.model->config.dim;
-    ego_ctx_mark mark = ego_ctx_save(cx);
-    ego_tensor x = {item->states, EGO_F32, 2, {1, D}};
-    const ego_tensor *p = ego_softmax(cx, ego_qa_logits(cx, r->head, &x, (ego_dropout){0}));
-    ego_err err = ego_ctx_err(cx);
-    if (err == EGO_OK) memcpy(q->scores, ego_f32(p), q->count * sizeof *q->scores);
-    ego_ctx_rewind(cx, &mark);
-    return err;
 }
 
 /* ---- answers out ----------------------------------------------------------------------------- */
@@ -321,12 +311,16 @@ static ego_err ask(void *context, ego_question *const *questions, size_t n) {
     ego_qa_item *items = room(r, n * sizeof *items);
     if (!items) return ego_fail(EGO_ENOMEM, "out of memory");
     for (size_t i = 0; i < n; i++) EGO_TRY(prepare_item(r, (question *)questions[i], &items[i]));
-    EGO_TRY(ego_qa_ask(r->session, items, n));
+    EGO_TRY(r->head && ego_qa_head_windows(r->head) ? ego_qa_look(r->session, items, n)
+                                                    : ego_qa_ask(r->session, items, n));
     for (size_t i = 0; i < n; i++) {
-        if (items[i].err != EGO_OK)
-            ego_question_fail(questions[i], items[i].err, items[i].message);
-        else if (r->head)
-            EGO_TRY(ask_head(r, (question *)questions[i], &items[i]));
+        question *q = (question *)questions[i];
+        if (items[i].err == EGO_OK && r->head) {
+            items[i].err = ego_qa_answer(r->session, r->head, &items[i], q->scores);
+            if (items[i].err == EGO_ENOMEM) return items[i].err;
+            snprintf(items[i].message, sizeof items[i].message, "%s", items[i].err ? ego_err_message() : "");
+        }
+        if (items[i].err != EGO_OK) ego_question_fail(questions[i], items[i].err, items[i].message);
     }
     return EGO_OK;
 }
@@ -374,6 +368,7 @@ static ego_qa_options session_options(const run *r) {
     bool drawn = cli->sampling != EGO_SAMPLING_TIME;
     return (ego_qa_options){
         .match = !r->head,
+        .windows = r->head ? ego_qa_head_windows(r->head) : 0,
         .halves = {.max_tokens = r->head ? EGO_QA_TOKENS : 0,
                    .seed = (uint64_t)cli->seed,
                    .clips = {.video_root = cli->video_root,
@@ -390,8 +385,10 @@ static ego_err open_head(run *r) {
     const char *path = inside ? m->path : head_path;
     ego_buf warning = {0};
     if (!path) return answers_path ? ego_names_read(answers_path, &r->names, &r->answers) : EGO_OK;
-    EGO_TRY(ego_head_open(path, &ego_head_qa, &r->head));
-    if (r->head->config.qa.width != m->config.dim)
+    EGO_TRY(ego_qa_head_open(path, &r->head));
+    if (ego_qa_head_windows(r->head))
+        EGO_TRY(ego_qa_moments_fits(r->head, m));
+    else if (r->head->config.qa.width != m->config.dim)
         return ego_fail(EGO_EINPUT,
                         "%s: expected a head for states of the model's width %" PRId64
                         ", found %" PRId64,

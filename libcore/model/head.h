@@ -84,6 +84,42 @@ typedef struct ego_qa_params {
     ego_linear_params projector[2]; /* (A, width), (A, A) */
 } ego_qa_params;
 
+/* A Transformer encoder's layer; whether norms stand before or behind the residuals is the head's business. */
+typedef struct ego_encoder_layer {
+    ego_linear_params qkv, out; /* in_proj_*: (3D, D); (D, D) */
+    ego_linear_params fc1, fc2;
+    ego_norm_params norm1, norm2;
+} ego_encoder_layer;
+
+/* "qa.moments": EgoTaskQA's answers out of many short clips of the interval, of which the question picks those it is
+ * about (task/qa_moments.h). Ours: the published head has seen the interval as one clip. */
+typedef struct ego_qa_moments_config {
+    int64_t width;   /* P, of a window's embedding (256) */
+    int64_t text;    /* D, of a token's state (768) */
+    int64_t dim;     /* of the layers (256) */
+    int64_t heads;   /* (4); dim divides by it */
+    int64_t layers;  /* (2), at most EGO_QA_MOMENTS_LAYERS */
+    int64_t hidden;  /* of the feed-forward networks (1024) */
+    int64_t windows; /* W, of an interval (20), at most EGO_QA_WINDOWS */
+    int64_t moments; /* K ≥ 2, that a question looks for (3): the first with all of it, the others with words they choose */
+    int64_t answers; /* A */
+} ego_qa_moments_config;
+
+enum { EGO_QA_MOMENTS_LAYERS = 12, EGO_QA_WINDOWS = 256 };
+
+typedef struct ego_qa_moments_params {
+    ego_param chooser;             /* (K − 1, D): which words a moment is looked for with */
+    ego_linear_params chosen;      /* (D, D): what it is held against */
+    ego_param times, kinds;        /* (W, P), (K, dim) */
+    ego_linear_params moment_seen, moment_match, moment_time; /* (dim, P) */
+    ego_linear_params window_seen, window_match;              /* (dim, P) */
+    ego_param positions;           /* (W, dim) */
+    ego_linear_params word;        /* (dim, D) */
+    ego_encoder_layer layer[EGO_QA_MOMENTS_LAYERS];
+    ego_norm_params norm;
+    ego_linear_params projector[2]; /* (dim, dim), (A, dim) */
+} ego_qa_moments_params;
+
 /* "qfvs": how well each shot answers the query, out of a post-norm Transformer over a segment's shots. */
 typedef struct ego_qfvs_config {
     int64_t width;   /* D, of a shot's feature (768) */
@@ -99,11 +135,7 @@ typedef struct ego_qfvs_config {
 enum { EGO_QFVS_LAYERS = 12, EGO_QFVS_PARTS = 64 };
 
 typedef struct ego_qfvs_params {
-    struct {
-        ego_linear_params qkv, out; /* in_proj_*: (3D, D); (D, D) */
-        ego_linear_params fc1, fc2;
-        ego_norm_params norm1, norm2;
-    } layer[EGO_QFVS_LAYERS];
+    ego_encoder_layer layer[EGO_QFVS_LAYERS];
     ego_linear_params projector, score; /* (middle, D), (1, middle) */
 } ego_qfvs_params;
 
@@ -121,12 +153,14 @@ typedef struct ego_head_key {
 typedef union ego_head_config {
     ego_vslnet_config vslnet;
     ego_qa_config qa;
+    ego_qa_moments_config qa_moments;
     ego_qfvs_config qfvs;
 } ego_head_config;
 
 typedef union ego_head_params {
     ego_vslnet_params vslnet;
     ego_qa_params qa;
+    ego_qa_moments_params qa_moments;
     ego_qfvs_params qfvs;
 } ego_head_params;
 
@@ -144,7 +178,8 @@ typedef struct ego_head_kind {
     const char *const *ignored;
 } ego_head_kind;
 
-extern const ego_head_kind ego_head_vslnet, ego_head_vslnet_small, ego_head_qa, ego_head_qfvs;
+extern const ego_head_kind ego_head_vslnet, ego_head_vslnet_small, ego_head_qa, ego_head_qa_moments,
+    ego_head_qfvs;
 /* All of them; NULL at the end. */
 extern const ego_head_kind *const ego_head_kinds[];
 

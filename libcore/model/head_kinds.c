@@ -90,6 +90,18 @@ static void norm(walk *w, ego_norm_params *p, const char *name, int64_t dim) {
         (ego_param_spec){.ndim = 1, .shape = {dim}, .param = &p->bias, .init = EGO_INIT_ZERO});
 }
 
+/* A layer as PyTorch's TransformerEncoderLayer starts; `like`: as which other. */
+static void encoder_layer(walk *w, ego_encoder_layer *p, int64_t D, int64_t hidden, const ego_encoder_layer *like) {
+    static const start into = {.weight = EGO_INIT_XAVIER, .bias = EGO_INIT_ZERO};
+    static const start out = {.weight = EGO_INIT_UNIFORM, .bias = EGO_INIT_ZERO};
+    layer(w, &p->qkv, "self_attn.in_proj_", 2, 3 * D, D, into, like ? &like->qkv : NULL);
+    layer(w, &p->out, "self_attn.out_proj.", 2, D, D, out, like ? &like->out : NULL);
+    layer(w, &p->fc1, "linear1.", 2, hidden, D, torch_linear, like ? &like->fc1 : NULL);
+    layer(w, &p->fc2, "linear2.", 2, D, hidden, torch_linear, like ? &like->fc2 : NULL);
+    norm(w, &p->norm1, "norm1.", D);
+    norm(w, &p->norm2, "norm2.", D);
+}
+
 static bool all_decay(const char *name) {
     (void)name;
     return true;
@@ -251,6 +263,67 @@ static ego_err qa_visit(const ego_head_config *config, ego_head_params *params,
 
 const ego_head_kind ego_head_qa = {"qa", qa_keys, COUNT(qa_keys), qa_check, qa_visit, nothing};
 
+/* ---- qa.moments --------------------------------------------------------------------------------------------- */
+
+#define MOMENTS(member) offsetof(ego_head_config, qa_moments.member)
+static const ego_head_key qa_moments_keys[] = {
+    {"width", MOMENTS(width), 256, 1, 1 << 14, "qa_moments.window_seen.weight", 1},
+    {"text", MOMENTS(text), 768, 1, 1 << 14, "qa_moments.word.weight", 1},
+    {"dim", MOMENTS(dim), 256, 1, 1 << 13, "qa_moments.word.weight", 0},
+    {"heads", MOMENTS(heads), 4, 1, 1 << 10, NULL, 0},
+    {"layers", MOMENTS(layers), 2, 1, EGO_QA_MOMENTS_LAYERS, "qa_moments.layers.#.linear1.weight",
+     EGO_HEAD_COUNT},
+    {"hidden", MOMENTS(hidden), 1024, 1, 1 << 16, "qa_moments.layers.0.linear1.weight", 0},
+    {"windows", MOMENTS(windows), 20, 1, EGO_QA_WINDOWS, "qa_moments.positions", 0},
+    {"moments", MOMENTS(moments), 3, 2, 64, "qa_moments.kinds", 0},
+    {"answers", MOMENTS(answers), 1, 1, 1 << 16, "qa_moments.projector_2.weight", 0},
+};
+
+static ego_err qa_moments_check(const ego_head_config *config) {
+    const ego_qa_moments_config *c = &config->qa_moments;
+    if (c->dim % c->heads == 0) return EGO_OK;
+    return ego_fail(EGO_EINPUT, "dim, %lld, does not divide by heads, %lld", (long long)c->dim,
+                    (long long)c->heads);
+}
+
+/* Rows that are added or asked with, drawn with this deviation. */
+static void rows(walk *w, ego_param *param, const char *suffix, int64_t n, int64_t width, double deviation) {
+    one(w, suffix,
+        (ego_param_spec){
+            .ndim = 2, .shape = {n, width}, .param = param, .init = EGO_INIT_NORMAL, .amount = deviation});
+}
+
+static ego_err qa_moments_visit(const ego_head_config *config, ego_head_params *params,
+                                ego_param_visitor *visit, void *context) {
+    const ego_qa_moments_config *c = &config->qa_moments;
+    ego_qa_moments_params *p = &params->qa_moments;
+    walk w = {.visit = visit, .context = context, .decays = all_decay};
+    at(&w, "qa_moments.");
+    rows(&w, &p->chooser, "chooser", c->moments - 1, c->text, 0.3);
+    linear(&w, &p->chosen, "chosen.", c->text, c->text, torch_linear);
+    rows(&w, &p->times, "times", c->windows, c->width, 0.05);
+    rows(&w, &p->kinds, "kinds", c->moments, c->dim, 0.05);
+    linear(&w, &p->moment_seen, "moment_seen.", c->dim, c->width, torch_linear);
+    linear(&w, &p->moment_match, "moment_match.", c->dim, c->width, torch_linear);
+    linear(&w, &p->moment_time, "moment_time.", c->dim, c->width, torch_linear);
+    linear(&w, &p->window_seen, "window_seen.", c->dim, c->width, torch_linear);
+    linear(&w, &p->window_match, "window_match.", c->dim, c->width, torch_linear);
+    rows(&w, &p->positions, "positions", c->windows, c->dim, 0.05);
+    linear(&w, &p->word, "word.", c->dim, c->text, torch_linear);
+    for (int i = 0; i < c->layers; i++) {
+        at(&w, "qa_moments.layers.%d.", i);
+        encoder_layer(&w, &p->layer[i], c->dim, c->hidden, NULL);
+    }
+    at(&w, "qa_moments.");
+    norm(&w, &p->norm, "norm.", c->dim);
+    linear(&w, &p->projector[0], "projector_1.", c->dim, c->dim, torch_linear);
+    linear(&w, &p->projector[1], "projector_2.", c->answers, c->dim, torch_linear);
+    return w.err;
+}
+
+const ego_head_kind ego_head_qa_moments = {
+    "qa.moments", qa_moments_keys, COUNT(qa_moments_keys), qa_moments_check, qa_moments_visit, nothing};
+
 /* ---- qfvs ------------------------------------------------------------------------------------------------- */
 
 #define QFVS(member) offsetof(ego_head_config, qfvs.member)
@@ -273,29 +346,16 @@ static ego_err qfvs_check(const ego_head_config *config) {
                     (long long)c->heads);
 }
 
-/* All layers start as the first: the published encoder is made of copies of one layer. */
-static void qfvs_layer(walk *w, ego_qfvs_params *p, const ego_qfvs_config *c, int i) {
-    static const start into = {.weight = EGO_INIT_XAVIER, .bias = EGO_INIT_ZERO};
-    static const start out = {.weight = EGO_INIT_UNIFORM, .bias = EGO_INIT_ZERO};
-    int64_t D = c->width;
-    at(w, "transformer_encoder.layers.%d.", i);
-    layer(w, &p->layer[i].qkv, "self_attn.in_proj_", 2, 3 * D, D, into,
-          i ? &p->layer[0].qkv : NULL);
-    layer(w, &p->layer[i].out, "self_attn.out_proj.", 2, D, D, out, i ? &p->layer[0].out : NULL);
-    layer(w, &p->layer[i].fc1, "linear1.", 2, c->hidden, D, torch_linear,
-          i ? &p->layer[0].fc1 : NULL);
-    layer(w, &p->layer[i].fc2, "linear2.", 2, D, c->hidden, torch_linear,
-          i ? &p->layer[0].fc2 : NULL);
-    norm(w, &p->layer[i].norm1, "norm1.", D);
-    norm(w, &p->layer[i].norm2, "norm2.", D);
-}
-
 static ego_err qfvs_visit(const ego_head_config *config, ego_head_params *params,
                           ego_param_visitor *visit, void *context) {
     static const start score = {EGO_INIT_NORMAL, EGO_INIT_CONSTANT, 0.1, -1.91};
     const ego_qfvs_config *c = &config->qfvs;
     walk w = {.visit = visit, .context = context, .decays = all_decay};
-    for (int i = 0; i < c->layers; i++) qfvs_layer(&w, &params->qfvs, c, i);
+    ego_qfvs_params *p = &params->qfvs;
+    for (int i = 0; i < c->layers; i++) { /* all start as the first: the published encoder is made of copies of one layer */
+        at(&w, "transformer_encoder.layers.%d.", i);
+        encoder_layer(&w, &p->layer[i], c->width, c->hidden, i ? &p->layer[0] : NULL);
+    }
     at(&w, "%s", "");
     linear(&w, &params->qfvs.projector, "projector_1.", c->middle, c->width, torch_linear);
     linear(&w, &params->qfvs.score, "summ_head.", 1, c->middle, score);
@@ -310,7 +370,7 @@ const ego_head_kind ego_head_qfvs = {"qfvs",     qfvs_keys,  COUNT(qfvs_keys),
 /* ---- all of them ---------------------------------------------------------------------------------------- */
 
 const ego_head_kind *const ego_head_kinds[] = {&ego_head_vslnet, &ego_head_vslnet_small,
-                                               &ego_head_qa, &ego_head_qfvs, NULL};
+                                               &ego_head_qa, &ego_head_qa_moments, &ego_head_qfvs, NULL};
 
 const ego_head_kind *ego_head_kind_of(const char *name) {
     for (size_t i = 0; ego_head_kinds[i]; i++)

@@ -233,7 +233,8 @@ static void add_share(planning *p, const ego_heads_share *share, int64_t samples
 
 static ego_err plan_qa(planning *p) {
     ego_qa_sizes n;
-    EGO_TRY(ego_qa_task_measure(&p->config->qa.data, p->model, &n));
+    ego_qa_task_options o = {.data = &p->config->qa.data};
+    EGO_TRY(ego_qa_task_measure(&o, p->model, &n));
     add_share(p, &p->config->qa.share, n.questions, n.parameters);
     ego_buf_printf(
         &p->tasks,

@@ -1,7 +1,10 @@
 #include "recipe/qa_head.h"
 
+#include "recipe/groups.h"
 #include "recipe/tuned.h"
 #include "task/qa_head.h"
+
+#include <string.h>
 
 /* ---- configuration --------------------------------------------------------------------------- */
 
@@ -22,6 +25,13 @@ static const ego_setting keys[] = {
      NULL},
     {"data.sampling", EGO_SETTING_WORD, EGO_SETTING_BINDS, AT(data.sampling), 0, 0,
      ego_qa_sampling_words},
+    {"head.kind", EGO_SETTING_WORD, EGO_SETTING_BINDS, AT(kind), 0, 0, ego_qa_kind_words},
+    {"head.dim", EGO_SETTING_WHOLE, EGO_SETTING_BINDS, AT(moments.dim), 1, 1 << 13, NULL},
+    {"head.heads", EGO_SETTING_WHOLE, EGO_SETTING_BINDS, AT(moments.heads), 1, 1 << 10, NULL},
+    {"head.layers", EGO_SETTING_WHOLE, EGO_SETTING_BINDS, AT(moments.layers), 1, EGO_QA_MOMENTS_LAYERS, NULL},
+    {"head.hidden", EGO_SETTING_WHOLE, EGO_SETTING_BINDS, AT(moments.hidden), 1, 1 << 16, NULL},
+    {"head.windows", EGO_SETTING_WHOLE, EGO_SETTING_BINDS, AT(moments.windows), 1, EGO_QA_WINDOWS, NULL},
+    {"head.moments", EGO_SETTING_WHOLE, EGO_SETTING_BINDS, AT(moments.moments), 2, 64, NULL},
     {"dropout", EGO_SETTING_NUMBER, EGO_SETTING_BINDS, AT(dropout), 0, 0.9, NULL},
     {"backbone", EGO_SETTING_WORD, EGO_SETTING_BINDS, AT(backbone), 0, 0, backbone_words},
     {"optim.backbone", EGO_SETTING_NUMBER, EGO_SETTING_BINDS, AT(backbone_lr), 0, 1e6, NULL},
@@ -30,6 +40,7 @@ static const ego_setting keys[] = {
 static void defaults(void *config) {
     *(ego_qa_train_config *)config =
         (ego_qa_train_config){.data = {.interval_fps = 30},
+                              .moments = ego_head_config_default(&ego_head_qa_moments).qa_moments,
                               .backbone_lr = 1,
                               .dropout = (double)EGO_QA_DROPOUT,
                               .optim = {.lr = 2e-4,
@@ -54,31 +65,56 @@ typedef struct training {
 
 static ego_err open_model(const ego_qa_train_config *c, ego_model **model) {
     ego_model_options o = {
-        .tokenizer = c->tokenizer, .frames = c->frames, .needs = EGO_NEEDS_FUSED};
+        .tokenizer = c->tokenizer, .frames = c->frames, .needs = c->kind == EGO_QA_MOMENTS ? ego_halves_needs(EGO_HALF_EMBEDDING) : EGO_NEEDS_FUSED};
     return ego_model_open(c->model, &o, model);
+}
+
+/* What the dual encoder makes of a text goes through it. */
+static bool of_dual_text(const ego_model *m, const ego_param *p) {
+    (void)m;
+    bool decay;
+    return (strncmp(p->name, "text_model.", 11) == 0 && ego_group_of(p->name, &decay) != EGO_GROUP_CROSS) ||
+           strncmp(p->name, "txt_proj.", 9) == 0;
 }
 
 /* NULL: nothing of the model. */
 static ego_param_choice *what_learns(const ego_qa_train_config *c) {
     static ego_param_choice *const choices[] = {
         [EGO_QA_FUSED] = ego_param_where_streams_meet, [EGO_QA_TEXT] = ego_param_text_and_where_streams_meet};
+    if (c->kind == EGO_QA_MOMENTS) return c->backbone == EGO_QA_TEXT ? of_dual_text : NULL;
     return choices[c->backbone];
+}
+
+/* The task as it is, but for the seed and who is told. */
+static ego_qa_task_options task_of(const ego_qa_train_config *c) {
+    bool states = c->kind == EGO_QA_STATES;
+    return (ego_qa_task_options){.data = &c->data,
+                                 .kind = c->kind,
+                                 .moments = c->moments,
+                                 .seed = (uint64_t)c->run.seed,
+                                 .halves = states && c->backbone != EGO_QA_FROZEN,
+                                 .text_learns = states && c->backbone == EGO_QA_TEXT,
+                                 .dropout = c->dropout};
+}
+
+static ego_err check_kind(const ego_qa_train_config *c) {
+    if (c->kind != EGO_QA_MOMENTS || c->backbone != EGO_QA_FUSED) return EGO_OK;
+    return ego_fail(EGO_EINPUT, "backbone: expected frozen or text with a head of moments, which reads the dual "
+                                "encoder, found fused");
 }
 
 static ego_err set_up(training *t) {
     const ego_qa_train_config *c = t->config;
     ego_param_choice *which = what_learns(c);
-    ego_qa_task_options o = {.data = &c->data,
-                             .seed = (uint64_t)c->run.seed,
-                             .halves = which != NULL,
-                             .text_learns = c->backbone == EGO_QA_TEXT,
-                             .dropout = c->dropout,
-                             .with = t->with};
+    ego_qa_task_options o = task_of(c);
+    o.with = t->with;
+    EGO_TRY(check_kind(c));
     EGO_TRY(ego_cpu_backend_new(t->with->pool, &t->backend));
     ego_ctx_init(&t->cx, t->backend);
     EGO_TRY(open_model(c, &t->model));
     EGO_TRY(ego_qa_task_open(&t->cx, t->model, &o, &t->task));
     if (which) return ego_tuned_begin(t->model, t->backend, which, c->backbone_lr, &t->tuned);
+    if (c->kind == EGO_QA_MOMENTS) return EGO_OK; /* questions are read by it */
     ego_model_close(t->model, t->backend); /* all that was wanted of it are the rows */
     t->model = NULL;
     return EGO_OK;
@@ -106,7 +142,7 @@ static ego_err run(training *t) {
     EGO_TRY(ego_recipe_bind(&ego_recipe_qa, c, &t->binding));
     ego_head_run_options r = {.optim = &c->optim,
                               .run = &c->run,
-                              .beside = t->model ? &beside : NULL,
+                              .beside = what_learns(c) ? &beside : NULL,
                               .binding = t->binding.data,
                               .backend = t->backend,
                               .with = *t->with};
@@ -132,8 +168,10 @@ static ego_err plan(void *config, const ego_training *with, ego_buf *line) {
     ego_model *model;
     int64_t beside = 0;
     (void)with;
+    ego_qa_task_options o = task_of(c);
+    EGO_TRY(check_kind(c));
     EGO_TRY(open_model(c, &model));
-    ego_err err = ego_qa_task_measure(&c->data, model, &n);
+    ego_err err = ego_qa_task_measure(&o, model, &n);
     if (err == EGO_OK && what_learns(c)) err = ego_tuned_count(model, what_learns(c), &beside);
     ego_model_close(model, NULL);
     EGO_TRY(err);

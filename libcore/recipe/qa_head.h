@@ -17,7 +17,8 @@
 
 #include "recipe/qa_task.h"
 
-/* What learns. All but frozen keep every clip's lower half in memory: (tokens, width) floats each. */
+/* What learns. With a head of moments: nothing of the model, or the text encoder of the dual path (EGO_QA_TEXT).
+ * With one of states all but frozen keep every clip's lower half in memory: (tokens, width) floats each. */
 typedef enum ego_qa_backbone { EGO_QA_FROZEN, EGO_QA_FUSED, EGO_QA_TEXT } ego_qa_backbone;
 
 typedef struct ego_qa_train_config {
@@ -25,6 +26,8 @@ typedef struct ego_qa_train_config {
     const char *tokenizer; /* folder of a vocabulary; NULL: the model's own */
     int64_t frames;        /* of a clip; 0 (null): the model's */
     ego_qa_data data;
+    ego_qa_kind kind;
+    ego_qa_moments_config moments; /* with that kind */
     ego_qa_backbone backbone;
     double backbone_lr; /* times optim.lr */
     double dropout;

@@ -28,16 +28,21 @@ typedef struct ego_qa_rows_options {
      * with the session that has them; nothing is cached. */
     bool halves;
     bool text_learns; /* with halves: only those of clips stay, texts are read anew (task/qa.h) */
+    /* For a head of moments (task/qa_moments.h): so many windows of each interval, as embeddings; texts are read anew.
+     * Not with halves. */
+    int64_t windows;
     const ego_progress *progress; /* may be NULL */
     const ego_notice *notice;     /* may be NULL */
 } ego_qa_rows_options;
 
 typedef struct ego_qa_rows {
     size_t count;
-    int64_t width;
-    float *states;           /* (count, width); NULL with halves */
+    int64_t width;           /* of a row of states: D; with windows W·P */
+    float *states;           /* (count, width); with windows (intervals, width); NULL with halves */
+    int64_t *interval;       /* (count), with windows: which of them; else NULL */
+    const char **texts;      /* (count), with windows */
     ego_qa_item *items;      /* (count), with halves: what ego_qa_states takes */
-    ego_qa_session *session; /* with halves: it uses the model and context of ego_qa_rows_read */
+    ego_qa_session *session; /* with halves or windows: it uses the model and context of ego_qa_rows_read */
     int64_t *labels;         /* (count) */
     const ego_qa_question **questions; /* (count): what each row was */
     size_t failed; /* questions left out, their clips unreadable; each is told in a notice */

@@ -2,6 +2,7 @@
 
 #include "base/rng.h"
 #include "task/qa_head.h"
+#include "task/qa_moments.h"
 
 #include <math.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 enum { DRAW_HEAD = 100, DRAW_FRAMES };
 enum { VALIDATION_BATCH = 256 };
 
+const char *const ego_qa_kind_words[] = {"states", "moments", NULL};
 const char *const ego_qa_sampling_words[] = {"time", "reference", NULL};
 
 /* ---- losses ---------------------------------------------------------------------------------- */
@@ -34,6 +36,34 @@ static const ego_tensor *states_of(ego_ctx *cx, ego_qa_rows *from, const int64_t
     return x;
 }
 
+/* What a head of moments sees of them. */
+static ego_err seen_of(ego_ctx *cx, const ego_qa_rows *from, const int64_t *rows, int64_t n, int64_t W, ego_qa_seen *seen) {
+    int64_t P = from->width / W;
+    ego_tensor *x = EGO_TENSOR(cx, n * W, P);
+    const char **texts = ego_ctx_alloc(cx, (size_t)n * sizeof *texts);
+    if (!x || !texts) return ego_ctx_err(cx);
+    for (int64_t i = 0; i < n; i++) {
+        const float *interval = from->states + from->interval[rows[i]] * from->width;
+        memcpy(ego_f32(x) + i * from->width, interval, (size_t)from->width * sizeof(float));
+        texts[i] = from->texts[rows[i]];
+    }
+    seen->windows = x;
+    return ego_qa_words(from->session, cx, texts, (size_t)n, &seen->words);
+}
+
+/* A logit for each of rows[0] … rows[n − 1] and answer; NULL after a failure that the context keeps or *err has. */
+static const ego_tensor *logits_of(ego_qa_task *t, ego_ctx *cx, ego_qa_rows *from, const int64_t *rows, int64_t n,
+                                   ego_dropout drop, ego_err *err) {
+    int64_t W = ego_qa_head_windows(t->head);
+    ego_qa_seen seen = {0};
+    if (!W) {
+        const ego_tensor *x = states_of(cx, from, rows, n, err);
+        return *err == EGO_OK ? ego_qa_logits(cx, t->head, x, drop) : NULL;
+    }
+    *err = seen_of(cx, from, rows, n, W, &seen);
+    return *err == EGO_OK ? ego_qa_moments_logits(cx, t->head, t->model, seen, drop) : NULL;
+}
+
 /* Cross-entropy of samples from … from + n of the batch: their share of its mean. */
 static ego_err losses(void *context, ego_ctx *cx, const ego_head_batch *batch, int64_t from,
                       int64_t n, ego_head_losses *out) {
@@ -42,10 +72,9 @@ static ego_err losses(void *context, ego_ctx *cx, const ego_head_batch *batch, i
     int64_t *labels = ego_ctx_alloc(cx, (size_t)n * sizeof *labels);
     if (!labels) return ego_ctx_err(cx);
     for (int64_t i = 0; i < n; i++) labels[i] = t->rows.labels[batch->samples[from + i]];
-    const ego_tensor *x = states_of(cx, &t->rows, batch->samples + from, n, &err);
-    EGO_TRY(err);
     ego_dropout drop = {.p = (float)t->dropout, .streams = batch->streams + from};
-    ego_tensor *logits = ego_qa_logits(cx, t->head, x, drop);
+    const ego_tensor *logits = logits_of(t, cx, &t->rows, batch->samples + from, n, drop, &err);
+    EGO_TRY(err);
     ego_head_losses_add(out, "answer",
                         ego_cross_entropy(cx, logits, labels, 1 / (float)batch->count), 1);
     return EGO_OK;
@@ -82,12 +111,11 @@ typedef struct tally {
 
 /* Rows from … from + n of those held out. */
 static ego_err judge(ego_qa_task *t, ego_ctx *cx, int64_t from, int64_t n, tally *sums) {
-    int64_t rows[VALIDATION_BATCH], A = t->head->config.qa.answers;
+    int64_t rows[VALIDATION_BATCH], A = ego_qa_head_classes(t->head);
     ego_err err;
     for (int64_t i = 0; i < n; i++) rows[i] = from + i;
-    const ego_tensor *x = states_of(cx, &t->held_out, rows, n, &err);
+    const ego_tensor *logits = logits_of(t, cx, &t->held_out, rows, n, (ego_dropout){0}, &err);
     EGO_TRY(err);
-    const ego_tensor *logits = ego_qa_logits(cx, t->head, x, (ego_dropout){0});
     EGO_TRY(ego_ctx_err(cx));
     for (int64_t i = 0; i < n; i++) {
         const float *z = ego_f32(logits) + i * A;
@@ -152,18 +180,33 @@ static ego_err read_rows(ego_ctx *cx, ego_model *model, const ego_qa_task_option
                              .classes = answers,
                              .halves = o->halves,
                              .text_learns = o->text_learns,
+                             .windows = o->kind == EGO_QA_MOMENTS ? o->moments.windows : 0,
                              .progress = o->with->progress,
                              .notice = o->with->notice};
     return ego_qa_rows_read(cx, model, &r, rows);
 }
 
-static ego_err make_head(ego_model *model, const ego_names *answers, uint64_t seed,
-                         ego_head **head) {
+/* A head's numbers for this model and so many answers. */
+static ego_head_config numbers_of(const ego_qa_task_options *o, const ego_model *model, int64_t answers) {
+    const ego_config *c = &model->config;
+    ego_head_config config = {.qa = {.width = c->dim, .answers = answers}};
+    if (o->kind != EGO_QA_MOMENTS) return config;
+    config.qa_moments = o->moments;
+    config.qa_moments.width = c->projection[c->projections - 1];
+    config.qa_moments.text = c->dim;
+    config.qa_moments.answers = answers;
+    return config;
+}
+
+static const ego_head_kind *kind_of(const ego_qa_task_options *o) {
+    return o->kind == EGO_QA_MOMENTS ? &ego_head_qa_moments : &ego_head_qa;
+}
+
+static ego_err make_head(ego_model *model, const ego_qa_task_options *o, const ego_names *answers, ego_head **head) {
     const char *id;
-    ego_head_config config = {
-        .qa = {.width = model->config.dim, .answers = (int64_t)answers->count}};
+    ego_head_config config = numbers_of(o, model, (int64_t)answers->count);
     EGO_TRY(ego_model_id(model, &id));
-    EGO_TRY(ego_head_create(&ego_head_qa, &config, ego_rng_stream(seed, DRAW_HEAD), head));
+    EGO_TRY(ego_head_create(kind_of(o), &config, ego_rng_stream(o->seed, DRAW_HEAD), head));
     ego_head_set_backbone(*head, id);
     return ego_qa_head_set_answers(*head, answers);
 }
@@ -174,9 +217,9 @@ ego_err ego_qa_task_open(ego_ctx *cx, ego_model *model, const ego_qa_task_option
     ego_names answers;
     ego_err err;
     ego_arena_init(&arena, 1 << 14);
-    *task = (ego_qa_task){.dropout = o->dropout, .portion = o->halves ? ego_good_batch(model) : 0};
+    *task = (ego_qa_task){.model = model, .dropout = o->dropout, .portion = o->halves ? ego_good_batch(model) : 0};
     EGO_TRY_OUT(ego_names_read(o->data->answers, &arena, &answers));
-    EGO_TRY_OUT(make_head(model, &answers, o->seed, &task->head));
+    EGO_TRY_OUT(make_head(model, o, &answers, &task->head));
     EGO_TRY_OUT(read_rows(cx, model, o, false, (int64_t)answers.count, &task->rows));
     if (o->data->validate)
         EGO_TRY_OUT(read_rows(cx, model, o, true, (int64_t)answers.count, &task->held_out));
@@ -204,7 +247,16 @@ static ego_err count_questions(const char *path, int64_t *n) {
     return err;
 }
 
-ego_err ego_qa_task_measure(const ego_qa_data *data, const ego_model *model, ego_qa_sizes *sizes) {
+/* Of a head that nobody drew. */
+static ego_err count_one(void *context, const ego_param_spec *spec) {
+    int64_t count = 1;
+    for (int i = 0; i < spec->ndim; i++) count *= spec->shape[i];
+    *(int64_t *)context += count;
+    return EGO_OK;
+}
+
+ego_err ego_qa_task_measure(const ego_qa_task_options *o, const ego_model *model, ego_qa_sizes *sizes) {
+    const ego_qa_data *data = o->data;
     ego_arena arena;
     ego_names answers;
     *sizes = (ego_qa_sizes){0};
@@ -215,7 +267,7 @@ ego_err ego_qa_task_measure(const ego_qa_data *data, const ego_model *model, ego
     EGO_TRY(err);
     EGO_TRY(count_questions(data->train, &sizes->questions));
     if (data->validate) EGO_TRY(count_questions(data->validate, &sizes->held_out));
-    sizes->parameters =
-        sizes->answers * (model->config.dim + 1) + sizes->answers * (sizes->answers + 1);
-    return EGO_OK;
+    ego_head_config config = numbers_of(o, model, sizes->answers);
+    ego_head_params params;
+    return kind_of(o)->visit(&config, &params, count_one, &sizes->parameters);
 }

@@ -325,12 +325,11 @@ ego_lower ego_lower_repeat(ego_ctx *cx, const ego_tensor *one, int64_t n) {
     return each ? ego_lower_stack(cx, each, n) : (ego_lower){0};
 }
 
-ego_err ego_lower_texts(const ego_halves *h, ego_ctx *cx, const char *const *texts, int64_t n,
-                        ego_lower *lower) {
+/* The texts' ids one behind the other, as operations of `cx` read them. */
+static ego_err line_up(const ego_halves *h, ego_ctx *cx, const char *const *texts, int64_t n, ego_texts *out) {
     size_t most = h->options.max_tokens, count = 0;
     int64_t *ids = ego_ctx_alloc(cx, (size_t)n * most * sizeof *ids);
     int64_t *offsets = ego_ctx_alloc(cx, (size_t)(n + 1) * sizeof *offsets);
-    *lower = (ego_lower){0};
     if (!ids || !offsets) return ego_ctx_err(cx);
     offsets[0] = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -342,8 +341,26 @@ ego_err ego_lower_texts(const ego_halves *h, ego_ctx *cx, const char *const *tex
         ego_tokens_release(&tokens);
         EGO_TRY(err);
     }
-    lower->shape = (ego_text_shape){n, offsets};
-    lower->rows = ego_fused_begin_text(cx, h->model, (ego_texts){ids, lower->shape});
+    *out = (ego_texts){ids, {.n = n, .offsets = offsets}};
+    return EGO_OK;
+}
+
+ego_err ego_lower_texts(const ego_halves *h, ego_ctx *cx, const char *const *texts, int64_t n,
+                        ego_lower *lower) {
+    ego_texts all;
+    *lower = (ego_lower){0};
+    EGO_TRY(line_up(h, cx, texts, n, &all));
+    *lower = (ego_lower){ego_fused_begin_text(cx, h->model, all), all.shape};
+    return EGO_OK;
+}
+
+ego_err ego_dual_words(const ego_halves *h, ego_ctx *cx, const char *const *texts, int64_t n,
+                       ego_lower *words) {
+    ego_texts all;
+    *words = (ego_lower){0};
+    EGO_TRY(line_up(h, cx, texts, n, &all));
+    ego_input in = {.texts = all, .text = EGO_WANT_TOKENS};
+    *words = (ego_lower){ego_encode(cx, h->model, &in, EGO_DUAL).text, all.shape};
     return EGO_OK;
 }
 

@@ -89,8 +89,8 @@ ego_halves_counts ego_halves_get_counts(const ego_halves *halves);
 
 /* Lower halves of n clips or n texts, one behind the other, as activations. */
 typedef struct ego_lower {
-    ego_tensor *rows;     /* (R, D); NULL after a failure, which the context keeps */
-    ego_text_shape shape; /* rows offsets[i] … offsets[i + 1] are the i-th's */
+    const ego_tensor *rows; /* (R, D); NULL after a failure, which the context keeps */
+    ego_text_shape shape;   /* rows offsets[i] … offsets[i + 1] are the i-th's */
 } ego_lower;
 
 /* Copies of each, or of one n times. */
@@ -100,6 +100,10 @@ ego_lower ego_lower_repeat(ego_ctx *cx, const ego_tensor *one, int64_t n);
  * record them. One bad text fails all. */
 ego_err ego_lower_texts(const ego_halves *halves, ego_ctx *cx, const char *const *texts, int64_t n,
                         ego_lower *lower);
+
+/* The same of the whole dual encoder: every token's final state. */
+ego_err ego_dual_words(const ego_halves *halves, ego_ctx *cx, const char *const *texts, int64_t n,
+                       ego_lower *words);
 
 typedef struct ego_met {
     const ego_tensor *video; /* (n, D): class states of the clips, which have read the texts */

@@ -2,6 +2,9 @@
 
 #include "base/options.h"
 #include "data/locate.h"
+#include "data/windows.h"
+#include "task/qa_head.h"
+#include "task/qa_moments.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -14,6 +17,8 @@ struct ego_qa_session {
     ego_ctx *cx;
     ego_model *model;
     bool match, text_learns;
+    int64_t windows; /* 0: a clip is one */
+    const char *video_root;
     ego_halves *halves;
     uint64_t pairs;
 };
@@ -92,20 +97,28 @@ ego_err ego_qa_find_interval(const char *root, const char *interval, double fps,
 
 /* ---- the session ----------------------------------------------------------------------------- */
 
+/* What is wanted of clips and texts. */
+static unsigned halves_of(const ego_qa_options *o) { return o->windows ? EGO_HALF_EMBEDDING : EGO_HALF_LOWER; }
+
 unsigned ego_qa_needs(const ego_qa_options *options) {
-    return ego_halves_needs(EGO_HALF_LOWER) | (options->match ? EGO_NEEDS_VTM : 0u);
+    return ego_halves_needs(halves_of(options)) | (options->match ? EGO_NEEDS_VTM : 0u);
 }
 
 ego_err ego_qa_open(ego_ctx *cx, ego_model *model, const ego_qa_options *options,
                     ego_qa_session **out) {
     ego_qa_session *s = calloc(1, sizeof *s);
     if (!s) return ego_fail(EGO_ENOMEM, "out of memory");
-    *s = (ego_qa_session){.cx = cx, .model = model, .match = options->match, .text_learns = options->text_learns};
+    *s = (ego_qa_session){.cx = cx,
+                          .model = model,
+                          .match = options->match,
+                          .text_learns = options->text_learns,
+                          .windows = options->windows,
+                          .video_root = options->halves.clips.video_root};
     ego_err err = ego_model_require(model, ego_qa_needs(options));
     if (err == EGO_OK && !model->bpe)
         err = ego_fail(EGO_EINPUT, "the model has no vocabulary: give --tokenizer DIR");
     if (err == EGO_OK)
-        err = ego_halves_open(cx, model, EGO_HALF_LOWER, &options->halves, &s->halves);
+        err = ego_halves_open(cx, model, halves_of(options), &options->halves, &s->halves);
     if (err == EGO_OK)
         *out = s;
     else
@@ -257,6 +270,97 @@ ego_err ego_qa_ask(ego_qa_session *s, ego_qa_item *items, size_t n) {
 
 ego_err ego_qa_prepare(ego_qa_session *s, ego_qa_item *items, size_t n) {
     return by_windows(s, items, n, prepare_window);
+}
+
+/* ---- windows --------------------------------------------------------------------------------- */
+
+static ego_err ends_of(const ego_qa_session *s, const ego_video_part *part, double *start, double *end) {
+    ego_place place = {0};
+    *start = part->start;
+    *end = part->end;
+    if (!isnan(part->start)) return EGO_OK;
+    *start = 0;
+    EGO_TRY(ego_locate(s->video_root, part->video, &place));
+    ego_err err = ego_medium_measure(place.path, end);
+    ego_place_release(&place);
+    return err;
+}
+
+/* Asks for an item's windows; half: room for them. */
+static ego_err ask_windows(ego_qa_session *s, const ego_qa_item *item, ego_half **half) {
+    double start, end;
+    EGO_TRY(ends_of(s, &item->clip, &start, &end));
+    double step = (end - start) / (double)s->windows;
+    for (int64_t w = 0; w < s->windows; w++) {
+        ego_video_part part = {item->clip.video, start + (double)w * step, start + (double)(w + 1) * step};
+        EGO_TRY(ego_halves_clip(s->halves, &part, &half[w]));
+    }
+    return EGO_OK;
+}
+
+/* Copies what they came to, and lets go of them. */
+static void take_windows(ego_qa_session *s, ego_qa_item *item, ego_half **half) {
+    for (int64_t w = 0; w < s->windows; w++) {
+        if (half[w] && item->err == EGO_OK && inherit(item, "", half[w]) == EGO_OK) {
+            size_t P = (size_t)ego_tensor_columns(&half[w]->embedding);
+            memcpy(item->states + (size_t)w * P, half[w]->embedding.data, P * sizeof(float));
+        }
+        ego_halves_drop(s->halves, half[w]);
+    }
+}
+
+static ego_err look_window(ego_qa_session *s, ego_qa_item *items, size_t n) {
+    size_t W = (size_t)s->windows;
+    ego_half **half = calloc(n * W, sizeof *half);
+    ego_err err = half ? EGO_OK : ego_fail(EGO_ENOMEM, "out of memory");
+    for (size_t i = 0; i < n && err == EGO_OK; i++) {
+        items[i].err = ask_windows(s, &items[i], half + i * W);
+        if (items[i].err == EGO_ENOMEM) err = items[i].err;
+        if (items[i].err != EGO_OK) snprintf(items[i].message, sizeof items[i].message, "%s", ego_err_message());
+    }
+    if (err == EGO_OK) err = ego_halves_compute(s->halves);
+    for (size_t i = 0; i < n && half; i++) {
+        if (err != EGO_OK) items[i].err = err;
+        take_windows(s, &items[i], half + i * W);
+    }
+    free(half);
+    return err;
+}
+
+ego_err ego_qa_look(ego_qa_session *s, ego_qa_item *items, size_t n) {
+    return by_windows(s, items, n, look_window);
+}
+
+ego_err ego_qa_words(const ego_qa_session *s, ego_ctx *cx, const char *const *texts, size_t n, ego_lower *words) {
+    return ego_dual_words(s->halves, cx, texts, (int64_t)n, words);
+}
+
+/* ---- a head's answer ------------------------------------------------------------------------- */
+
+static ego_err logits_of(ego_qa_session *s, ego_head *head, const ego_qa_item *item, const ego_tensor **logits) {
+    const ego_config *c = &s->model->config;
+    ego_tensor state = {item->states, EGO_F32, 2, {1, c->dim}};
+    if (!s->windows) {
+        *logits = ego_qa_logits(s->cx, head, &state, (ego_dropout){0});
+        return EGO_OK;
+    }
+    ego_tensor windows = {item->states, EGO_F32, 2, {s->windows, c->projection[c->projections - 1]}};
+    ego_qa_seen seen = {.windows = &windows};
+    EGO_TRY(ego_qa_words(s, s->cx, item->texts, 1, &seen.words));
+    *logits = ego_qa_moments_logits(s->cx, head, s->model, seen, (ego_dropout){0});
+    return EGO_OK;
+}
+
+ego_err ego_qa_answer(ego_qa_session *s, ego_head *head, const ego_qa_item *item, float *scores) {
+    const ego_tensor *logits = NULL;
+    ego_ctx_mark mark = ego_ctx_save(s->cx);
+    ego_err err = logits_of(s, head, item, &logits);
+    const ego_tensor *p = err == EGO_OK ? ego_softmax(s->cx, logits) : NULL;
+    ego_err failed = ego_ctx_err(s->cx);
+    if (err == EGO_OK) err = failed;
+    if (err == EGO_OK) memcpy(scores, ego_f32(p), (size_t)ego_tensor_columns(p) * sizeof *scores);
+    ego_ctx_rewind(s->cx, &mark);
+    return err;
 }
 
 /* ---- states that gradients can be taken of --------------------------------------------------- */

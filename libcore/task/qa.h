@@ -13,6 +13,7 @@
 #define EGO_TASK_QA_H
 
 #include "base/buf.h"
+#include "model/head.h"
 #include "task/halves.h"
 
 enum {
@@ -38,7 +39,7 @@ typedef struct ego_qa_item {
     const char *const *texts;
     size_t count;
     /* out: the caller's room, or NULL where not wanted */
-    float *states;  /* (count, D): the video's class state of the fused path */
+    float *states;  /* (count, D): the video's class state of the fused path; with windows (W, P): their embeddings */
     float *matches; /* (count): probability that clip and text belong together; options.match */
     ego_err err;    /* EGO_OK, or why there is nothing */
     char message[512];
@@ -47,6 +48,7 @@ typedef struct ego_qa_item {
 typedef struct ego_qa_options {
     bool match; /* items may ask for matches */
     bool text_learns; /* ego_qa_states computes the texts' lower halves, too, every time */
+    int64_t windows;  /* more than 0: clips are looked at in so many windows, for a head of moments (task/qa_moments.h) */
     ego_halves_options halves;
 } ego_qa_options;
 
@@ -58,8 +60,14 @@ ego_err ego_qa_open(ego_ctx *cx, ego_model *model, const ego_qa_options *options
                     ego_qa_session **session);
 void ego_qa_close(ego_qa_session *session); /* takes NULL */
 
-/* Fills every item. A clip that cannot be read fails the items it belongs to and no others. */
+/* Without windows. Fills every item. A clip that cannot be read fails the items it belongs to and no others. */
 ego_err ego_qa_ask(ego_qa_session *session, ego_qa_item *items, size_t n);
+/* With windows. Fills every item's states, whatever its texts. Of a whole file the length is measured. Errors likewise. */
+ego_err ego_qa_look(ego_qa_session *session, ego_qa_item *items, size_t n);
+
+/* The probabilities of the head's classes (A) for an item that was asked, or looked at, with one text. The head is of
+ * states or of moments, as the session has windows or not. */
+ego_err ego_qa_answer(ego_qa_session *session, ego_head *head, const ego_qa_item *item, float *scores);
 
 /* ---- in training ----------------------------------------------------------------------------- */
 
@@ -71,6 +79,9 @@ ego_err ego_qa_prepare(ego_qa_session *session, ego_qa_item *items, size_t n);
  * halves are taken from what is remembered, the rest computed. A failure of one item fails all. */
 ego_err ego_qa_states(ego_qa_session *session, ego_ctx *cx, ego_qa_item *const *items, size_t n,
                       const ego_tensor **states);
+
+/* The dual encoder's words of n texts, by operations of `cx`, which may record them. One bad text fails all. */
+ego_err ego_qa_words(const ego_qa_session *session, ego_ctx *cx, const char *const *texts, size_t n, ego_lower *words);
 
 typedef struct ego_qa_counts {
     ego_halves_counts halves;

@@ -12,10 +12,27 @@ ego_tensor *ego_qa_logits(ego_ctx *cx, ego_head *head, const ego_tensor *x, ego_
     return ego_linear(cx, ego_drop(cx, h, drop), &p[1].weight, &p[1].bias, EGO_ACT_NONE, NULL);
 }
 
+ego_err ego_qa_head_open(const char *path, ego_head **head) {
+    ego_weights *weights;
+    EGO_TRY(ego_weights_open(path, &weights));
+    bool moments = ego_weights_find(weights, "qa_moments.projector_2.weight") != NULL;
+    ego_err err = ego_head_from_weights(weights, moments ? &ego_head_qa_moments : &ego_head_qa, head);
+    ego_weights_close(weights);
+    return err;
+}
+
+static bool of_moments(const ego_head *head) { return head->kind == &ego_head_qa_moments; }
+
+int64_t ego_qa_head_classes(const ego_head *head) {
+    return of_moments(head) ? head->config.qa_moments.answers : head->config.qa.answers;
+}
+
+int64_t ego_qa_head_windows(const ego_head *head) { return of_moments(head) ? head->config.qa_moments.windows : 0; }
+
 ego_err ego_qa_head_answers(const ego_head *head, const char *path, ego_arena *arena,
                             ego_names *names) {
     const char *note = ego_head_note(head, "answers");
-    int64_t classes = head->config.qa.answers;
+    int64_t classes = ego_qa_head_classes(head);
     *names = (ego_names){0};
     if (path)
         EGO_TRY(ego_names_read(path, arena, names));
@@ -48,8 +65,8 @@ ego_err ego_qa_head_set_answers(ego_head *head, const ego_names *names) {
 }
 
 bool ego_qa_head_inside(const ego_weights *weights) {
-    return ego_weights_find(weights, "projector_1.weight") &&
-           ego_weights_find(weights, "projector_2.weight");
+    return ego_weights_find(weights, "qa_moments.projector_2.weight") ||
+           (ego_weights_find(weights, "projector_1.weight") && ego_weights_find(weights, "projector_2.weight"));
 }
 
 void ego_qa_best(const float *scores, size_t n, size_t k, size_t *order) {

@@ -20,6 +20,12 @@
 /* One answer logit a row and class. drop is EgoTaskQA's in training; {0} drops nothing. */
 ego_tensor *ego_qa_logits(ego_ctx *cx, ego_head *head, const ego_tensor *x, ego_dropout drop);
 
+/* A head of either kind, states ("qa") or moments ("qa.moments", task/qa_moments.h). */
+ego_err ego_qa_head_open(const char *path, ego_head **head);
+int64_t ego_qa_head_classes(const ego_head *head);
+/* How many windows it looks at; 0: it is one of states. */
+int64_t ego_qa_head_windows(const ego_head *head);
+
 /* The names of the classes: those of `path` (one a line), or with NULL the head's own.
  * names->count is 0 when it has none. EGO_EINPUT when there are not as many as classes. */
 ego_err ego_qa_head_answers(const ego_head *head, const char *path, ego_arena *arena,

@@ -33,6 +33,8 @@ static ego_head *draw(const ego_head_kind *kind, const char *config, uint64_t se
 static ego_head *small(const ego_head_kind *kind, uint64_t seed) {
     const char *config =
         kind == &ego_head_qa ? "{\"width\":12,\"answers\":5}"
+        : kind == &ego_head_qa_moments
+            ? "{\"width\":6,\"text\":4,\"dim\":8,\"heads\":2,\"layers\":2,\"hidden\":16,\"windows\":3,\"moments\":2,\"answers\":5}"
         : kind == &ego_head_qfvs
             ? "{\"width\":8,\"heads\":2,\"layers\":3,\"hidden\":16,\"middle\":4}"
             : "{\"video_width\":10,\"query_width\":6,\"dim\":8,\"heads\":2,\"positions\":9}";

@@ -78,6 +78,15 @@ static ego_qa_train_config configuration(ego_qa_backbone backbone, const char *o
     return c;
 }
 
+/* The same with a head of moments. */
+static void look_for_moments(ego_qa_train_config *c) {
+    c->kind = EGO_QA_MOMENTS;
+    c->moments.dim = 16;
+    c->moments.heads = 2;
+    c->moments.hidden = 32;
+    c->moments.windows = 4;
+}
+
 static ego_err train(ego_qa_train_config *c, ego_pool *on, bool resume) {
     EGO_TRY(ego_recipe_check(&ego_recipe_qa, c));
     return ego_recipe_qa.train(c, &(ego_training){.pool = on, .resume = resume});
@@ -184,12 +193,13 @@ static bool same_files(const char *a, const char *b) {
 }
 
 /* Twelve questions can be learnt by heart, the better the more may learn; threads change no bit. */
-static void check_learning(ego_qa_backbone backbone, const char *out, const char *other,
+static void check_learning(bool moments, ego_qa_backbone backbone, const char *out, const char *other,
                            double least) {
     double scores[64], loss[64];
     char a[300], b[300];
     ego_pool *one = NULL;
     ego_qa_train_config c = configuration(backbone, out);
+    if (moments) look_for_moments(&c);
     c.optim.lr = 1e-2;
     c.dropout = 0;
     c.run.batch = 5;
@@ -207,6 +217,7 @@ static void check_learning(ego_qa_backbone backbone, const char *out, const char
 
     CHECK_OK(ego_pool_new(1, &one));
     c = configuration(backbone, other);
+    if (moments) look_for_moments(&c);
     c.optim.lr = 1e-2;
     c.dropout = 0;
     c.run.batch = 5;
@@ -262,8 +273,38 @@ static void check_tuned(const char *out, bool text_learns) {
     ego_arena_release(&arena);
 }
 
+/* A head alone, or one file with the model; of that only the dual encoder's text has moved. */
+static void check_moments(const char *out, bool text_learns) {
+    char path[300];
+    ego_weights *before = NULL, *after = NULL;
+    ego_head *head = NULL;
+    size_t moved = 0;
+    snprintf(path, sizeof path, "%s/head.safetensors", out);
+    CHECK_OK(ego_weights_open(in_folder("m.safetensors"), &before));
+    CHECK_OK(ego_weights_open(path, &after));
+    CHECK(ego_qa_head_inside(after));
+    for (size_t i = 0; before && after && i < ego_weights_count(before); i++) {
+        const char *name = ego_weights_name(before, i);
+        const ego_tensor *x = ego_weights_tensor(before, i), *y = ego_weights_find(after, name);
+        CHECK((y != NULL) == text_learns);
+        bool same = !y || memcmp(x->data, y->data, (size_t)ego_tensor_count(x) * sizeof(float)) == 0;
+        CHECK(same || ((strstr(name, "text_model.") && !strstr(name, "cross")) || strstr(name, "txt_proj.")));
+        moved += !same;
+    }
+    CHECK((moved > 30) == text_learns);
+    if (CHECK_OK(ego_qa_head_open(path, &head))) CHECK(ego_qa_head_windows(head) == 4);
+    ego_head_close(head, NULL);
+    ego_weights_close(before);
+    ego_weights_close(after);
+}
+
 static void check_refusals(void) {
-    ego_qa_train_config c = configuration(EGO_QA_FROZEN, "refused");
+    ego_qa_train_config c = configuration(EGO_QA_FUSED, "refused");
+    look_for_moments(&c);
+    CHECK_ERR(EGO_EINPUT, train(&c, pool, false));
+    CHECK(strstr(ego_err_message(), "expected frozen or text") != NULL);
+    ego_recipe_release(&ego_recipe_qa, &c);
+    c = configuration(EGO_QA_FROZEN, "refused");
     c.model = NULL;
     CHECK_ERR(EGO_EINPUT, train(&c, pool, false));
     CHECK(strstr(ego_err_message(), "model") != NULL);
@@ -286,9 +327,13 @@ int main(void) {
     CHECK_OK(ego_pool_new(2, &pool));
     make_world();
     check_losses();
-    check_learning(EGO_QA_FROZEN, "frozen", "frozen-1", 20);
-    check_learning(EGO_QA_FUSED, "fused", "fused-1", 70);
-    check_learning(EGO_QA_TEXT, "text", "text-1", 70);
+    check_learning(false, EGO_QA_FROZEN, "frozen", "frozen-1", 20);
+    check_learning(false, EGO_QA_FUSED, "fused", "fused-1", 70);
+    check_learning(false, EGO_QA_TEXT, "text", "text-1", 70);
+    check_learning(true, EGO_QA_FROZEN, "moments", "moments-1", 50);
+    check_learning(true, EGO_QA_TEXT, "moments-text", "moments-text-1", 70);
+    check_moments(in_folder("moments"), false);
+    check_moments(in_folder("moments-text"), true);
     check_tuned(in_folder("fused"), false);
     check_tuned(in_folder("text"), true);
     check_refusals();
