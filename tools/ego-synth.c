@@ -9,7 +9,7 @@
 enum { BOTH = 2 };
 
 static int split = BOTH;
-static int64_t videos = 20, questions;
+static int64_t videos = 20, questions, qa_rounds = 1;
 static double minutes = 2;
 static bool annotations_only, no_qa_videos;
 static const char *preview;
@@ -42,6 +42,13 @@ static const ego_option options[] = {
      .min = 1,
      .max = 1000000,
      .help = "how many in egomcq.json (two for each test clip)"},
+    {.name = "qa-rounds",
+     .type = EGO_OPTION_INT,
+     .arg = "N",
+     .value = &qa_rounds,
+     .min = 1,
+     .max = 1000,
+     .help = "how often EgoTaskQA's questions are drawn for each interval (1)"},
     {.name = "annotations-only",
      .type = EGO_OPTION_FLAG,
      .value = &annotations_only,
@@ -84,6 +91,7 @@ int main(int argc, char **argv) {
                            .seed = (uint64_t)cli.seed,
                            .threads = (unsigned)cli.threads,
                            .questions = (int)questions,
+                           .qa_rounds = (int)qa_rounds,
                            .annotations_only = annotations_only,
                            .no_qa_videos = no_qa_videos,
                            .preview = preview,

@@ -34,18 +34,30 @@ typedef struct reading {
 
 /* ---- the cache ------------------------------------------------------------------------------- */
 
+/* What is asked about: the file as it is, or with windows, which no question has a say in, its intervals. */
+static ego_err hash_subjects(const reading *r, char hash[65]) {
+    ego_sha256 *names;
+    if (!r->interval) return ego_sha256_file(r->options->annotations, hash);
+    EGO_TRY(ego_sha256_new(&names));
+    for (size_t i = 0; i < r->looked_at.count; i++) {
+        const char *name = r->looked_at.questions[i].interval;
+        ego_sha256_update(names, name, strlen(name) + 1);
+    }
+    ego_sha256_finish(names, hash);
+    return EGO_OK;
+}
+
 static ego_err describe(reading *r) {
     const ego_qa_rows_options *o = r->options;
-    char annotations[65];
+    char subjects[65];
     const char *model;
     ego_sha256 *hash;
     EGO_TRY(ego_model_id(r->model, &model));
-    EGO_TRY(ego_sha256_file(o->annotations, annotations));
+    EGO_TRY(hash_subjects(r, subjects));
     ego_buf_printf(&r->key, "{\"kind\":\"qa\",\"model\":\"%s\",\"config\":", model);
     ego_config_write(&r->model->config, &r->key);
-    ego_buf_printf(&r->key,
-                   ",\"annotations\":\"%s\",\"max_tokens\":%d,\"interval_fps\":", annotations,
-                   EGO_QA_TOKENS);
+    ego_buf_printf(&r->key, r->interval ? ",\"intervals\":\"%s\"" : ",\"annotations\":\"%s\"", subjects);
+    ego_buf_printf(&r->key, ",\"max_tokens\":%d,\"interval_fps\":", EGO_QA_TOKENS);
     ego_buf_json_double(&r->key, o->interval_fps);
     if (o->windows) ego_buf_printf(&r->key, ",\"windows\":%" PRId64, o->windows);
     if (o->drawn) ego_buf_printf(&r->key, ",\"sampling\":\"reference\",\"seed\":%" PRIu64, o->seed);
@@ -278,9 +290,9 @@ static ego_err read_all(ego_ctx *cx, reading *r, ego_qa_rows *rows) {
     const ego_qa_rows_options *o = r->options;
     EGO_TRY(ego_qa_read(o->annotations, r->arena, &r->all));
     EGO_TRY(check_classes(r));
-    EGO_TRY(describe(r));
     r->looked_at = r->all;
     if (o->windows) EGO_TRY(list_intervals(r));
+    EGO_TRY(describe(r));
     const ego_config *c = &r->model->config;
     r->width = o->windows ? o->windows * c->projection[c->projections - 1] : c->dim;
     size_t n = r->looked_at.count + 1;

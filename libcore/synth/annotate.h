@@ -20,6 +20,7 @@ typedef struct ego_synth_set {
     double alpha; /* the mean gap between narrations over all videos of the set, in seconds */
     uint64_t seed;
     int questions; /* of egomcq.json; 0: two per clip */
+    int qa_rounds; /* how often EgoTaskQA's questions are drawn for each interval */
     bool drawn;    /* the videos are there, too */
     ego_buf *files;
 } ego_synth_set;

@@ -3,6 +3,7 @@
  * `direct` questions name things by kind and colour, `indirect` ones by what was done to them. The
  * answer classes are a closed list that depends on nothing, so every split and run agrees. A question
  * with the answer "no" takes its action from another interval of the same video: yes and no look alike.
+ * What is asked of an interval is drawn; several rounds draw as often, and the first is the same however many follow.
  */
 #include "base/hash.h"
 #include "base/rng.h"
@@ -124,14 +125,28 @@ static void phrase(const ego_script *s, const ego_action *a, const char *form, e
 
 typedef enum question_file { DIRECT, INDIRECT, FILES } question_file;
 
+enum { ASKED_MAX = 512 };
+
 typedef struct writer {
     const ego_script *script;
     int start, end; /* the interval in frames */
     int from, to;   /* its actions */
     uint64_t stream, draws;
+    int round;
+    uint64_t asked[ASKED_MAX]; /* of the interval: the questions' hashes */
+    int asked_count;
     ego_buf question;
     ego_buf *files[FILES];
 } writer;
+
+/* In later rounds what was asked before is not asked again. */
+static bool is_new(writer *w) {
+    uint64_t hash = ego_fnv1a(w->question.data ? w->question.data : "");
+    for (int i = 0; w->round > 0 && i < w->asked_count; i++)
+        if (w->asked[i] == hash) return false;
+    if (w->asked_count < ASKED_MAX) w->asked[w->asked_count++] = hash;
+    return true;
+}
 
 static int draw(writer *w, int n) { return (int)ego_rng_below(w->stream, w->draws++, (uint32_t)n); }
 
@@ -156,6 +171,10 @@ static const question_sort *const sorts[] = {&about_action,   &about_object, &ab
 /* Writes the question gathered in w->question and empties it. */
 static void ask(writer *w, const question_sort *sort, question_file file, int answer) {
     ego_buf *json = w->files[file];
+    if (!is_new(w)) {
+        ego_buf_clear(&w->question);
+        return;
+    }
     const char *reference = file == DIRECT ? "direct" : "indirect";
     ego_buf_text(json, json->len > 1 ? ",\n{" : "\n{");
     ego_buf_json_key(json, "interval");
@@ -382,7 +401,7 @@ static void ask_all(writer *w) {
 
 enum { INTERVALS_MAX = 1024 };
 
-static ego_err ask_video(const ego_script *s, ego_buf *direct, ego_buf *indirect) {
+static ego_err ask_video(const ego_script *s, int rounds, ego_buf *direct, ego_buf *indirect) {
     int *ends = malloc(INTERVALS_MAX * sizeof *ends);
     if (!ends) return ego_fail(EGO_ENOMEM, "%s: out of memory for its questions", s->uid);
     int n = ego_qa_intervals(s, ends, INTERVALS_MAX);
@@ -394,7 +413,8 @@ static ego_err ask_video(const ego_script *s, ego_buf *direct, ego_buf *indirect
         w.end = ends[i];
         for (w.from = 0; w.from < s->action_count && s->actions[w.from].start < w.start;) w.from++;
         for (w.to = w.from; w.to < s->action_count && s->actions[w.to].end <= w.end;) w.to++;
-        if (w.to > w.from) ask_all(&w);
+        w.asked_count = 0;
+        for (w.round = 0; w.round < rounds && w.to > w.from; w.round++) ask_all(&w);
     }
     ego_buf_release(&w.question);
     free(ends);
@@ -460,7 +480,7 @@ static ego_err write_part(const ego_synth_set *set, const char *part, int first,
     ego_buf direct = {0}, indirect = {0};
     ego_err err = EGO_OK;
     for (int v = first; v < set->count && err == EGO_OK; v += step)
-        err = ask_video(&set->scripts[v], &direct, &indirect);
+        err = ask_video(&set->scripts[v], set->qa_rounds, &direct, &indirect);
     if (err == EGO_OK) err = ego_buf_err(&direct);
     if (err == EGO_OK) err = ego_buf_err(&indirect);
     if (err == EGO_OK)

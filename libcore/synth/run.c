@@ -235,6 +235,7 @@ static ego_err make_split(const ego_synth_options *o, ego_split split, ego_scrip
                          .count = count,
                          .seed = o->seed,
                          .questions = o->questions,
+                         .qa_rounds = o->qa_rounds ? o->qa_rounds : 1,
                          .drawn = hashes != NULL,
                          .files = &files};
     for (int v = 0; v < count; v++) set.alpha += ego_mean_gap(&scripts[v]) / count;

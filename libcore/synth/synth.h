@@ -33,6 +33,7 @@ typedef struct ego_synth_options {
     uint64_t seed;
     unsigned threads;      /* videos made at once; 0: one per core */
     int questions;         /* in egomcq.json at most; 0: twice as many as there are test clips */
+    int qa_rounds;         /* how often EgoTaskQA's questions are drawn for each interval; 0: once */
     bool annotations_only; /* draw nothing */
     bool no_qa_videos;     /* leave DIR/qa_videos out */
     const char *preview;   /* write a contact sheet of every action here (PNG); NULL: none */

@@ -330,8 +330,8 @@ int main(void) {
     check_learning(false, EGO_QA_FROZEN, "frozen", "frozen-1", 20);
     check_learning(false, EGO_QA_FUSED, "fused", "fused-1", 70);
     check_learning(false, EGO_QA_TEXT, "text", "text-1", 70);
-    check_learning(true, EGO_QA_FROZEN, "moments", "moments-1", 50);
-    check_learning(true, EGO_QA_TEXT, "moments-text", "moments-text-1", 70);
+    check_learning(true, EGO_QA_FROZEN, "moments", "moments-1", 60);
+    check_learning(true, EGO_QA_TEXT, "moments-text", "moments-text-1", 60);
     check_moments(in_folder("moments"), false);
     check_moments(in_folder("moments-text"), true);
     check_tuned(in_folder("fused"), false);

@@ -441,6 +441,35 @@ static void test_annotations(void) {
     ego_arena_release(&arena);
 }
 
+/* More rounds ask more, nothing of an interval twice in a later one; the first round's come first, interval by interval. */
+static void test_qa_rounds(void) {
+    ego_arena arena;
+    ego_qa once = {0}, often = {0};
+    ego_arena_init(&arena, 1 << 20);
+    for (int rounds = 1; rounds <= 3; rounds += 2) {
+        ego_synth_options options = {.directory = in_folder(rounds == 1 ? "once" : "often"),
+                                     .train_videos = 2,
+                                     .minutes = 1,
+                                     .seed = 5,
+                                     .qa_rounds = rounds,
+                                     .annotations_only = true};
+        CHECK_OK(ego_synth_run(&options, NULL));
+    }
+    CHECK_OK(ego_qa_read(in_folder("once/qa/direct/formatted_train_qas_encode.json"), &arena, &once));
+    CHECK_OK(ego_qa_read(in_folder("often/qa/direct/formatted_train_qas_encode.json"), &arena, &often));
+    CHECK(once.count > 50 && often.count > once.count * 3 / 2 && often.count < once.count * 3);
+    for (size_t i = 0; i < once.count; i++) {
+        const ego_qa_question *q = &once.questions[i];
+        size_t found = 0;
+        for (size_t k = 0; k < often.count; k++)
+            found += strcmp(often.questions[k].interval, q->interval) == 0 &&
+                     strcmp(often.questions[k].question, q->question) == 0 &&
+                     often.questions[k].answer_class == q->answer_class;
+        CHECK(found >= 1);
+    }
+    ego_arena_release(&arena);
+}
+
 /* ---- the whole run -------------------------------------------------------------------------------- */
 
 static bool stop_at_once(void *context, const char *what, uint64_t done, uint64_t total) {
@@ -526,6 +555,7 @@ int main(void) {
     test_view();
     test_intervals();
     test_annotations();
+    test_qa_rounds();
     test_run();
     test_refusals();
     char command[100];
