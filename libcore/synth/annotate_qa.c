@@ -3,7 +3,7 @@
  * `direct` questions name things by kind and colour, `indirect` ones by what was done to them. The
  * answer classes are a closed list that depends on nothing, so every split and run agrees. A question
  * with the answer "no" takes its action from another interval of the same video: yes and no look alike.
- * What is asked of an interval is drawn; several rounds draw as often, and the first is the same however many follow.
+ * What is asked of an interval is drawn; several rounds draw as often.
  */
 #include "base/hash.h"
 #include "base/rng.h"
@@ -399,6 +399,20 @@ static void ask_all(writer *w) {
     ask_indirect(w);
 }
 
+/* Later rounds draw from streams of their own, so that the first is the same however many follow. */
+static void ask_rounds(writer *w, int rounds, int interval) {
+    w->asked_count = w->round = 0;
+    ask_all(w);
+    const uint64_t stream = w->stream, draws = w->draws;
+    for (w->round = 1; w->round < rounds; w->round++) {
+        w->stream = ego_rng_stream(ego_rng_stream(stream, (uint64_t)w->round), (uint64_t)interval);
+        w->draws = 0;
+        ask_all(w);
+    }
+    w->stream = stream;
+    w->draws = draws;
+}
+
 enum { INTERVALS_MAX = 1024 };
 
 static ego_err ask_video(const ego_script *s, int rounds, ego_buf *direct, ego_buf *indirect) {
@@ -413,8 +427,7 @@ static ego_err ask_video(const ego_script *s, int rounds, ego_buf *direct, ego_b
         w.end = ends[i];
         for (w.from = 0; w.from < s->action_count && s->actions[w.from].start < w.start;) w.from++;
         for (w.to = w.from; w.to < s->action_count && s->actions[w.to].end <= w.end;) w.to++;
-        w.asked_count = 0;
-        for (w.round = 0; w.round < rounds && w.to > w.from; w.round++) ask_all(&w);
+        if (w.to > w.from) ask_rounds(&w, rounds, i);
     }
     ego_buf_release(&w.question);
     free(ends);
