@@ -61,9 +61,11 @@ small-score: $(SMALL)/ego-small.safetensors $(SMALL)/test.done $(BUILD)/tests/be
 HEADS := $(SMALL)/heads
 $(HEADS)/nlq_train.json: $(SMALL)/train.done
 	@mkdir -p $(HEADS); jq -c '.videos |= .[:64]' $(SMALL)/train/nlq_train.json >$@.part && mv $@.part $@
+# Each interval is asked six times over: a head forgets less of what it reads often in other words.
 $(HEADS)/qa_train.json: $(SMALL)/all.csv
-	@mkdir -p $(HEADS); jq -cs add $(SMALL)/train/$(QA) $(SMALL)/more/$(QA) $(SMALL)/third/$(QA) >$@.part && mv $@.part $@
-QA := qa/direct/formatted_train_qas_encode.json
+	@for world in '240 1' '160 2' '140 3'; do set -- $$world; \
+	    $(SMALL_SYNTH) -q --annotations-only --qa-rounds 6 --split train --videos $$1 --seed $$2 $(HEADS)/asked/$$2; done
+	@jq -cs add $(HEADS)/asked/*/qa/direct/formatted_train_qas_encode.json >$@.part && mv $@.part $@
 $(HEADS)/%.done: weights/small/heads/%.json weights/ego-small.safetensors $(HEADS)/nlq_train.json $(HEADS)/qa_train.json \
     $(SMALL)/validate.done
 	@$(SMALL_BIN)/ego-train $* --resume $< && touch $@

@@ -204,6 +204,27 @@ END
         holds_json "it is a model of these frames" "$out" '.[0].config.frames == 5'
         run 1 ego-qa --head head/head.safetensors -m fused/head.safetensors --video-root nowhere world/qa/direct/formatted_test_qas_encode.json
         holds "$err" 'model'
+        # A head of moments, alone and with the text encoder that learnt along.
+        moments='--set head.kind=moments --set head.dim=24 --set head.heads=2 --set head.hidden=48 --set head.windows=5'
+        for backbone in frozen text; do
+            # shellcheck disable=SC2086
+            run 0 ego-train qa train.json $moments --set backbone=$backbone --set run.out=moments-$backbone
+            [ $backbone = text ] && with=-m || with=--head
+            run 0 ego-qa $with moments-$backbone/head.safetensors --video-root world world/qa/direct/formatted_test_qas_encode.json
+            holds_json "answers out of moments, $backbone" "$out" 'length >= 10 and all(.answer_class >= 0 and (.answer | type == "string"))'
+            lacks "$err" 'another model'
+        done
+        cp "$out" moments
+        run 0 ego-qa -t 1 --batch 3 -m moments-text/head.safetensors --video-root world world/qa/direct/formatted_test_qas_encode.json
+        same "answers out of moments, one thread" moments "$out"
+        # shellcheck disable=SC2086
+        run 0 ego-train qa train.json $moments --set data.video_root=nowhere --set run.out=moments-cached
+        same "windows from the cache" moments-frozen/head.safetensors moments-cached/head.safetensors
+        # shellcheck disable=SC2086
+        run 0 ego-train qa train.json $moments --dry-run
+        holds_json "the plan with moments" "$out" '.[0] | .answers == 61 and .parameters > 10000'
+        run 2 ego-train qa train.json --set head.kind=moments --set backbone=fused --set run.out=wrong
+        holds "$err" 'expected frozen or text'
         for wrong in data.answers=null backbone=all optim.rate=1 model=null data.train=null run.out=null; do
             run 2 ego-train qa train.json --set run.out=wrong --set $wrong
             holds "$err" "${wrong%%=*}"
