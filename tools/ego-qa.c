@@ -317,7 +317,7 @@ static ego_err ask(void *context, ego_question *const *questions, size_t n) {
         question *q = (question *)questions[i];
         if (items[i].err == EGO_OK && r->head) {
             items[i].err = ego_qa_answer(r->session, r->head, &items[i], q->scores);
-            if (items[i].err == EGO_ENOMEM) return items[i].err;
+            if (items[i].err != EGO_OK && items[i].err != EGO_EINPUT) return items[i].err;
             snprintf(items[i].message, sizeof items[i].message, "%s", items[i].err ? ego_err_message() : "");
         }
         if (items[i].err != EGO_OK) ego_question_fail(questions[i], items[i].err, items[i].message);

@@ -101,7 +101,8 @@ typedef struct ego_qa_moments_config {
     int64_t layers;  /* (2), at most EGO_QA_MOMENTS_LAYERS */
     int64_t hidden;  /* of the feed-forward networks (1024) */
     int64_t windows; /* W, of an interval (20), at most EGO_QA_WINDOWS */
-    int64_t moments; /* K ≥ 2, that a question looks for (3): the first with all of it, the others with words they choose */
+    int64_t moments; /* K ≥ 2, that a question looks for (3): the first with all of it, the others with words that
+                        they choose */
     int64_t answers; /* A */
 } ego_qa_moments_config;
 

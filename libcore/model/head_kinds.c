@@ -352,7 +352,7 @@ static ego_err qfvs_visit(const ego_head_config *config, ego_head_params *params
     const ego_qfvs_config *c = &config->qfvs;
     walk w = {.visit = visit, .context = context, .decays = all_decay};
     ego_qfvs_params *p = &params->qfvs;
-    for (int i = 0; i < c->layers; i++) { /* all start as the first: the published encoder is made of copies of one layer */
+    for (int i = 0; i < c->layers; i++) { /* all start as the first: the published encoder is copies of one layer */
         at(&w, "transformer_encoder.layers.%d.", i);
         encoder_layer(&w, &p->layer[i], c->width, c->hidden, i ? &p->layer[0] : NULL);
     }

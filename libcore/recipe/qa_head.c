@@ -64,8 +64,8 @@ typedef struct training {
 } training;
 
 static ego_err open_model(const ego_qa_train_config *c, ego_model **model) {
-    ego_model_options o = {
-        .tokenizer = c->tokenizer, .frames = c->frames, .needs = c->kind == EGO_QA_MOMENTS ? ego_halves_needs(EGO_HALF_EMBEDDING) : EGO_NEEDS_FUSED};
+    unsigned needs = c->kind == EGO_QA_MOMENTS ? ego_halves_needs(EGO_HALF_EMBEDDING) : EGO_NEEDS_FUSED;
+    ego_model_options o = {.tokenizer = c->tokenizer, .frames = c->frames, .needs = needs};
     return ego_model_open(c->model, &o, model);
 }
 

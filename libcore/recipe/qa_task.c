@@ -37,7 +37,8 @@ static const ego_tensor *states_of(ego_ctx *cx, ego_qa_rows *from, const int64_t
 }
 
 /* What a head of moments sees of them. */
-static ego_err seen_of(ego_ctx *cx, const ego_qa_rows *from, const int64_t *rows, int64_t n, int64_t W, ego_qa_seen *seen) {
+static ego_err seen_of(ego_ctx *cx, const ego_qa_rows *from, const int64_t *rows, int64_t n, int64_t W,
+                       ego_qa_seen *seen) {
     int64_t P = from->width / W;
     ego_tensor *x = EGO_TENSOR(cx, n * W, P);
     const char **texts = ego_ctx_alloc(cx, (size_t)n * sizeof *texts);

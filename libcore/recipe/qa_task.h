@@ -46,7 +46,8 @@ typedef struct ego_qa_task_options {
     const ego_training *with;
 } ego_qa_task_options;
 
-/* Draws a head and reads the rows. With halves, and for a head of moments, the model and its context are used until the release. */
+/* Draws a head and reads the rows. With halves, and for a head of moments, the model and its context are used until
+ * the release. */
 ego_err ego_qa_task_open(ego_ctx *cx, ego_model *model, const ego_qa_task_options *options,
                          ego_qa_task *task);
 void ego_qa_task_release(ego_qa_task *task, ego_backend *backend); /* safe on {0} */
@@ -54,7 +55,8 @@ void ego_qa_task_release(ego_qa_task *task, ego_backend *backend); /* safe on {0
 /* As ego_head_run takes it. */
 ego_head_task ego_qa_task_of(ego_qa_task *task);
 
-/* Told without computing anything, from options' data, kind and moments; clips that cannot be read are not left out yet. */
+/* Told without computing anything, from options' data, kind and moments; clips that cannot be read are not left out
+ * yet. */
 typedef struct ego_qa_sizes {
     int64_t answers, questions, held_out;
     int64_t parameters; /* of the head */

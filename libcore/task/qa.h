@@ -39,7 +39,8 @@ typedef struct ego_qa_item {
     const char *const *texts;
     size_t count;
     /* out: the caller's room, or NULL where not wanted */
-    float *states;  /* (count, D): the video's class state of the fused path; with windows (W, P): their embeddings */
+    float *states;  /* (count, D): the video's class state of the fused path; with windows (W, P):
+                       their embeddings */
     float *matches; /* (count): probability that clip and text belong together; options.match */
     ego_err err;    /* EGO_OK, or why there is nothing */
     char message[512];
@@ -48,7 +49,7 @@ typedef struct ego_qa_item {
 typedef struct ego_qa_options {
     bool match; /* items may ask for matches */
     bool text_learns; /* ego_qa_states computes the texts' lower halves, too, every time */
-    int64_t windows;  /* more than 0: clips are looked at in so many windows, for a head of moments (task/qa_moments.h) */
+    int64_t windows;  /* more than 0: for a head of moments (task/qa_moments.h) clips are looked at in so many */
     ego_halves_options halves;
 } ego_qa_options;
 

@@ -99,7 +99,8 @@ static double moments(bench *b) {
         ego_ctx_mark mark = ego_ctx_save(&b->cx);
         ego_input in = {.texts = {b->ids[q], {1, offsets}}, .text = EGO_WANT_TOKENS};
         ego_lower words = {ego_encode(&b->cx, b->model, &in, EGO_DUAL).text, in.texts.shape};
-        const ego_tensor *x = ego_qa_moments_logits(&b->cx, b->moments, b->model, (ego_qa_seen){&windows, words}, (ego_dropout){0});
+        ego_qa_seen seen = {&windows, words};
+        const ego_tensor *x = ego_qa_moments_logits(&b->cx, b->moments, b->model, seen, (ego_dropout){0});
         if (x) sum += (double)ego_f32(x)[0];
         ego_ctx_rewind(&b->cx, &mark);
     }
