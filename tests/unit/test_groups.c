@@ -201,9 +201,9 @@ static void test_list(bool learned) {
     ego_trained *list;
     size_t count, gates = 0;
     /* Nothing is trainable yet. */
-    CHECK_ERR(EGO_EINPUT, ego_trained_list(model, 4, 3, &list, &count));
+    CHECK_ERR(EGO_EINPUT, ego_trained_list(model, 1, 4, 3, &list, &count));
     CHECK_OK(ego_model_make_trainable(model, backend));
-    CHECK_OK(ego_trained_list(model, 4, 3, &list, &count));
+    CHECK_OK(ego_trained_list(model, 1, 4, 3, &list, &count));
     ego_trained *at = list;
     CHECK_OK(ego_params_visit(&model->config, model->params, next_name, &at));
     CHECK(at == list + count);
