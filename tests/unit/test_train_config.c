@@ -107,6 +107,7 @@ static void test_values(void) {
     CHECK(c.data.cache_bytes == 1000000000000 && !c.data.augment && c.data.moments == 0);
     CHECK(c.data.sampling == EGO_SAMPLING_REFERENCE && c.data.max_tokens == 20);
     CHECK(c.objectives.egonce == 0.5 && c.objectives.mlm == 0 && c.objectives.vtm == 3);
+    CHECK(c.objectives.choices == 4 && c.optim.encoders == 0.5);
     CHECK(c.objectives.temperature == 0.07 && c.objectives.negatives.temperature == 0.07);
     CHECK(c.objectives.positives == EGO_POSITIVES_DIAGONAL && !c.objectives.negatives.hard);
     CHECK(c.objectives.negatives.crossed && c.objectives.mlm_nan && c.objectives.dropout == 0);
@@ -212,6 +213,8 @@ static const struct {
      "data.cache_bytes: expected a whole number, found a number"},
     {"{\"objectives\":{\"mlm\":-0.5}}", "objectives.mlm: expected 0 to 1000000, found -0.5"},
     {"{\"objectives\":{\"mlm\":1e999}}", "objectives.mlm: expected 0 to 1000000, found inf"},
+    {"{\"objectives\":{\"choices\":0.5}}", "objectives.choices: expected"},
+    {"{\"objectives\":{\"choices\":1025}}", "objectives.choices: expected 0 to 1024, found 1025"},
     {"{\"objectives\":[1,1,2]}", "objectives: expected an object, found an array"},
     {"{\"temperature\":0}", "temperature: expected 0.0001 to 100, found 0"},
     {"{\"positives\":\"verbs\"}",
@@ -254,6 +257,7 @@ static const struct {
     {"init.text=roberta.bin", "data.tokenizer: expected"},
     {"model.heads=5", "model.dim 768 does not divide"},
     {"model.fusion=none", "objectives.vtm: expected 0"},
+    {"optim.encoders=0", "objectives.egonce: expected 0, for optim.encoders is 0"},
     {"data.max_tokens=513", "data.max_tokens: expected at most 512"},
     {"data.max_tokens=512", NULL},
 };
