@@ -12,7 +12,7 @@ static const char *const time_words[] = {"published", "learnable", NULL};
 static const char *const fused_words[] = {"own", "dual", NULL};
 static const char *const sampling_words[] = {"time", "reference", NULL};
 static const char *const partners_words[] = {"any", "alike", NULL};
-static const char *const positives_words[] = {"noun_verb", "noun", "verb", "diagonal", NULL};
+static const char *const positives_words[] = {"noun_verb", "noun", "verb", "diagonal", "same", NULL};
 
 #define AT(field) offsetof(ego_train_config, field)
 #define BIND EGO_SETTING_BINDS

@@ -3,6 +3,7 @@
 #include "base/rng.h"
 
 #include <math.h>
+#include <string.h>
 
 ego_tag_bits ego_tag_bits_of(const ego_tags *verbs, const ego_tags *nouns) {
     ego_tag_bits bits = {0};
@@ -27,6 +28,7 @@ static bool belong(ego_positives kind, const ego_tag_bits *a, const ego_tag_bits
     case EGO_POSITIVES_NOUN: return noun;
     case EGO_POSITIVES_VERB: return verb;
     case EGO_POSITIVES_DIAGONAL: break;
+    case EGO_POSITIVES_SAME: return verb && noun && memcmp(a, b, sizeof *a) == 0;
     }
     return false;
 }

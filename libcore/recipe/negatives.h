@@ -19,7 +19,8 @@ typedef enum ego_positives {
     EGO_POSITIVES_NOUN_VERB, /* share at least one verb and one noun (equation 3's P) */
     EGO_POSITIVES_NOUN,
     EGO_POSITIVES_VERB,
-    EGO_POSITIVES_DIAGONAL
+    EGO_POSITIVES_DIAGONAL,
+    EGO_POSITIVES_SAME /* have the same verbs and the same nouns: an apple put into a pan is not a sponge put into it */
 } ego_positives;
 
 /* positive[i·n + j]: text i and video j belong together; always when i = j. */

@@ -451,18 +451,35 @@ static double right_lists(const ego_tensor *logits, int64_t list) {
     return right;
 }
 
+/* Nobody can tell clips by narrations that are word for word the same. */
+static void join_same_words(const ego_step *s) {
+    const everything *a = &s->all;
+    for (int64_t i = 0; i < s->global; i++)
+        for (int64_t j = 0; j < s->global; j++)
+            if (a->n_tokens[i] == a->n_tokens[j] &&
+                memcmp(a->tokens[i], a->tokens[j], (size_t)a->n_tokens[i] * sizeof *a->tokens[i]) == 0)
+                a->positive[i * s->global + j] = 1;
+}
+
+static void draw_matching(ego_step *s, uint64_t stream) {
+    everything *a = &s->all;
+    const ego_objectives *w = &s->o.objectives;
+    if (w->choices == 0) {
+        ego_matching_pairs(&w->negatives, stream, s->global, a->sim, a->positive, a->pair_text, a->pair_video,
+                           a->pair_label, a->weight);
+        return;
+    }
+    join_same_words(s);
+    ego_matching_choices(&w->negatives, stream, s->global, w->choices, a->sim, a->positive, a->pair_text,
+                         a->pair_video, a->pair_label, a->weight);
+}
+
 static ego_err fused_pass(ego_step *s, const ego_step_sample *samples, uint64_t stream, bool gradients,
                           ego_step_losses *out) {
     ego_ctx *cx = &s->cx;
-    everything *a = &s->all;
     const ego_objectives *w = &s->o.objectives;
     if (w->mlm == 0 && w->vtm == 0) return EGO_OK;
-    if (w->choices)
-        ego_matching_choices(&w->negatives, stream, s->global, w->choices, a->sim, a->positive, a->pair_text,
-                             a->pair_video, a->pair_label, a->weight);
-    else
-        ego_matching_pairs(&w->negatives, stream, s->global, a->sim, a->positive, a->pair_text, a->pair_video,
-                           a->pair_label, a->weight);
+    draw_matching(s, stream);
     const float **by_number = ego_ctx_alloc(cx, (size_t)s->global * sizeof *by_number);
     if (!by_number) return ego_ctx_err(cx);
     EGO_TRY(exchange_clips(s, samples, by_number));

@@ -97,6 +97,22 @@ static void test_too_few(void) {
         CHECK(d.text[k] == k / EACH && d.video[k] == k / EACH && d.label[k] == 1);
 }
 
+/* Sponge into pan and apple into pan belong together by default, and not where all tags count. */
+static void test_same(void) {
+    static const uint16_t put[] = {4}, take[] = {9}, of[4][2] = {{7, 30}, {8, 30}, {7, 30}, {7, 30}};
+    ego_tag_bits tags[5] = {{{0}, {0}}};
+    uint8_t positive[25];
+    for (int i = 0; i < 4; i++) {
+        ego_tags verbs = {i == 3 ? take : put, 1}, nouns = {of[i], 2};
+        tags[i] = ego_tag_bits_of(&verbs, &nouns);
+    }
+    ego_positive_pairs(EGO_POSITIVES_NOUN_VERB, 5, tags, positive);
+    CHECK(positive[0 * 5 + 1] && positive[0 * 5 + 2] && !positive[0 * 5 + 3] && !positive[0 * 5 + 4]);
+    ego_positive_pairs(EGO_POSITIVES_SAME, 5, tags, positive);
+    for (int i = 0; i < 5; i++)
+        for (int j = 0; j < 5; j++) CHECK(positive[i * 5 + j] == (i == j || (i + j == 2 && i != 1)));
+}
+
 /* ---- the loss ---------------------------------------------------------------------------------------- */
 
 enum { FRAMES = 2, SIZE = 16, PIXELS = FRAMES * 3 * SIZE * SIZE, CLIPS = 3, LISTS = 2, LIST = 3, PAIRS = LISTS * LIST };
@@ -285,6 +301,7 @@ int main(void) {
     test_lists(false);
     test_hard();
     test_too_few();
+    test_same();
     test_loss();
     ego_ctx_release(&cx);
     ego_backend_free(backend);

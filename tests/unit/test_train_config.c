@@ -126,8 +126,9 @@ static void test_values(void) {
     } positives[] = {{"noun_verb", EGO_POSITIVES_NOUN_VERB},
                      {"noun", EGO_POSITIVES_NOUN},
                      {"verb", EGO_POSITIVES_VERB},
-                     {"diagonal", EGO_POSITIVES_DIAGONAL}};
-    for (size_t i = 0; i < 4; i++) {
+                     {"diagonal", EGO_POSITIVES_DIAGONAL},
+                     {"same", EGO_POSITIVES_SAME}};
+    for (size_t i = 0; i < 5; i++) {
         CHECK_OK(ego_train_config_set(&c, "positives", positives[i].word));
         CHECK(c.objectives.positives == positives[i].value);
     }
@@ -218,8 +219,8 @@ static const struct {
     {"{\"objectives\":[1,1,2]}", "objectives: expected an object, found an array"},
     {"{\"temperature\":0}", "temperature: expected 0.0001 to 100, found 0"},
     {"{\"positives\":\"verbs\"}",
-     "positives: expected noun_verb, noun, verb or diagonal, found 'verbs'"},
-    {"{\"positives\":true}", "positives: expected noun_verb, noun, verb or diagonal, found true"},
+     "positives: expected noun_verb, noun, verb, diagonal or same, found 'verbs'"},
+    {"{\"positives\":true}", "positives: expected noun_verb, noun, verb, diagonal or same, found true"},
     {"{\"hard_negatives\":\"yes\"}", "hard_negatives: expected true or false, found a string"},
     {"{\"scene_negatives\":-1}", "scene_negatives: expected 0 to 1000000000, found -1"},
     {"{\"dropout\":1}", "dropout: expected 0 to 0.9, found 1"},
