@@ -262,7 +262,8 @@ static ego_err set_up(pretraining *p, const ego_pretrain_options *options) {
     EGO_TRY(make_step(p));
     EGO_TRY(ego_trained_list(p->model, o->encoders, o->head, o->cross, &p->trained, &p->trained_count));
     EGO_TRY(list_carried(p));
-    if (task) ego_trained_leave(p->model, ego_objectives_need(p->config), p->trained);
+    /* A head that is not asked would only decay beside encoders that stay. */
+    if (task || o->encoders == 0) ego_trained_leave(p->model, ego_objectives_need(p->config), p->trained);
     ego_config_write(&p->model->config, &p->config_text);
     if (task)
         ego_buf_text(&p->binding, task->binding);
