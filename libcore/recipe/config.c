@@ -12,7 +12,7 @@ static const char *const time_words[] = {"published", "learnable", NULL};
 static const char *const fused_words[] = {"own", "dual", NULL};
 static const char *const sampling_words[] = {"time", "reference", NULL};
 static const char *const partners_words[] = {"any", "alike", NULL};
-static const char *const positives_words[] = {"noun_verb", "noun", "verb", "diagonal", NULL};
+static const char *const positives_words[] = {"noun_verb", "noun", "verb", "diagonal", "same", NULL};
 
 #define AT(field) offsetof(ego_train_config, field)
 #define BIND EGO_SETTING_BINDS
@@ -47,6 +47,7 @@ static const ego_setting keys[] = {
     {"objectives.egonce", EGO_SETTING_NUMBER, BIND, AT(objectives.egonce), 0, 1e6, NULL},
     {"objectives.mlm", EGO_SETTING_NUMBER, BIND, AT(objectives.mlm), 0, 1e6, NULL},
     {"objectives.vtm", EGO_SETTING_NUMBER, BIND, AT(objectives.vtm), 0, 1e6, NULL},
+    {"objectives.choices", EGO_SETTING_WHOLE, BIND, AT(objectives.choices), 0, 1024, NULL},
     {"temperature", EGO_SETTING_NUMBER, BIND, AT(objectives.temperature), 1e-4, 100, NULL},
     {"positives", EGO_SETTING_WORD, BIND, AT(objectives.positives), 0, 0, positives_words},
     {"hard_negatives", EGO_SETTING_FLAG, BIND, AT(objectives.negatives.hard), 0, 0, NULL},
@@ -54,6 +55,7 @@ static const ego_setting keys[] = {
     {"scene_partners", EGO_SETTING_WORD, BIND, AT(partners), 0, 0, partners_words},
     {"dropout", EGO_SETTING_SINGLE, BIND, AT(objectives.dropout), 0, 0.9, NULL},
     {"optim.lr", EGO_SETTING_NUMBER, BIND, AT(optim.lr), 0, 100, NULL},
+    {"optim.encoders", EGO_SETTING_NUMBER, BIND, AT(optim.encoders), 0, 1e6, NULL},
     {"optim.head", EGO_SETTING_NUMBER, BIND, AT(optim.head), 0, 1e6, NULL},
     {"optim.cross", EGO_SETTING_NUMBER, BIND, AT(optim.cross), 0, 1e6, NULL},
     {"optim.betas", EGO_SETTING_PAIR, BIND, AT(optim.adamw.beta1), 0, 0.9999999, NULL},
@@ -114,7 +116,7 @@ void ego_train_config_init(ego_train_config *config) {
                        .negatives = {.hard = true},
                        .dropout = 0.1f},
         .scene_seconds = 60,
-        .optim = {.lr = 3e-5, .head = 4, .cross = 4, .adamw = ego_adamw_default(), .warmup = 0.1},
+        .optim = {.lr = 3e-5, .encoders = 1, .head = 4, .cross = 4, .adamw = ego_adamw_default(), .warmup = 0.1},
         .run = {.epochs = 20,
                 .batch = 32,
                 .accumulate = 1,
@@ -255,6 +257,11 @@ ego_err ego_train_config_check(const ego_train_config *c) {
     const ego_objectives *o = &c->objectives;
     if (o->egonce == 0 && o->mlm == 0 && o->vtm == 0)
         return ego_fail(EGO_EINPUT, "configuration: objectives: expected one above 0, found none");
+    if (o->egonce > 0 && c->optim.encoders == 0)
+        return ego_fail(EGO_EINPUT,
+                        "configuration: objectives.egonce: expected 0, for optim.encoders is 0 and nothing that "
+                        "EgoNCE is about would learn, found %.15g",
+                        o->egonce);
     EGO_TRY(check_paths(c));
     return c->init.from ? EGO_OK : ego_train_config_check_model(c);
 }

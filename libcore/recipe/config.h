@@ -75,8 +75,9 @@ typedef struct ego_train_data {
 } ego_train_data;
 
 typedef struct ego_train_optim {
-    double lr;          /* peak, of the parameters that are neither head nor cross */
-    double head, cross; /* times lr (recipe/groups.h) */
+    double lr;                    /* peak */
+    double encoders, head, cross; /* times lr (recipe/groups.h); encoders 0: the dual encoder stays as it is, its
+                                     projections too, and only what lies beside it learns */
     ego_adamw adamw;
     ego_schedule_kind schedule;
     double warmup; /* share of the steps */
@@ -98,7 +99,7 @@ typedef struct ego_train_config {
     ego_config model; /* with init.from, only the keys given count (recipe/initial.h) */
     ego_train_init init;
     ego_train_data data;
-    ego_objectives objectives; /* weights, temperature, positives, negatives, dropout, quirks */
+    ego_objectives objectives; /* weights, choices, temperature, positives, negatives, dropout, quirks */
     double scene_seconds;      /* "scene_negatives": a partner's bin; 0: no partners */
     ego_partners partners;     /* "scene_partners": which row of that bin */
     ego_train_optim optim;

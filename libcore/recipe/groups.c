@@ -23,6 +23,13 @@ ego_group ego_group_of(const char *name, bool *decay) {
     return EGO_GROUP_BASE;
 }
 
+bool ego_param_beside_encoders(const ego_model *model, const ego_param *param) {
+    static const char *const projections[] = {"txt_proj", "vid_proj", NULL};
+    bool decay;
+    (void)model;
+    return ego_group_of(param->name, &decay) != EGO_GROUP_BASE && !has_any(param->name, projections);
+}
+
 typedef struct listing {
     ego_trained *list; /* NULL: only counting */
     size_t count;
@@ -42,10 +49,10 @@ static ego_err list_one(void *context, const ego_param_spec *spec) {
     return EGO_OK;
 }
 
-ego_err ego_trained_list(const ego_model *model, double head, double cross, ego_trained **list,
-                         size_t *count) {
+ego_err ego_trained_list(const ego_model *model, double encoders, double head, double cross,
+                         ego_trained **list, size_t *count) {
     listing l = {
-        .scale = {[EGO_GROUP_BASE] = 1, [EGO_GROUP_HEAD] = head, [EGO_GROUP_CROSS] = cross}};
+        .scale = {[EGO_GROUP_BASE] = encoders, [EGO_GROUP_HEAD] = head, [EGO_GROUP_CROSS] = cross}};
     EGO_TRY(ego_params_visit(&model->config, model->params, list_one, &l));
     if (l.count == 0) return ego_fail(EGO_EINPUT, "%s: no parameter has a gradient", model->path);
     l.list = calloc(l.count, sizeof *l.list);

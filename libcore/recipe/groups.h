@@ -3,7 +3,7 @@
 #ifndef EGO_RECIPE_GROUPS_H
 #define EGO_RECIPE_GROUPS_H
 
-#include "model/model.h"
+#include "model/trainable.h"
 #include "train/optim.h"
 
 #include <stdbool.h>
@@ -18,11 +18,15 @@ typedef enum ego_group {
  * tokens and embeddings, as published: these decay. */
 ego_group ego_group_of(const char *name, bool *decay);
 
-/* Every parameter of a trainable model (model/trainable.h) in the checkpoint's order, with its
- * factor of the learning rate (head and cross, 1 for the rest). Names, values and gradients stay
- * the model's; the list is the caller's to free(). */
-ego_err ego_trained_list(const ego_model *model, double head, double cross, ego_trained **list,
-                         size_t *count);
+/* A choice (model/trainable.h): what may learn while the dual encoder stays as it is. The base and the two dual
+ * projections are left, and with them everything below the first layer where the streams meet. */
+ego_param_choice ego_param_beside_encoders;
+
+/* Every parameter of a trainable model (model/trainable.h) in the checkpoint's order that has a gradient, with
+ * its group's factor of the learning rate. Names, values and gradients stay the model's; the list is the
+ * caller's to free(). */
+ego_err ego_trained_list(const ego_model *model, double encoders, double head, double cross,
+                         ego_trained **list, size_t *count);
 
 /* In such a list: what none of the EGO_NEEDS_… paths goes through keeps its values, decay or not, and
  * is in checkpoints all the same. */

@@ -3,6 +3,7 @@
 #include "base/rng.h"
 
 #include <math.h>
+#include <string.h>
 
 ego_tag_bits ego_tag_bits_of(const ego_tags *verbs, const ego_tags *nouns) {
     ego_tag_bits bits = {0};
@@ -27,6 +28,7 @@ static bool belong(ego_positives kind, const ego_tag_bits *a, const ego_tag_bits
     case EGO_POSITIVES_NOUN: return noun;
     case EGO_POSITIVES_VERB: return verb;
     case EGO_POSITIVES_DIAGONAL: break;
+    case EGO_POSITIVES_SAME: return verb && noun && memcmp(a, b, sizeof *a) == 0;
     }
     return false;
 }
@@ -68,6 +70,16 @@ static void draw_labels(uint64_t stream, int64_t n, int64_t *label) {
     }
 }
 
+/* Weights of what may stand in the place of sample i's video, or of its text. */
+static void weigh(const ego_negatives *how, int64_t n, const float *sim, const uint8_t *positive,
+                  bool other_video, int64_t i, double *weight) {
+    bool columns = other_video == how->crossed;
+    if (how->hard)
+        ego_negative_weights(n, sim, positive, how->temperature, columns, i, weight);
+    else
+        for (int64_t j = 0; j < n; j++) weight[j] = !positive[columns ? j * n + i : i * n + j];
+}
+
 void ego_matching_pairs(const ego_negatives *how, uint64_t stream, int64_t n, const float *sim,
                         const uint8_t *positive, int64_t *text, int64_t *video, int64_t *label,
                         double *weight) {
@@ -77,12 +89,47 @@ void ego_matching_pairs(const ego_negatives *how, uint64_t stream, int64_t n, co
         text[i] = video[i] = i;
         if (label[i]) continue;
         bool other_video = ego_rng_unit(draws, (uint64_t)(2 * i)) < 0.5;
-        bool columns = other_video == how->crossed;
-        if (how->hard)
-            ego_negative_weights(n, sim, positive, how->temperature, columns, i, weight);
-        else
-            for (int64_t j = 0; j < n; j++) weight[j] = !positive[columns ? j * n + i : i * n + j];
+        weigh(how, n, sim, positive, other_video, i, weight);
         int64_t drawn = draw(n, weight, ego_rng_unit(draws, (uint64_t)(2 * i + 1)));
         *(other_video ? &video[i] : &text[i]) = drawn;
+    }
+}
+
+/* Positives are out, and what was drawn is from then on; the floor is for weights that underflowed. */
+static int64_t draw_anew(int64_t n, double *weight, double unit) {
+    static const double least = 1e-9;
+    double sum = 0;
+    for (int64_t j = 0; j < n; j++) sum += weight[j] < 0 ? 0 : weight[j] + least;
+    int64_t drawn = -1;
+    double at = unit * sum;
+    for (int64_t j = 0; j < n && at >= 0; j++) {
+        if (weight[j] < 0) continue;
+        drawn = j;
+        at -= weight[j] + least;
+    }
+    if (drawn >= 0) weight[drawn] = -1;
+    return drawn;
+}
+
+void ego_matching_choices(const ego_negatives *how, uint64_t stream, int64_t n, int64_t wrong, const float *sim,
+                          const uint8_t *positive, int64_t *text, int64_t *video, int64_t *label,
+                          double *weight) {
+    uint64_t draws = ego_rng_stream(stream, 2);
+    int64_t each = wrong + 1;
+    for (int64_t i = 0; i < n; i++) {
+        bool other_video = ego_rng_unit(draws, (uint64_t)(i * each)) < 0.5;
+        int64_t *drawn = (other_video ? video : text) + i * each, found = 0;
+        for (int64_t c = 0; c < each; c++) text[i * each + c] = video[i * each + c] = i;
+        weigh(how, n, sim, positive, other_video, i, weight);
+        for (int64_t j = 0; j < n; j++)
+            if (positive[i * n + j]) weight[j] = -1;
+        for (int64_t c = 1, j; c < each; c++) {
+            j = draw_anew(n, weight, ego_rng_unit(draws, (uint64_t)(i * each + c)));
+            if (j >= 0)
+                drawn[++found] = j;
+            else if (found)
+                drawn[c] = drawn[1 + (c - 1) % found];
+        }
+        for (int64_t c = 0; c < each; c++) label[i * each + c] = drawn[c] == i;
     }
 }

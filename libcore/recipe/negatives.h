@@ -19,7 +19,8 @@ typedef enum ego_positives {
     EGO_POSITIVES_NOUN_VERB, /* share at least one verb and one noun (equation 3's P) */
     EGO_POSITIVES_NOUN,
     EGO_POSITIVES_VERB,
-    EGO_POSITIVES_DIAGONAL
+    EGO_POSITIVES_DIAGONAL,
+    EGO_POSITIVES_SAME /* have the same verbs and the same nouns: an apple put into a pan is not a sponge put into it */
 } ego_positives;
 
 /* positive[i·n + j]: text i and video j belong together; always when i = j. */
@@ -42,5 +43,13 @@ typedef struct ego_negatives {
 void ego_matching_pairs(const ego_negatives *how, uint64_t stream, int64_t n, const float *sim,
                         const uint8_t *positive, int64_t *text, int64_t *video, int64_t *label,
                         double *scratch);
+
+/* Lists: question i is sample i beside `wrong` others that do not belong to it; on a coin its narration is to be found
+ * among narrations of its clip's, or its clip among its narration's. Pair i·(wrong + 1) + c: c = 0 the sample itself,
+ * label 1; then those drawn as above, none twice. Where there are fewer, they come again in that order; where there is
+ * none, the sample itself does, with its label, and nothing is asked. scratch: n doubles. */
+void ego_matching_choices(const ego_negatives *how, uint64_t stream, int64_t n, int64_t wrong, const float *sim,
+                          const uint8_t *positive, int64_t *text, int64_t *video, int64_t *label,
+                          double *scratch);
 
 #endif

@@ -73,6 +73,56 @@ static const ego_tensor *masked_tokens(ego_ctx *cx, ego_model *m, const ego_fuse
     return ego_fused_finish(cx, m, video, text, task->masked.shape, EGO_WANT_NOTHING, EGO_WANT_TOKENS).text;
 }
 
+/* The states of narrations in the order of pairs, and their shape. */
+static const ego_tensor *texts_of_pairs(ego_ctx *cx, const ego_fused_task *task, const ego_tensor *states,
+                                        ego_text_shape *shape) {
+    int64_t n = task->lists * task->list, count = 0;
+    const int64_t *from = task->paired.shape.offsets;
+    int64_t *offsets = ego_ctx_alloc(cx, (size_t)(n + 1) * sizeof *offsets);
+    for (int64_t i = 0; offsets && i < n; i++) {
+        offsets[i] = count;
+        count += from[task->paired_text[i] + 1] - from[task->paired_text[i]];
+    }
+    int64_t *rows = ego_ctx_alloc(cx, (size_t)count * sizeof *rows);
+    if (!offsets || !rows) return NULL;
+    offsets[n] = count;
+    for (int64_t i = 0, r = 0; i < n; i++)
+        for (int64_t row = from[task->paired_text[i]]; r < offsets[i + 1]; r++) rows[r] = row++;
+    *shape = (ego_text_shape){n, offsets, task->paired.shape.dropout, task->pair_streams};
+    return ego_gather_rows(cx, states, rows, count);
+}
+
+/* logits (lists · list, 2) → log-odds (lists, list). */
+static ego_tensor *log_odds(ego_ctx *cx, const ego_fused_task *task, const ego_tensor *logits) {
+    ego_tensor *less = EGO_TENSOR(cx, 1, 2), *odds = NULL;
+    if (!less) return NULL;
+    ego_f32(less)[0] = -1;
+    ego_f32(less)[1] = 1;
+    for (int64_t c = 0; c < task->list; c++) {
+        int64_t *rows = ego_ctx_alloc(cx, (size_t)task->lists * sizeof *rows);
+        for (int64_t i = 0; rows && i < task->lists; i++) rows[i] = i * task->list + c;
+        ego_tensor *column = ego_product(cx, ego_gather_rows(cx, logits, rows, task->lists), less);
+        odds = odds ? ego_concat(cx, odds, column) : column;
+    }
+    return odds;
+}
+
+static ego_tensor *list_loss(ego_ctx *cx, const ego_fused_task *task, const ego_tensor *logits, float scale) {
+    int64_t n = task->lists * task->list;
+    int64_t *first = ego_ctx_alloc(cx, (size_t)task->lists * sizeof *first);
+    float *targets = ego_ctx_alloc(cx, (size_t)n * sizeof *targets);
+    float *weights = ego_ctx_alloc(cx, (size_t)n * sizeof *weights);
+    if (!first || !targets || !weights) return NULL;
+    memset(first, 0, (size_t)task->lists * sizeof *first);
+    for (int64_t i = 0; i < n; i++) {
+        targets[i] = (float)task->paired_label[i];
+        weights[i] = i % task->list == 0 ? 0.5f : 0.5f / (float)(task->list - 1);
+    }
+    ego_tensor *odds = log_odds(cx, task, logits);
+    return ego_add(cx, ego_cross_entropy(cx, odds, first, scale),
+                   ego_binary_cross_entropy(cx, odds, targets, weights, scale));
+}
+
 ego_fused_losses ego_fused_objectives(ego_ctx *cx, ego_model *m, const ego_fused_task *task,
                                       float mlm_scale, float vtm_scale) {
     ego_fused_losses out = {0};
@@ -84,11 +134,14 @@ ego_fused_losses ego_fused_objectives(ego_ctx *cx, ego_model *m, const ego_fused
         out.mlm = ego_cross_entropy(cx, ego_mlm_logits(cx, m->params, text), task->hidden_ids, mlm_scale);
     }
     if (task->paired.shape.n && fused) {
-        const ego_tensor *video = states_of(cx, m, clips, task->paired_clip, task->paired.shape.n);
+        ego_text_shape pairs = task->paired.shape;
         const ego_tensor *text = ego_fused_begin_text(cx, m, task->paired);
-        ego_states x = ego_fused_finish(cx, m, video, text, task->paired.shape, EGO_WANT_CLASS, EGO_WANT_CLASS);
+        if (task->list) text = texts_of_pairs(cx, task, text, &pairs);
+        const ego_tensor *video = states_of(cx, m, clips, task->paired_clip, pairs.n);
+        ego_states x = ego_fused_finish(cx, m, video, text, pairs, EGO_WANT_CLASS, EGO_WANT_CLASS);
         out.vtm_logits = ego_match_logits(cx, m->params, x.text, x.video);
-        out.vtm = ego_cross_entropy(cx, out.vtm_logits, task->paired_label, vtm_scale);
+        out.vtm = task->list ? list_loss(cx, task, out.vtm_logits, vtm_scale)
+                             : ego_cross_entropy(cx, out.vtm_logits, task->paired_label, vtm_scale);
     }
     return out;
 }

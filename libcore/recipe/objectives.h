@@ -59,10 +59,20 @@ typedef struct ego_fused_task {
     int64_t hidden;
     ego_texts paired;         /* n 0: no VTM */
     const int64_t *paired_clip, *paired_label; /* label 1: they belong together */
+    /* Lists of pairs. 0: `paired` has a narration for each pair. Else pairs come in lists of so many, right one first,
+     * and `paired` has each narration once: pair i asks narration paired_text[i], with dropout streams of its own
+     * where the streams meet (NULL without dropout). */
+    int64_t list, lists;
+    const int64_t *paired_text;
+    const uint64_t *pair_streams;
 } ego_fused_task;
 
 /* Cross-entropies summed and scaled: mlm over the hidden tokens, vtm over the pairs; (1) each, NULL where
- * there is nothing to sum. With fusion switched off in the configuration MLM sees text alone. */
+ * there is nothing to sum. With fusion switched off in the configuration MLM sees text alone.
+ *
+ * Of a list, z a pair's log-odds of a match: −log softmax(z)[0], by which the right pair comes before the wrong ones,
+ * and half of the right pair's binary cross-entropy with half of the wrong ones' mean, by which z stays a
+ * probability's and pairs of different lists compare. */
 typedef struct ego_fused_losses {
     ego_tensor *mlm, *vtm;
     ego_tensor *vtm_logits; /* (n, 2): no match, match */

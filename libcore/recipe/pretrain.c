@@ -29,6 +29,8 @@ typedef struct pretraining {
     ego_step *step;
     ego_trained *trained;
     size_t trained_count;
+    ego_named_tensor *carried; /* what checkpoints carry beside what learns: the vocabulary, parameters that stay */
+    size_t carried_count;
     ego_optim optim;
     int64_t steps, steps_per_epoch, bases; /* base rows of a step on all ranks */
     int64_t local;                         /* samples of a step on this rank */
@@ -105,6 +107,7 @@ static ego_err run_step(void *context, const ego_run_step *step, ego_run_losses 
     ego_run_add(&out->losses, p->options->task ? p->options->task->loss : "egonce", losses.egonce);
     if (w->mlm != 0) ego_run_add(&out->losses, "mlm", losses.mlm);
     if (w->vtm != 0) ego_run_add(&out->losses, "vtm", losses.vtm);
+    if (w->vtm != 0 && w->choices) ego_run_add(&out->losses, "matched", losses.matched);
     out->total = losses.total;
     out->samples = ego_step_global(p->step);
     return EGO_OK;
@@ -225,20 +228,42 @@ static ego_err make_step(pretraining *p) {
     return p->read && p->samples ? EGO_OK : ego_fail(EGO_ENOMEM, "out of memory for %lld samples", (long long)p->local);
 }
 
+static ego_err carry_one(void *context, const ego_param_spec *spec) {
+    pretraining *p = context;
+    const ego_param *x = spec->param;
+    if (x->grad || !x->value.data || x->value.data == x->constant) return EGO_OK;
+    if (p->carried) p->carried[p->carried_count] = (ego_named_tensor){x->name, x->value};
+    p->carried_count++;
+    return EGO_OK;
+}
+
+/* With the vocabulary and what does not learn inside, a checkpoint opens as a whole model. */
+static ego_err list_carried(pretraining *p) {
+    (void)ego_params_visit(&p->model->config, p->model->params, carry_one, p); /* carry_one never fails */
+    p->carried = calloc(p->carried_count + p->initial.tokenizers + 1, sizeof *p->carried);
+    if (!p->carried) return ego_fail(EGO_ENOMEM, "out of memory for the list of tensors");
+    p->carried_count = 0;
+    for (size_t i = 0; i < p->initial.tokenizers; i++) p->carried[p->carried_count++] = p->initial.tokenizer[i];
+    return ego_params_visit(&p->model->config, p->model->params, carry_one, p);
+}
+
 static ego_err set_up(pretraining *p, const ego_pretrain_options *options) {
     *p = (pretraining){.options = options, .config = options->config};
     EGO_TRY(ego_cpu_backend_new(options->with.pool, &p->backend));
     ego_ctx_init(&p->cx, p->backend);
     EGO_TRY(ego_initialise(options->config, options->with.pool, &p->initial));
     p->model = p->initial.model;
-    EGO_TRY(ego_model_make_trainable(p->model, p->backend));
+    const ego_train_optim *o = &options->config->optim;
+    EGO_TRY(ego_model_make_partly_trainable(p->model, p->backend,
+                                            o->encoders == 0 ? ego_param_beside_encoders : NULL));
     const ego_pretrain_task *task = options->task;
     if (task && task->begin) EGO_TRY(task->begin(task->context, p->model));
     EGO_TRY(open_rows(p));
     EGO_TRY(make_step(p));
-    const ego_train_optim *o = &p->config->optim;
-    EGO_TRY(ego_trained_list(p->model, o->head, o->cross, &p->trained, &p->trained_count));
-    if (task) ego_trained_leave(p->model, ego_objectives_need(p->config), p->trained);
+    EGO_TRY(ego_trained_list(p->model, o->encoders, o->head, o->cross, &p->trained, &p->trained_count));
+    EGO_TRY(list_carried(p));
+    /* A head that is not asked would only decay beside encoders that stay. */
+    if (task || o->encoders == 0) ego_trained_leave(p->model, ego_objectives_need(p->config), p->trained);
     ego_config_write(&p->model->config, &p->config_text);
     if (task)
         ego_buf_text(&p->binding, task->binding);
@@ -253,6 +278,7 @@ static void tear_down(pretraining *p) {
     ego_rows_close(p->rows);
     ego_optim_release(&p->optim);
     free(p->trained);
+    free(p->carried);
     free(p->read);
     free(p->samples);
     ego_initial_release(&p->initial, p->backend);
@@ -279,8 +305,7 @@ static ego_err run(pretraining *p) {
     const ego_train_config *c = p->config;
     const ego_pretrain_options *o = p->options;
     ego_metadata metadata = {EGO_META_CONFIG, p->config_text.data};
-    /* With the shape and the vocabulary inside, a checkpoint opens as a whole model. */
-    ego_checkpoint_extra extra = {p->initial.tokenizer, p->initial.tokenizers, &metadata, 1};
+    ego_checkpoint_extra extra = {p->carried, p->carried_count, &metadata, 1};
     ego_run_task task = {.context = p, .step = run_step, .reduce = ego_dist_size(o->with.dist) > 1 ? reduce : NULL,
                          .validate = c->data.validate ? validate : NULL};
     if (o->task) task.validate = o->task->validate ? validate_task : NULL;

@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* What a sample's stream is asked for. */
-enum { DRAW_DUAL, DRAW_MASK, DRAW_MASKED, DRAW_PAIRED };
+enum { DRAW_DUAL, DRAW_MASK, DRAW_MASKED, DRAW_PAIRED, DRAW_LISTED };
 
 /* All samples of the step, by number; the same on every rank. */
 typedef struct everything {
@@ -17,7 +17,7 @@ typedef struct everything {
     ego_tag_bits *tags;
     float *fits;
     uint64_t *streams;
-    int64_t *pair_text, *pair_video, *pair_label;
+    int64_t *pair_text, *pair_video, *pair_label; /* `each` of a sample, one sample's after the other's */
     double *weight;
     const int64_t **tokens; /* each narration's ids, in `ids` */
     int64_t *n_tokens;
@@ -35,6 +35,7 @@ struct ego_step {
     void *sent, *received; /* ragged exchanges */
     size_t sent_cap, received_cap;
     int64_t portion, local, global, width, clip; /* samples of a portion, rank, step; P; floats of a clip */
+    int64_t each; /* pairs that a sample is asked */
     int ranks, rank;
 };
 
@@ -63,7 +64,7 @@ static int owner_of(const ego_step *s, int64_t g, int64_t *i) {
 
 static bool room_for_all(ego_step *s) {
     everything *a = &s->all;
-    size_t n = (size_t)s->global, wide = n * (size_t)s->width;
+    size_t n = (size_t)s->global, wide = n * (size_t)s->width, pairs = n * (size_t)s->each;
     struct {
         void **where;
         size_t bytes;
@@ -72,8 +73,8 @@ static bool room_for_all(ego_step *s) {
                  {(void **)&a->sim, n * n * sizeof(float)},     {(void **)&a->positive, n * n},
                  {(void **)&a->tags, n * sizeof *a->tags},      {(void **)&a->streams, n * sizeof *a->streams},
                  {(void **)&a->fits, n * sizeof *a->fits},
-                 {(void **)&a->pair_text, n * sizeof(int64_t)}, {(void **)&a->pair_video, n * sizeof(int64_t)},
-                 {(void **)&a->pair_label, n * sizeof(int64_t)}, {(void **)&a->weight, n * sizeof(double)},
+                 {(void **)&a->pair_text, pairs * sizeof(int64_t)}, {(void **)&a->pair_video, pairs * sizeof(int64_t)},
+                 {(void **)&a->pair_label, pairs * sizeof(int64_t)}, {(void **)&a->weight, n * sizeof(double)},
                  {(void **)&a->tokens, n * sizeof *a->tokens},  {(void **)&a->n_tokens, n * sizeof(int64_t)}};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         if (!(*parts[i].where = ego_arena_alloc(&s->arena, parts[i].bytes))) return false;
@@ -93,6 +94,7 @@ ego_err ego_step_new(ego_model *model, ego_backend *backend, const ego_step_opti
     s->portion = options->rows * (options->partners ? 2 : 1);
     s->local = s->portion * options->accumulate;
     s->global = s->local * s->ranks;
+    s->each = options->objectives.choices + 1;
     s->width = c->projection[c->projections - 1];
     s->clip = c->frames * 3 * c->image_size * c->image_size;
     ego_ctx_init(&s->cx, backend);
@@ -288,8 +290,10 @@ static ego_err exchange_clips(ego_step *s, const ego_step_sample *samples, const
     if (!wanted) return ego_ctx_err(&s->cx);
     memset(wanted, 0, (size_t)s->global * sizeof *wanted);
     for (int64_t g = 0, i; g < s->global; g++) {
-        pixels[g] = owner_of(s, g, &i) == s->rank ? samples[i].pixels : NULL;
-        if (owner_of(s, g, &i) != owner_of(s, s->all.pair_video[g], &i)) wanted[s->all.pair_video[g]] = true;
+        int owner = owner_of(s, g, &i);
+        pixels[g] = owner == s->rank ? samples[i].pixels : NULL;
+        for (int64_t k = g * s->each; k < (g + 1) * s->each; k++)
+            if (owner != owner_of(s, s->all.pair_video[k], &i)) wanted[s->all.pair_video[k]] = true;
     }
     if (s->ranks == 1) return EGO_OK;
     for (int64_t g = 0, i; g < s->global; g++)
@@ -344,23 +348,48 @@ static void add_masked(ego_step *s, const int64_t *numbers, const int64_t *own, 
     task->hidden_ids = hidden;
 }
 
+/* The pairs' narrations: one each, or of lists each once. */
+static void add_texts(ego_step *s, const int64_t *numbers, int64_t *text, ego_fused_task *task) {
+    int64_t n = s->portion * s->each, texts = 0;
+    if (s->each == 1) {
+        task->paired = texts_of(s, text, numbers, n, DRAW_PAIRED);
+        return;
+    }
+    int64_t *once = ego_ctx_alloc(&s->cx, (size_t)n * sizeof *once);
+    uint64_t *streams = ego_ctx_alloc(&s->cx, (size_t)n * sizeof *streams);
+    for (int64_t i = 0; once && streams && i < n; i++) {
+        int64_t k = 0, wanted = text[i];
+        while (k < texts && once[k] != wanted) k++;
+        if (k == texts) once[texts++] = wanted;
+        text[i] = k;
+        streams[i] = ego_rng_stream(ego_rng_stream(s->all.streams[numbers[i / s->each]], DRAW_LISTED),
+                                    (uint64_t)(i % s->each));
+    }
+    task->paired = texts_of(s, once, once, texts, DRAW_PAIRED);
+    task->paired_text = text;
+    task->pair_streams = streams;
+    task->list = s->each;
+    task->lists = s->portion;
+}
+
 /* The portion's pairs. Clips that are not its own are appended to `pixels`, each once; returns how many
  * clips there are then. */
 static int64_t add_pairs(ego_step *s, const int64_t *numbers, const float *const *by_number,
                          const float **pixels, ego_fused_task *task) {
-    int64_t n = s->portion, clips = n;
+    int64_t n = s->portion * s->each, clips = s->portion;
     int64_t *text = ego_ctx_alloc(&s->cx, (size_t)n * sizeof *text);
     int64_t *clip = ego_ctx_alloc(&s->cx, (size_t)n * sizeof *clip);
     int64_t *label = ego_ctx_alloc(&s->cx, (size_t)n * sizeof *label);
     if (!text || !clip || !label) return clips;
     for (int64_t i = 0; i < n; i++) {
-        const float *wanted = by_number[s->all.pair_video[numbers[i]]];
-        text[i] = s->all.pair_text[numbers[i]];
-        label[i] = s->all.pair_label[numbers[i]];
+        int64_t pair = numbers[i / s->each] * s->each + i % s->each;
+        const float *wanted = by_number[s->all.pair_video[pair]];
+        text[i] = s->all.pair_text[pair];
+        label[i] = s->all.pair_label[pair];
         for (clip[i] = 0; clip[i] < clips && pixels[clip[i]] != wanted;) clip[i]++;
         if (clip[i] == clips) pixels[clips++] = wanted;
     }
-    task->paired = texts_of(s, text, numbers, n, DRAW_PAIRED);
+    add_texts(s, numbers, text, task);
     task->paired_clip = clip;
     task->paired_label = label;
     return clips;
@@ -372,7 +401,7 @@ static ego_fused_task portion_task(ego_step *s, const float *const *by_number, i
     ego_fused_task task = {0};
     int64_t *numbers = portion_numbers(s, portion), n = s->portion, clips = n;
     int64_t *own = ego_ctx_alloc(&s->cx, (size_t)n * sizeof *own);
-    const float **pixels = ego_ctx_alloc(&s->cx, (size_t)(2 * n) * sizeof *pixels);
+    const float **pixels = ego_ctx_alloc(&s->cx, (size_t)(n + n * s->each) * sizeof *pixels);
     if (!numbers || !own || !pixels) return task;
     for (int64_t i = 0; i < n; i++) {
         own[i] = i;
@@ -408,14 +437,49 @@ static double right_pairs(const ego_tensor *logits, const int64_t *label) {
     return right;
 }
 
+static double odds(const ego_tensor *logits, int64_t pair) {
+    return ego_f32(logits)[2 * pair + 1] - ego_f32(logits)[2 * pair];
+}
+
+static double right_lists(const ego_tensor *logits, int64_t list) {
+    double right = 0;
+    for (int64_t i = 0; logits && i < ego_tensor_rows(logits); i += list) {
+        int64_t c = 1;
+        while (c < list && odds(logits, i) > odds(logits, i + c)) c++;
+        right += c == list;
+    }
+    return right;
+}
+
+/* Nobody can tell clips by narrations that are word for word the same. */
+static void join_same_words(const ego_step *s) {
+    const everything *a = &s->all;
+    for (int64_t i = 0; i < s->global; i++)
+        for (int64_t j = 0; j < s->global; j++)
+            if (a->n_tokens[i] == a->n_tokens[j] &&
+                memcmp(a->tokens[i], a->tokens[j], (size_t)a->n_tokens[i] * sizeof *a->tokens[i]) == 0)
+                a->positive[i * s->global + j] = 1;
+}
+
+static void draw_matching(ego_step *s, uint64_t stream) {
+    everything *a = &s->all;
+    const ego_objectives *w = &s->o.objectives;
+    if (w->choices == 0) {
+        ego_matching_pairs(&w->negatives, stream, s->global, a->sim, a->positive, a->pair_text, a->pair_video,
+                           a->pair_label, a->weight);
+        return;
+    }
+    join_same_words(s);
+    ego_matching_choices(&w->negatives, stream, s->global, w->choices, a->sim, a->positive, a->pair_text,
+                         a->pair_video, a->pair_label, a->weight);
+}
+
 static ego_err fused_pass(ego_step *s, const ego_step_sample *samples, uint64_t stream, bool gradients,
                           ego_step_losses *out) {
     ego_ctx *cx = &s->cx;
-    everything *a = &s->all;
     const ego_objectives *w = &s->o.objectives;
     if (w->mlm == 0 && w->vtm == 0) return EGO_OK;
-    ego_matching_pairs(&w->negatives, stream, s->global, a->sim, a->positive, a->pair_text, a->pair_video,
-                       a->pair_label, a->weight);
+    draw_matching(s, stream);
     const float **by_number = ego_ctx_alloc(cx, (size_t)s->global * sizeof *by_number);
     if (!by_number) return ego_ctx_err(cx);
     EGO_TRY(exchange_clips(s, samples, by_number));
@@ -430,7 +494,8 @@ static ego_err fused_pass(ego_step *s, const ego_step_sample *samples, uint64_t 
         if (cx->err == EGO_OK) {
             add_value(l.mlm, &out->mlm);
             add_value(l.vtm, &out->vtm);
-            out->matched += right_pairs(l.vtm_logits, task.paired_label) / (double)s->global;
+            out->matched += (w->choices ? right_lists(l.vtm_logits, task.list)
+                                        : right_pairs(l.vtm_logits, task.paired_label)) / (double)s->global;
         }
         if (gradients) {
             if (l.mlm) ego_grad_add(cx, l.mlm, (float)w->mlm, NULL);

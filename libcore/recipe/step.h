@@ -24,6 +24,7 @@ typedef struct ego_objectives {
     double margin;           /* EGO_CONTRAST_MARGIN's */
     ego_positives positives;
     ego_negatives negatives;
+    int64_t choices;         /* wrong answers that matching is asked to tell the right one from; 0: pairs, yes or no */
     float dropout;           /* of the text encoder */
     bool mlm_nan;            /* the reference's: no hidden token anywhere is NaN, not 0 */
 } ego_objectives;
@@ -50,7 +51,7 @@ typedef struct ego_step_losses {
     double egonce, mlm, vtm; /* unweighted, of the global batch, on every rank; egonce: the dual path's */
     double total;
     int64_t hidden;          /* tokens that MLM was asked about */
-    double matched;          /* share of pairs that VTM told right */
+    double matched;          /* share of pairs, or of lists, that VTM told right */
 } ego_step_losses;
 
 typedef struct ego_step ego_step;

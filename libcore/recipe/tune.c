@@ -95,7 +95,8 @@ static ego_err translate(const ego_tune_config *c, ego_train_config *t) {
         .positives = EGO_POSITIVES_DIAGONAL,
         .dropout = (float)c->dropout};
     t->scene_seconds = 0;
-    t->optim = (ego_train_optim){c->optim.lr, 1, 1, c->optim.adamw, c->optim.schedule, c->optim.warmup};
+    t->optim = (ego_train_optim){.lr = c->optim.lr, .encoders = 1, .head = 1, .cross = 1, .adamw = c->optim.adamw,
+                                 .schedule = c->optim.schedule, .warmup = c->optim.warmup};
     t->run = (ego_train_run){.out = c->run.out,
                              .epochs = c->run.epochs,
                              .steps = c->run.steps,

@@ -13,7 +13,7 @@ enum { VOCABULARY = 2 };
 ego_err ego_tuned_begin(ego_model *model, ego_backend *backend, ego_param_choice *which,
                         double rate, ego_tuned *tuned) {
     EGO_TRY(ego_model_make_partly_trainable(model, backend, which));
-    EGO_TRY(ego_trained_list(model, 1, 1, &tuned->list, &tuned->count));
+    EGO_TRY(ego_trained_list(model, 1, 1, 1, &tuned->list, &tuned->count));
     for (size_t i = 0; i < tuned->count; i++) {
         tuned->list[i].decay = true;
         tuned->list[i].lr_scale = rate;

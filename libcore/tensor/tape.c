@@ -235,9 +235,17 @@ static void run_back(ego_ctx *cx, size_t i) {
     }
 }
 
+/* Whether anything of a span has a gradient: what learns may lie above it alone. */
+static bool reached(const ego_tape *tape, size_t i) {
+    for (size_t c = tape->spans[i].first; c < span_end(tape, i); c++)
+        if (ego_grad(tape->calls[c].out)) return true;
+    return false;
+}
+
 void ego_tape_backward(ego_ctx *cx) {
     ego_tape *tape = cx->tape;
     for (size_t i = tape->n_spans; i-- > 0 && cx->err == EGO_OK;) {
+        if (!reached(tape, i)) continue;
         ego_ctx_mark mark = ego_ctx_save(cx);
         if (tape->spans[i].forgotten) run_again(cx, i);
         run_back(cx, i);

@@ -87,7 +87,7 @@ static ego_err open_bench(bench *b, const ego_config *config, int threads, int64
     EGO_TRY(ego_cpu_backend_new(b->pool, &b->backend));
     EGO_TRY(ego_model_create(config, EGO_START_GOLDEN, 0, b->pool, &b->model));
     EGO_TRY(ego_model_make_trainable(b->model, b->backend));
-    EGO_TRY(ego_trained_list(b->model, 4, 4, &b->params, &count));
+    EGO_TRY(ego_trained_list(b->model, 1, 4, 4, &b->params, &count));
     EGO_TRY(ego_optim_init(&b->optim, &adamw, b->params, count, b->pool));
     EGO_TRY(ego_step_new(b->model, b->backend, &o, &b->step));
     return prepare(b);

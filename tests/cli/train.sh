@@ -103,6 +103,27 @@ run 0 ego-train pretrain c.json --set run.out=from --set init.from=whole.safeten
 run 0 ego-train pretrain c.json --set run.out=from2 --set "init.from=$point" --set run.steps=2
 is "a run from a checkpoint and from its export" "$(jq -c '[.losses, .gradient_norm]' from/log.jsonl)" "$(jq -c '[.losses, .gradient_norm]' from2/log.jsonl)"
 
+# ---- matching alone: the dual encoder stays, to the bit ----------------------------------------------
+
+jq '.init.from = "whole.safetensors" | .objectives = {egonce: 0, mlm: 0, choices: 3} | .optim.encoders = 0 | .run.out = "match"' c.json >match.json
+run 0 ego-train pretrain match.json
+holds_json "its log" match/log.jsonl 'map(select(.event == null)) | length == 20 and all((.losses | keys_unsorted) == ["egonce", "vtm", "matched"]
+    and .total == 2 * .losses.vtm and .losses.matched >= 0 and .losses.matched <= 1)'
+point=$(last match)
+run 0 ego-model verify "$point"
+holds_json "verify of it" "$out" '.[0] | .ok and .missing == 0 and .unused == 0'
+run 1 ego-model diff whole.safetensors "$point"
+holds "$out" alpha_i2t
+holds "$out" itm_score
+grep -v 'cross_modal\|i2t\|t2i\|itm_score' "$out" | grep '_model\.\|_proj\.\|mlm_score' >others
+empty "tensors of the dual encoder and of MLM's head that differ" others
+head -n 2 world/train_clips.jsonl | cat text.jsonl - >both.jsonl
+for file in whole.safetensors "$point"; do ego-embed -q -m "$file" --video-root world/videos --format jsonl both.jsonl; done >"$out" 2>"$err"
+is "embeddings before and after" "6 3" "$(wc -l <"$out") $(jq -c 'del(.model)' "$out" | sort -u | wc -l)"
+stop_training pieces ego-train -q pretrain match.json --set run.out=pieces --set run.checkpoint_layers=true --progress always
+run 0 ego-train pretrain match.json --set run.out=pieces --resume
+same "the last checkpoint of it in two pieces" "$point" "$(last pieces)"
+
 # ---- the curves -------------------------------------------------------------------------------------
 
 if command -v gnuplot >/dev/null; then
@@ -150,6 +171,7 @@ refused 'optim.betas: expected two numbers, found' pretrain c.json --set optim.b
 refused 'positives' pretrain c.json --set positives=all
 refused 'data.annotations' pretrain c.json --set data.annotations=null
 refused 'objectives.vtm' pretrain c.json --set model.fusion=none
+refused 'objectives.egonce: expected 0, for optim.encoders is 0' pretrain c.json --set optim.encoders=0
 refused 'fewer than' pretrain c.json --set run.batch=100 --set run.out=never
 refused 'init.from' pretrain c.json --set init.from=whole.safetensors --set init.text=x.bin
 sed 's/"lr"/"lrr"/' c.json >bad.json

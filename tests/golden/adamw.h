@@ -43,7 +43,7 @@ static void follow(fixture *f, const step_input *in, const ego_json *wanted) {
     ego_tape *tape = NULL;
     size_t count;
     double worst = 0;
-    if (!CHECK_OK(ego_trained_list(f->model, number(o, "head", 0), number(o, "cross", 0), &params, &count)) ||
+    if (!CHECK_OK(ego_trained_list(f->model, 1, number(o, "head", 0), number(o, "cross", 0), &params, &count)) ||
         !CHECK_OK(ego_optim_init(&optim, &adamw, params, count, f->pool)) || !CHECK_OK(ego_tape_new(false, &tape)))
         goto out;
     int64_t t = 0;

@@ -199,11 +199,11 @@ static void test_list(bool learned) {
     CHECK_OK(ego_cpu_backend_new(pool, &backend));
     CHECK_OK(ego_model_create(&config, EGO_START_PAPER, 1, pool, &model));
     ego_trained *list;
-    size_t count, gates = 0;
+    size_t count, part, gates = 0;
     /* Nothing is trainable yet. */
-    CHECK_ERR(EGO_EINPUT, ego_trained_list(model, 4, 3, &list, &count));
+    CHECK_ERR(EGO_EINPUT, ego_trained_list(model, 1, 4, 3, &list, &count));
     CHECK_OK(ego_model_make_trainable(model, backend));
-    CHECK_OK(ego_trained_list(model, 4, 3, &list, &count));
+    CHECK_OK(ego_trained_list(model, 0.5, 4, 3, &list, &count));
     ego_trained *at = list;
     CHECK_OK(ego_params_visit(&model->config, model->params, next_name, &at));
     CHECK(at == list + count);
@@ -211,10 +211,23 @@ static void test_list(bool learned) {
         bool decay;
         ego_group group = ego_group_of(list[i].name, &decay);
         CHECK(list[i].decay == decay);
-        CHECK(list[i].lr_scale == (group == B ? 1 : group == H ? 4 : 3));
+        CHECK(list[i].lr_scale == (group == B ? 0.5 : group == H ? 4 : 3));
         gates += strstr(list[i].name, "alpha") != NULL;
     }
     CHECK(gates == (learned ? 2 : 0)); /* a gate set by configuration is no parameter */
+    free(list);
+    ego_model_close(model, backend);
+
+    /* The dual encoder left as it is: heads without the dual projections, and what the streams exchange. */
+    CHECK_OK(ego_model_create(&config, EGO_START_PAPER, 1, pool, &model));
+    CHECK_OK(ego_model_make_partly_trainable(model, backend, ego_param_beside_encoders));
+    CHECK_OK(ego_trained_list(model, 0, 4, 3, &list, &part));
+    for (size_t i = 0; i < part; i++) {
+        CHECK(list[i].lr_scale == 4 || list[i].lr_scale == 3);
+        CHECK(!strstr(list[i].name, "txt_proj") && !strstr(list[i].name, "vid_proj"));
+        gates -= strstr(list[i].name, "alpha") != NULL;
+    }
+    CHECK(part > 0 && part < count && gates == 0);
     free(list);
     ego_model_close(model, backend);
     ego_backend_free(backend);

@@ -387,7 +387,7 @@ static void test_trains(ego_config c, const char *fusion, const char *gate, int6
         o.objectives.vtm = 0;
     }
     CHECK_OK(ego_step_new(m, backend, &o, &step));
-    CHECK_OK(ego_trained_list(m, 4, 4, &trained, &n));
+    CHECK_OK(ego_trained_list(m, 1, 4, 4, &trained, &n));
     ego_adamw adamw = ego_adamw_default();
     CHECK_OK(ego_optim_init(&optim, &adamw, trained, n, pool));
 

@@ -1,12 +1,14 @@
 /* A step of pre-training gives the same losses and gradients however it is split: in portions (here), over
  * ranks (the same program under mpirun, when it was linked with MPI). Every parameter takes part, dropout
- * included; gradients agree to 1e-5 relative, or 1e-6 absolute where they are rounding noise.
+ * included; gradients agree to 1e-5 relative, or 1e-6 absolute where they are rounding noise. Once with matching
+ * asked about pairs, once about lists with the dual encoder left as it is.
  */
 #include "check.h"
 
 #include "base/rng.h"
 #include "base/threads.h"
 #include "model/trainable.h"
+#include "recipe/groups.h"
 #include "recipe/step.h"
 
 enum { ROWS = 8, TOKENS = 9, FRAMES = 2, SIZE = 16 };
@@ -77,11 +79,12 @@ static ego_err compare(void *context, const ego_param_spec *spec) {
     return EGO_OK;
 }
 
-/* The gradient of the whole step, summed over ranks. */
-static void run(ego_model *m, ego_backend *backend, ego_dist *dist, int64_t accumulate, bool checkpoint,
-                collected *out, ego_step_losses *losses) {
-    ego_step_options o = {.objectives = {.egonce = 1, .mlm = 1, .vtm = 2, .temperature = 0.05,
-                                         .negatives = {.hard = true, .temperature = 0.05}, .dropout = 0.1f},
+/* The gradient of the whole step, summed over ranks. With choices EgoNCE is told, not learned. */
+static void run(ego_model *m, ego_backend *backend, ego_dist *dist, int64_t choices, int64_t accumulate,
+                bool checkpoint, collected *out, ego_step_losses *losses) {
+    ego_step_options o = {.objectives = {.egonce = choices ? 0 : 1, .mlm = 1, .vtm = 2, .temperature = 0.05,
+                                         .negatives = {.hard = true, .temperature = 0.05},
+                                         .choices = choices, .dropout = 0.1f},
                           .rows = ROWS / accumulate / ego_dist_size(dist), .accumulate = accumulate, .partners = true,
                           .checkpoint_layers = checkpoint, .dist = dist};
     ego_step *step;
@@ -106,38 +109,44 @@ static void check_same(ego_model *m, const collected *want, const ego_step_losse
     CHECK_NEAR(losses->egonce / wanted->egonce, 1, 1e-6);
     CHECK_NEAR(losses->mlm / wanted->mlm, 1, 1e-6);
     CHECK_NEAR(losses->vtm / wanted->vtm, 1, 1e-6);
+    CHECK_NEAR(losses->matched, wanted->matched, 1e-6);
     CHECK(losses->hidden == wanted->hidden && losses->hidden > 0);
     if (CHECK(want->count == got->count)) (void)ego_params_visit(&m->config, m->params, compare, &c);
     printf("%s: largest relative difference %.2g\n", what, c.worst);
+}
+
+static void test_splits(ego_pool *pool, ego_backend *backend, ego_dist *dist, int64_t choices) {
+    ego_model *m;
+    ego_config config = tiny();
+    CHECK_OK(ego_model_create(&config, EGO_START_GOLDEN, 0, pool, &m));
+    CHECK_OK(ego_model_make_partly_trainable(m, backend, choices ? ego_param_beside_encoders : NULL));
+    collected whole = {0};
+    ego_step_losses losses, wanted;
+    run(m, backend, NULL, choices, 1, false, &whole, &wanted);
+    for (int64_t accumulate = 1; accumulate <= 4; accumulate *= 2)
+        for (int checkpoint = 0; checkpoint < 2; checkpoint++) {
+            collected got = {0};
+            char what[64];
+            int64_t portions = accumulate / ego_dist_size(dist);
+            run(m, backend, dist, choices, portions ? portions : 1, checkpoint, &got, &losses);
+            snprintf(what, sizeof what, "%d ranks, %d portions%s%s", ego_dist_size(dist), (int)accumulate,
+                     checkpoint ? ", checkpointed" : "", choices ? ", lists" : "");
+            check_same(m, &whole, &wanted, &got, &losses, what);
+            free(got.all);
+        }
+    free(whole.all);
+    ego_model_close(m, backend);
 }
 
 int main(int argc, char **argv) {
     ego_pool *pool;
     ego_backend *backend;
     ego_dist *dist;
-    ego_model *m;
-    ego_config config = tiny();
     CHECK_OK(ego_dist_start(&argc, &argv, &dist));
     CHECK_OK(ego_pool_new(2, &pool));
     CHECK_OK(ego_cpu_backend_new(pool, &backend));
-    CHECK_OK(ego_model_create(&config, EGO_START_GOLDEN, 0, pool, &m));
-    CHECK_OK(ego_model_make_trainable(m, backend));
-    collected whole = {0};
-    ego_step_losses losses, wanted;
-    run(m, backend, NULL, 1, false, &whole, &wanted);
-    for (int64_t accumulate = 1; accumulate <= 4; accumulate *= 2)
-        for (int checkpoint = 0; checkpoint < 2; checkpoint++) {
-            collected got = {0};
-            char what[64];
-            int64_t portions = accumulate / ego_dist_size(dist);
-            run(m, backend, dist, portions ? portions : 1, checkpoint, &got, &losses);
-            snprintf(what, sizeof what, "%d ranks, %d portions%s", ego_dist_size(dist), (int)accumulate,
-                     checkpoint ? ", checkpointed" : "");
-            check_same(m, &whole, &wanted, &got, &losses, what);
-            free(got.all);
-        }
-    free(whole.all);
-    ego_model_close(m, backend);
+    test_splits(pool, backend, dist, 0);
+    test_splits(pool, backend, dist, 3);
     ego_backend_free(backend);
     ego_pool_free(pool);
     ego_dist_end(dist);

@@ -36,10 +36,10 @@ static const char defaults[] =
     "\"data\":{\"annotations\":null,\"video_root\":null,\"validate\":null,\"validate_root\":null,"
     "\"validate_questions\":200,\"cache\":null,\"cache_bytes\":0,\"augment\":true,\"flip\":true,"
     "\"recolor\":0,\"moments\":4,\"sampling\":\"time\",\"max_tokens\":15,\"tokenizer\":null},"
-    "\"objectives\":{\"egonce\":1,\"mlm\":1,\"vtm\":2},\"temperature\":0.05,"
+    "\"objectives\":{\"egonce\":1,\"mlm\":1,\"vtm\":2,\"choices\":0},\"temperature\":0.05,"
     "\"positives\":\"noun_verb\","
     "\"hard_negatives\":true,\"scene_negatives\":60,\"scene_partners\":\"any\",\"dropout\":0.1,"
-    "\"optim\":{\"lr\":3e-05,\"head\":4,\"cross\":4,\"betas\":[0.9,0.98],\"eps\":1e-08,"
+    "\"optim\":{\"lr\":3e-05,\"encoders\":1,\"head\":4,\"cross\":4,\"betas\":[0.9,0.98],\"eps\":1e-08,"
     "\"weight_decay\":0.01,\"schedule\":\"cosine\",\"warmup\":0.1},"
     "\"run\":{\"out\":null,\"epochs\":20,\"steps\":null,\"batch\":32,\"accumulate\":1,"
     "\"checkpoint_layers\":true,\"keep\":3,\"checkpoint_minutes\":0,\"seed\":1},"
@@ -56,11 +56,11 @@ static const char everything[] =
     "\"validate_root\":\"other\",\"validate_questions\":0,\"cache\":\"c\","
     "\"cache_bytes\":1000000000000,"
     "\"augment\":false,\"flip\":false,\"recolor\":0.5,\"moments\":0,\"sampling\":\"reference\",\"max_tokens\":20,"
-    "\"tokenizer\":\"dir\"},\"objectives\":{\"egonce\":0.5,\"mlm\":0,\"vtm\":3},"
+    "\"tokenizer\":\"dir\"},\"objectives\":{\"egonce\":0.5,\"mlm\":0,\"vtm\":3,\"choices\":4},"
     "\"temperature\":0.07,"
     "\"positives\":\"diagonal\",\"hard_negatives\":false,\"scene_negatives\":0,"
     "\"scene_partners\":\"alike\",\"dropout\":0,"
-    "\"optim\":{\"lr\":0.001,\"head\":1,\"cross\":2.5,\"betas\":[0.8,0.999],\"eps\":1e-06,"
+    "\"optim\":{\"lr\":0.001,\"encoders\":0.5,\"head\":1,\"cross\":2.5,\"betas\":[0.8,0.999],\"eps\":1e-06,"
     "\"weight_decay\":0,\"schedule\":\"linear\",\"warmup\":0},"
     "\"run\":{\"out\":\"o\",\"epochs\":3,\"steps\":700,\"batch\":8,\"accumulate\":4,"
     "\"checkpoint_layers\":false,\"keep\":1,\"checkpoint_minutes\":2.5,\"seed\":99},"
@@ -107,6 +107,7 @@ static void test_values(void) {
     CHECK(c.data.cache_bytes == 1000000000000 && !c.data.augment && c.data.moments == 0);
     CHECK(c.data.sampling == EGO_SAMPLING_REFERENCE && c.data.max_tokens == 20);
     CHECK(c.objectives.egonce == 0.5 && c.objectives.mlm == 0 && c.objectives.vtm == 3);
+    CHECK(c.objectives.choices == 4 && c.optim.encoders == 0.5);
     CHECK(c.objectives.temperature == 0.07 && c.objectives.negatives.temperature == 0.07);
     CHECK(c.objectives.positives == EGO_POSITIVES_DIAGONAL && !c.objectives.negatives.hard);
     CHECK(c.objectives.negatives.crossed && c.objectives.mlm_nan && c.objectives.dropout == 0);
@@ -125,8 +126,9 @@ static void test_values(void) {
     } positives[] = {{"noun_verb", EGO_POSITIVES_NOUN_VERB},
                      {"noun", EGO_POSITIVES_NOUN},
                      {"verb", EGO_POSITIVES_VERB},
-                     {"diagonal", EGO_POSITIVES_DIAGONAL}};
-    for (size_t i = 0; i < 4; i++) {
+                     {"diagonal", EGO_POSITIVES_DIAGONAL},
+                     {"same", EGO_POSITIVES_SAME}};
+    for (size_t i = 0; i < 5; i++) {
         CHECK_OK(ego_train_config_set(&c, "positives", positives[i].word));
         CHECK(c.objectives.positives == positives[i].value);
     }
@@ -212,11 +214,13 @@ static const struct {
      "data.cache_bytes: expected a whole number, found a number"},
     {"{\"objectives\":{\"mlm\":-0.5}}", "objectives.mlm: expected 0 to 1000000, found -0.5"},
     {"{\"objectives\":{\"mlm\":1e999}}", "objectives.mlm: expected 0 to 1000000, found inf"},
+    {"{\"objectives\":{\"choices\":0.5}}", "objectives.choices: expected"},
+    {"{\"objectives\":{\"choices\":1025}}", "objectives.choices: expected 0 to 1024, found 1025"},
     {"{\"objectives\":[1,1,2]}", "objectives: expected an object, found an array"},
     {"{\"temperature\":0}", "temperature: expected 0.0001 to 100, found 0"},
     {"{\"positives\":\"verbs\"}",
-     "positives: expected noun_verb, noun, verb or diagonal, found 'verbs'"},
-    {"{\"positives\":true}", "positives: expected noun_verb, noun, verb or diagonal, found true"},
+     "positives: expected noun_verb, noun, verb, diagonal or same, found 'verbs'"},
+    {"{\"positives\":true}", "positives: expected noun_verb, noun, verb, diagonal or same, found true"},
     {"{\"hard_negatives\":\"yes\"}", "hard_negatives: expected true or false, found a string"},
     {"{\"scene_negatives\":-1}", "scene_negatives: expected 0 to 1000000000, found -1"},
     {"{\"dropout\":1}", "dropout: expected 0 to 0.9, found 1"},
@@ -254,6 +258,7 @@ static const struct {
     {"init.text=roberta.bin", "data.tokenizer: expected"},
     {"model.heads=5", "model.dim 768 does not divide"},
     {"model.fusion=none", "objectives.vtm: expected 0"},
+    {"optim.encoders=0", "objectives.egonce: expected 0, for optim.encoders is 0"},
     {"data.max_tokens=513", "data.max_tokens: expected at most 512"},
     {"data.max_tokens=512", NULL},
 };

@@ -74,7 +74,7 @@ static void check_loss(ego_model *m, ego_backend *backend, const char *name, con
     ego_trained *list;
     size_t count;
     int64_t n = 0, at = 0;
-    if (!CHECK_OK(ego_trained_list(m, 1, 1, &list, &count))) return;
+    if (!CHECK_OK(ego_trained_list(m, 1, 1, 1, &list, &count))) return;
     ego_trained_leave(m, EGO_NEEDS_VIDEO | EGO_NEEDS_TEXT | EGO_NEEDS_VIDEO_PROJECTION | EGO_NEEDS_TEXT_PROJECTION, list);
     for (size_t k = 0; k < count; k++) n += list[k].count;
     float *gradient = malloc((size_t)n * sizeof *gradient);
