@@ -445,7 +445,7 @@ static void work(run *r) {
     ego_err err = ego_questions_open(&r->questions, r->cli, &questions_tool, r);
     if (err == EGO_OK && r->cli->dry_run)
         err = plan(r);
-    else if (err == EGO_OK && ego_engine_open(&r->engine, r->cli, EGO_NEEDS_FUSED))
+    else if (err == EGO_OK && ego_engine_open(&r->engine, r->cli, 0))
         err = answer_all(r);
     if (err != EGO_OK) ego_cli_fatal(r->cli, err);
     if (r->session) report(r);

@@ -30,6 +30,14 @@ bool ego_param_beside_encoders(const ego_model *model, const ego_param *param) {
     return ego_group_of(param->name, &decay) != EGO_GROUP_BASE && !has_any(param->name, projections);
 }
 
+bool ego_param_of_dual_text(const ego_model *model, const ego_param *param) {
+    static const char *const encoder[] = {"text_model.", NULL}, *const projection[] = {"txt_proj", NULL};
+    bool decay;
+    (void)model;
+    if (has_any(param->name, projection)) return true;
+    return has_any(param->name, encoder) && ego_group_of(param->name, &decay) != EGO_GROUP_CROSS;
+}
+
 typedef struct listing {
     ego_trained *list; /* NULL: only counting */
     size_t count;

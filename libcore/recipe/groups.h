@@ -21,6 +21,8 @@ ego_group ego_group_of(const char *name, bool *decay);
 /* A choice (model/trainable.h): what may learn while the dual encoder stays as it is. The base and the two dual
  * projections are left, and with them everything below the first layer where the streams meet. */
 ego_param_choice ego_param_beside_encoders;
+/* Another: what the dual encoder's embedding of a text goes through, its projection included. */
+ego_param_choice ego_param_of_dual_text;
 
 /* Every parameter of a trainable model (model/trainable.h) in the checkpoint's order that has a gradient, with
  * its group's factor of the learning rate. Names, values and gradients stay the model's; the list is the

@@ -4,8 +4,6 @@
 #include "recipe/tuned.h"
 #include "task/qa_head.h"
 
-#include <string.h>
-
 /* ---- configuration --------------------------------------------------------------------------- */
 
 #define AT(field) offsetof(ego_qa_train_config, field)
@@ -69,19 +67,11 @@ static ego_err open_model(const ego_qa_train_config *c, ego_model **model) {
     return ego_model_open(c->model, &o, model);
 }
 
-/* What the dual encoder makes of a text goes through it. */
-static bool of_dual_text(const ego_model *m, const ego_param *p) {
-    (void)m;
-    bool decay;
-    return (strncmp(p->name, "text_model.", 11) == 0 && ego_group_of(p->name, &decay) != EGO_GROUP_CROSS) ||
-           strncmp(p->name, "txt_proj.", 9) == 0;
-}
-
 /* NULL: nothing of the model. */
 static ego_param_choice *what_learns(const ego_qa_train_config *c) {
     static ego_param_choice *const choices[] = {
         [EGO_QA_FUSED] = ego_param_where_streams_meet, [EGO_QA_TEXT] = ego_param_text_and_where_streams_meet};
-    if (c->kind == EGO_QA_MOMENTS) return c->backbone == EGO_QA_TEXT ? of_dual_text : NULL;
+    if (c->kind == EGO_QA_MOMENTS) return c->backbone == EGO_QA_TEXT ? ego_param_of_dual_text : NULL;
     return choices[c->backbone];
 }
 

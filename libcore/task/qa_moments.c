@@ -8,8 +8,8 @@
 #include <math.h>
 
 /* A softmax over cosines is as sharp as in pre-training; an embedding's elements are about 1/√P, and what it is
- * multiplied by brings them, and the products of two, to the size of what they are added to. */
-static const float TEMPERATURE = 0.05f, OF_SEEN = 4, OF_MATCH = 20;
+ * multiplied by brings them, the products of two, and times, to the size of what they are added to. */
+static const float TEMPERATURE = 0.05f, OF_SEEN = 4, OF_MATCH = 20, OF_TIME = 20;
 
 /* ---- who attends to whom --------------------------------------------------------------------------------- */
 
@@ -99,7 +99,7 @@ static ego_tensor *moments_of(ego_ctx *cx, ego_qa_moments_params *p, const place
     ego_tensor *t = pool(cx, at, at->moments, false, keen, x, repeat(cx, &p->times, at->windows, at->n));
     if (!m || !t) return NULL;
     return add3(cx, held_against(cx, &p->moment_seen, &p->moment_match, m, q),
-                ego_dense(cx, ego_scale(cx, t, OF_MATCH), &p->moment_time, EGO_ACT_NONE, NULL),
+                ego_dense(cx, ego_scale(cx, t, OF_TIME), &p->moment_time, EGO_ACT_NONE, NULL),
                 repeat(cx, &p->kinds, at->moments, at->n));
 }
 

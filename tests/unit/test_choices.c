@@ -1,5 +1,6 @@
 /* Matching by lists: which lists are drawn, what is asked of their scores, and its gradients. */
 #include "check.h"
+#include "slope.h"
 
 #include "base/rng.h"
 #include "base/threads.h"
@@ -173,36 +174,10 @@ static double loss_of(ego_model *m, bool gradients, double *expected) {
     return loss;
 }
 
-typedef struct differencing {
-    ego_model *model;
-    int checked;
-    double worst;
-} differencing;
+static double loss_again(void *context) { return loss_of(context, false, NULL); }
 
-/* The loss along the gradient itself rises by its norm. */
 static ego_err check_gradient(void *context, const ego_param_spec *spec) {
-    differencing *d = context;
-    ego_param *p = spec->param;
-    if (!p->grad) return EGO_OK;
-    int64_t n = ego_tensor_count(&p->value);
-    float *value = p->value.data, *kept = malloc((size_t)n * sizeof *kept);
-    double norm = 0, loss[2];
-    memcpy(kept, value, (size_t)n * sizeof *kept);
-    for (int64_t i = 0; i < n; i++) norm += (double)p->grad[i] * p->grad[i];
-    norm = sqrt(norm);
-    static const double step = 0x1p-7;
-    for (int side = 0; side < 2; side++) {
-        for (int64_t i = 0; i < n; i++)
-            value[i] = kept[i] + (float)((side ? step : -step) * p->grad[i] / (norm > 0 ? norm : 1));
-        loss[side] = loss_of(d->model, false, NULL);
-    }
-    memcpy(value, kept, (size_t)n * sizeof *kept);
-    free(kept);
-    double slope = (loss[1] - loss[0]) / (2 * step), error = fabs(slope - norm);
-    if (!CHECK(error <= 0.01 * norm + 2e-4))
-        fprintf(stderr, "    %s: norm %.6g, differences %.6g\n", spec->name, norm, slope);
-    if (norm > 0.02 && error / norm > d->worst) d->worst = error / norm;
-    d->checked += norm > 0.02;
+    if (spec->param->grad) check_own_slope(context, spec);
     return EGO_OK;
 }
 
@@ -285,7 +260,7 @@ static void test_loss(void) {
     CHECK(k.same >= 40);
     free(memory);
 
-    differencing d = {.model = m};
+    slopes d = {.loss = loss_again, .context = m};
     CHECK_OK(ego_params_visit(&m->config, m->params, check_gradient, &d));
     CHECK(d.checked >= 40);
     printf("gradients of %d tensors: largest relative difference %.2g\n", d.checked, d.worst);

@@ -1,5 +1,6 @@
 /* Several heads over one model: the summary task's gradients through head and shared layers against differences of its
  * loss, stretches that cover a video, and tasks side by side that share nothing and so do not disturb each other. */
+#include "slope.h"
 #include "small_world.h"
 
 #include "base/file.h"
@@ -110,60 +111,33 @@ static double loss_of(bench *b, const ego_head_batch *batch, ego_tape *tape) {
     return sum;
 }
 
-/* Parameters with gradients: of the shared layers, or of the head. */
-typedef struct moving {
-    double by, square;
-} moving;
-
-static ego_err move(void *context, const ego_param_spec *spec) {
-    moving *m = context;
-    const ego_param *p = spec->param;
-    for (int64_t i = 0; p->grad && i < ego_tensor_count(&p->value); i++) {
-        ego_f32(&p->value)[i] += (float)(m->by * (double)p->grad[i]);
-        m->square += (double)p->grad[i] * (double)p->grad[i];
-    }
-    return EGO_OK;
-}
-
-static double move_all(bench *b, bool head, double by) {
+static moving move_all(void *context, bool head, double by) {
+    bench *b = context;
     moving m = {.by = by};
     if (head)
         CHECK_OK(ego_head_visit(b->task.head, move, &m));
     else
         CHECK_OK(ego_params_visit(&b->model->config, b->model->params, move, &m));
-    return m.square;
+    return m;
 }
 
-/* Along a gradient the loss changes by its square: by 1 %, or over a short way. */
-static void check_slope(bench *b, const ego_head_batch *batch, double loss, bool head) {
-    double square = move_all(b, head, 0), far = 0.01 / sqrt(square), h = 0.005 * loss / square;
-    CHECK(square > 0);
-    if (h > far) h = far;
-    move_all(b, head, h);
-    double more = loss_of(b, batch, NULL);
-    move_all(b, head, -2 * h);
-    double less = loss_of(b, batch, NULL);
-    move_all(b, head, h);
-    double slope = (more - less) / (2 * h);
-    printf("%s: %.6f, slope %.6g, by differences %.6g\n", head ? "head" : "shared layers", loss,
-           square, slope);
-    CHECK_NEAR(slope / square, 1, 0.05);
-}
+static const int64_t three_samples[] = {0, 1, 0};
+static const uint64_t three_streams[] = {11, 12, 13};
+static const ego_head_batch three = {3, three_samples, three_streams};
+
+static double loss_of_three(void *context) { return loss_of(context, &three, NULL); }
 
 static void check_gradients(void) {
     ego_qfvs_data data = {.root = folder, .videos = "P01", .shot = 1};
-    int64_t samples[] = {0, 1, 0};
-    uint64_t streams[] = {11, 12, 13};
-    ego_head_batch batch = {3, samples, streams};
     ego_tape *tape = NULL;
     bench b;
     open_bench(&b, &data, 3);
     CHECK(b.task.samples == 2 && b.task.portion == 1 && !b.task.validate);
     CHECK_OK(ego_tape_new(false, &tape));
-    double loss = loss_of(&b, &batch, tape);
-    CHECK_NEAR(loss_of(&b, &batch, NULL), loss, 1e-6);
-    check_slope(&b, &batch, loss, true);
-    check_slope(&b, &batch, loss, false);
+    double loss = loss_of(&b, &three, tape);
+    CHECK_NEAR(loss_of_three(&b), loss, 1e-6);
+    check_slope("head", true, loss, move_all, loss_of_three, &b);
+    check_slope("shared layers", false, loss, move_all, loss_of_three, &b);
     ego_tape_free(tape);
     close_bench(&b);
 }

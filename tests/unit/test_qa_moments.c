@@ -1,10 +1,12 @@
 /* The head of moments: its gradients against differences of its loss, rows that do not see each other, what order
  * means to it, and windows that are the clips they say. */
+#include "slope.h"
 #include "small_world.h"
 
 #include "base/file.h"
 #include "model/save.h"
 #include "model/trainable.h"
+#include "recipe/groups.h"
 #include "task/qa.h"
 #include "task/qa_head.h"
 #include "task/qa_moments.h"
@@ -148,25 +150,10 @@ static double loss_of(bench *b, ego_tape *tape) {
     return value;
 }
 
-typedef struct moving {
-    double by, square;
-    int without; /* parameters that have a gradient of nothing */
-} moving;
+static double loss_again(void *context) { return loss_of(context, NULL); }
 
-static ego_err move(void *context, const ego_param_spec *spec) {
-    moving *m = context;
-    const ego_param *p = spec->param;
-    double square = 0;
-    for (int64_t i = 0; p->grad && i < ego_tensor_count(&p->value); i++) {
-        ego_f32(&p->value)[i] += (float)(m->by * (double)p->grad[i]);
-        square += (double)p->grad[i] * (double)p->grad[i];
-    }
-    m->without += p->grad && square == 0;
-    m->square += square;
-    return EGO_OK;
-}
-
-static moving move_all(bench *b, bool head, double by) {
+static moving move_all(void *context, bool head, double by) {
+    bench *b = context;
     moving m = {.by = by};
     if (head)
         CHECK_OK(ego_head_visit(b->head, move, &m));
@@ -175,38 +162,18 @@ static moving move_all(bench *b, bool head, double by) {
     return m;
 }
 
-/* Along a gradient the loss changes by its square. */
-static void check_slope(bench *b, double loss, bool head) {
-    moving m = move_all(b, head, 0);
-    double h = fmin(0.01 / sqrt(m.square), 0.005 * loss / m.square);
-    CHECK(m.square > 0);
-    if (head) CHECK(m.without == 0);
-    move_all(b, head, h);
-    double more = loss_of(b, NULL);
-    move_all(b, head, -2 * h);
-    double less = loss_of(b, NULL);
-    move_all(b, head, h);
-    printf("%s: %.6f, slope %.6g, by differences %.6g\n", head ? "head" : "text", loss, m.square,
-           (more - less) / (2 * h));
-    CHECK_NEAR((more - less) / (2 * h) / m.square, 1, 0.05);
-}
-
-static bool of_text(const ego_model *m, const ego_param *p) {
-    (void)m;
-    return strstr(p->name, "text_model.") || strstr(p->name, "txt_proj.");
-}
-
 static void check_gradients(void) {
     ego_tape *tape = NULL;
     bench b;
     open_bench(&b);
     CHECK_OK(ego_head_make_trainable(b.head));
-    CHECK_OK(ego_model_make_partly_trainable(b.model, b.backend, of_text));
+    CHECK_OK(ego_model_make_partly_trainable(b.model, b.backend, ego_param_of_dual_text));
     CHECK_OK(ego_tape_new(false, &tape));
     double loss = loss_of(&b, tape);
-    CHECK_NEAR(loss_of(&b, NULL), loss, 1e-6);
-    check_slope(&b, loss, true);
-    check_slope(&b, loss, false);
+    CHECK_NEAR(loss_again(&b), loss, 1e-6);
+    moving head = check_slope("head", true, loss, move_all, loss_again, &b);
+    CHECK(head.without == 0);
+    check_slope("text", false, loss, move_all, loss_again, &b);
     ego_tape_free(tape);
     close_bench(&b);
 }

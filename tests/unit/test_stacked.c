@@ -2,6 +2,7 @@
  * differences of the losses, its cost against the products that are made (FiLM's too); and that every way to
  * configure fusion trains. That batches and shortcuts change no bit is test_model's part. */
 #include "check.h"
+#include "slope.h"
 
 #include "base/rng.h"
 #include "model/egovlp.h"
@@ -236,38 +237,16 @@ static double loss_of(ego_model *m, bool gradients) {
     return loss;
 }
 
+static double loss_again(void *context) { return loss_of(context, false); }
+
 typedef struct differencing {
-    ego_model *model;
+    slopes slopes;
     const char *part; /* of the names that are checked */
-    int checked;
-    double worst;
 } differencing;
 
-/* The loss along the gradient itself rises by its norm. */
 static ego_err check_gradient(void *context, const ego_param_spec *spec) {
     differencing *d = context;
-    ego_param *p = spec->param;
-    int64_t n = ego_tensor_count(&p->value);
-    if (!strstr(spec->name, d->part)) return EGO_OK;
-    float *value = p->value.data, kept[COLUMNS * DIM];
-    double norm = 0, loss[2];
-    memcpy(kept, value, (size_t)n * sizeof *kept);
-    for (int64_t i = 0; i < n; i++) norm += (double)p->grad[i] * p->grad[i];
-    norm = sqrt(norm);
-    static const double step = 0x1p-7;
-    for (int side = 0; side < 2; side++) {
-        for (int64_t i = 0; i < n; i++)
-            value[i] =
-                kept[i] + (float)((side ? step : -step) * p->grad[i] / (norm > 0 ? norm : 1));
-        loss[side] = loss_of(d->model, false);
-    }
-    memcpy(value, kept, (size_t)n * sizeof *kept);
-    double error = fabs((loss[1] - loss[0]) / (2 * step) - norm);
-    if (!CHECK(error <= 0.01 * norm + 2e-4))
-        fprintf(stderr, "    %s: norm %.6g, differences %.6g\n", spec->name, norm,
-                (loss[1] - loss[0]) / (2 * step));
-    if (norm > 0.02 && error / norm > d->worst) d->worst = error / norm;
-    d->checked += norm > 0.02;
+    if (strstr(spec->name, d->part)) check_own_slope(&d->slopes, spec);
     return EGO_OK;
 }
 
@@ -276,10 +255,10 @@ static void test_gradients(const ego_config *c, const char *part, int least) {
     if (!CHECK_OK(ego_model_create(c, EGO_START_GOLDEN, 0, pool, &m))) return;
     CHECK_OK(ego_model_make_trainable(m, backend));
     loss_of(m, true);
-    differencing d = {.model = m, .part = part};
+    differencing d = {{.loss = loss_again, .context = m}, part};
     CHECK_OK(ego_params_visit(&m->config, m->params, check_gradient, &d));
-    CHECK(d.checked >= least);
-    printf("gradients of %d tensors %s: largest relative difference %.2g\n", d.checked, part, d.worst);
+    CHECK(d.slopes.checked >= least);
+    printf("gradients of %d tensors %s: largest relative difference %.2g\n", d.slopes.checked, part, d.slopes.worst);
     ego_model_close(m, backend);
 }
 
