@@ -8,6 +8,7 @@ typedef struct making {
     ego_model *model;
     ego_backend *backend;
     ego_param_choice *which; /* NULL: all */
+    bool learns;             /* gradients, too */
 } making;
 
 static float *new_floats(ego_model *m, const ego_param *p) {
@@ -32,13 +33,14 @@ static ego_err own(ego_model *m, const ego_param_spec *spec) {
     return EGO_OK;
 }
 
-static ego_err make_trainable(void *context, const ego_param_spec *spec) {
+static ego_err make_ready(void *context, const ego_param_spec *spec) {
     making *k = context;
     ego_param *p = spec->param;
     if (!p->value.data || p->value.data == p->constant) return EGO_OK;
     if (k->which && !k->which(k->model, p)) return EGO_OK;
     if (p->packed) k->backend->forget(k->backend, p);
     EGO_TRY(own(k->model, spec));
+    if (!k->learns) return EGO_OK;
     p->grad = new_floats(k->model, p);
     if (!p->grad) return ego_fail(EGO_ENOMEM, "out of memory for the gradient of '%s'", p->name);
     memset(p->grad, 0, (size_t)ego_tensor_count(&p->value) * sizeof *p->grad);
@@ -50,12 +52,17 @@ ego_err ego_model_make_partly_trainable(ego_model *m, ego_backend *backend, ego_
     if (inflated && (!which || which(m, &m->params->video.temporal)))
         return ego_fail(EGO_EINPUT, "%s: trains with as many frames as its temporal embedding has rows, %lld",
                         m->path, (long long)m->params->video.temporal.value.shape[1]);
-    making k = {m, backend, which};
-    EGO_TRY(ego_params_visit(&m->config, m->params, make_trainable, &k));
+    making k = {m, backend, which, .learns = true};
+    EGO_TRY(ego_params_visit(&m->config, m->params, make_ready, &k));
     if (inflated) return EGO_OK;
     if (m->temporal.packed) backend->forget(backend, &m->temporal);
     m->temporal = m->params->video.temporal; /* same value, same gradient */
     return EGO_OK;
+}
+
+ego_err ego_model_make_passable(ego_model *m, ego_backend *backend, ego_param_choice *which) {
+    making k = {m, backend, which, .learns = false};
+    return ego_params_visit(&m->config, m->params, make_ready, &k);
 }
 
 ego_err ego_model_make_trainable(ego_model *m, ego_backend *backend) {

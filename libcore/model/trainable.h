@@ -15,6 +15,10 @@ ego_err ego_model_make_trainable(ego_model *model, ego_backend *backend);
 typedef bool ego_param_choice(const ego_model *model, const ego_param *param);
 ego_err ego_model_make_partly_trainable(ego_model *model, ego_backend *backend, ego_param_choice *which);
 
+/* Only what gradients ask of a parameter that they pass through on their way to others, and that keeps its value: plain
+ * float32 rows, in memory of the model's own. */
+ego_err ego_model_make_passable(ego_model *model, ego_backend *backend, ego_param_choice *which);
+
 /* A choice: what the fused class state of the video goes through from the layer on where the streams meet
  * (model/egovlp.h: ego_fused_finish). The lower halves stay what they were. */
 ego_param_choice ego_param_where_streams_meet;

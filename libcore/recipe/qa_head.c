@@ -104,7 +104,8 @@ static ego_err set_up(training *t) {
     EGO_TRY(open_model(c, &t->model));
     EGO_TRY(ego_qa_task_open(&t->cx, t->model, &o, &t->task));
     if (which) return ego_tuned_begin(t->model, t->backend, which, c->backbone_lr, &t->tuned);
-    if (c->kind == EGO_QA_MOMENTS) return EGO_OK; /* questions are read by it */
+    if (c->kind == EGO_QA_MOMENTS) /* it reads questions, and the head learns what to look for through it */
+        return ego_model_make_passable(t->model, t->backend, ego_param_of_dual_text);
     ego_model_close(t->model, t->backend); /* all that was wanted of it are the rows */
     t->model = NULL;
     return EGO_OK;

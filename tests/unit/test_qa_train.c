@@ -35,6 +35,7 @@ static void make_world(void) {
     ego_buf json = {0};
     CHECK_OK(ego_model_create(&c, EGO_START_GOLDEN, 1, pool, &model));
     CHECK_OK(ego_model_save(model, in_folder("m.safetensors"), &(ego_save_options){0}));
+    CHECK_OK(ego_model_save(model, in_folder("half.safetensors"), &(ego_save_options){.dtype = EGO_F16}));
     ego_model_close(model, NULL);
     make_video("v.mp4", 100);
     make_video("w.mp4", 900);
@@ -298,6 +299,20 @@ static void check_moments(const char *out, bool text_learns) {
     ego_weights_close(after);
 }
 
+/* Models ship in 16 bits; gradients pass through what stays as it is. */
+static void check_half(void) {
+    for (int text = 0; text < 2; text++) {
+        double loss[2];
+        ego_qa_train_config c = configuration(text ? EGO_QA_TEXT : EGO_QA_FROZEN, text ? "half-text" : "half");
+        look_for_moments(&c);
+        c.model = keep(in_folder("half.safetensors"));
+        c.run.steps = 2;
+        CHECK_OK(train(&c, pool, false));
+        CHECK(logged(c.run.out, "losses", "answer", loss, 2) == 2 && isfinite(loss[0]) && isfinite(loss[1]));
+        ego_recipe_release(&ego_recipe_qa, &c);
+    }
+}
+
 static void check_refusals(void) {
     ego_qa_train_config c = configuration(EGO_QA_FUSED, "refused");
     look_for_moments(&c);
@@ -332,6 +347,7 @@ int main(void) {
     check_learning(false, EGO_QA_TEXT, "text", "text-1", 70);
     check_learning(true, EGO_QA_FROZEN, "moments", "moments-1", 60);
     check_learning(true, EGO_QA_TEXT, "moments-text", "moments-text-1", 60);
+    check_half();
     check_moments(in_folder("moments"), false);
     check_moments(in_folder("moments-text"), true);
     check_tuned(in_folder("fused"), false);
