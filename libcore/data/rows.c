@@ -164,19 +164,19 @@ static bool alike(const ego_narrated_clip *a, const ego_narrated_clip *b) {
     return share(&a->nouns, &b->nouns) && !share(&a->verbs, &b->verbs);
 }
 
-size_t ego_rows_partner(const ego_rows *rows, size_t row, uint64_t stream) {
+size_t ego_rows_partner(const ego_rows *rows, size_t row, ego_partners which, uint64_t stream) {
     size_t n;
     if (!rows->scenes) return row;
     const uint32_t *scene = ego_scenes_of(rows->scenes, row, &n);
     const ego_narrated_clip *clips = rows->table.clips, *clip = &clips[row];
     uint64_t draw = ego__rows_draw(rows, stream, EGO__ROW_PARTNER);
     uint32_t others = 0;
-    for (size_t i = 0; i < n && rows->options.partners == EGO_PARTNERS_ALIKE; i++)
+    for (size_t i = 0; i < n && which == EGO_PARTNERS_ALIKE; i++)
         others += alike(clip, &clips[scene[i]]);
     if (!others) return scene[ego_rng_below(draw, 0, (uint32_t)n)];
-    uint32_t which = (uint32_t)ego_rng_below(draw, 0, others);
+    uint32_t before = (uint32_t)ego_rng_below(draw, 0, others);
     const uint32_t *at = scene;
-    while (!alike(clip, &clips[*at]) || which--) at++;
+    while (!alike(clip, &clips[*at]) || before--) at++;
     return *at;
 }
 

@@ -70,7 +70,6 @@ typedef struct ego_rows_options {
     const ego_bpe *bpe;   /* borrowed; NULL: no tokens */
     size_t max_tokens;    /* longer texts are cut to this, special tokens included; 0: no limit */
     double scene_seconds; /* of a partner's bin; the paper has 60; 0: no partners */
-    ego_partners partners;
     const char *cache;    /* folder of data/cache.h, made when missing; NULL: none */
     uint64_t cache_bytes; /* the most it may hold */
     unsigned threads;     /* that augment, and that fill a cache; 0: one */
@@ -122,7 +121,7 @@ const ego_narrated_clip *ego_rows_get(const ego_rows *rows, size_t row);
 size_t ego_rows_order(ego_rows *rows, uint64_t epoch, size_t position);
 /* One of the rows with the same video and floor(narration_time / scene_seconds), uniformly among all, itself
  * included, or among those alike; the row itself when there are no partners. */
-size_t ego_rows_partner(const ego_rows *rows, size_t row, uint64_t stream);
+size_t ego_rows_partner(const ego_rows *rows, size_t row, ego_partners which, uint64_t stream);
 
 /* How many rows may be submitted now without taking a sample first. */
 size_t ego_rows_room(const ego_rows *rows);

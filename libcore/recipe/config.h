@@ -101,7 +101,8 @@ typedef struct ego_train_config {
     ego_train_data data;
     ego_objectives objectives; /* weights, choices, temperature, positives, negatives, dropout, quirks */
     double scene_seconds;      /* "scene_negatives": a partner's bin; 0: no partners */
-    ego_partners partners;     /* "scene_partners": which row of that bin */
+    ego_partners partners;     /* "scene_partners": which row of that bin the first is */
+    int64_t partners_each;     /* "partners_per_clip", where there are any */
     ego_train_optim optim;
     ego_train_run run;
     bool reference_quirks;

@@ -172,11 +172,11 @@ static bool drawn_anew(const ego_train_init *init, const ego_param_spec *spec) {
     return init->positions > 0 && strstr(spec->name, "temporal_embed");
 }
 
-/* Only fusion needs it, and the file was trained with another kind of fusion: encoders from there, fusion anew. */
+/* The dual encoder does without it, and the file was trained with another kind of fusion, or with none: encoders from
+ * there, fusion anew. */
 static bool of_other_fusion(const making *m, const ego_param_spec *spec) {
-    ego_fusion had = m->source->config.fusion;
-    return had != EGO_FUSION_NONE && had != m->config->model.fusion && (spec->needs & EGO_NEEDS_FUSED) &&
-           !(spec->needs & (EGO_NEEDS_VIDEO | EGO_NEEDS_TEXT));
+    unsigned dual = EGO_NEEDS_VIDEO | EGO_NEEDS_TEXT | EGO_NEEDS_VIDEO_PROJECTION | EGO_NEEDS_TEXT_PROJECTION;
+    return m->source->config.fusion != m->config->model.fusion && !(spec->needs & dual);
 }
 
 /* Where a parameter comes from; what no file has is noted, to be drawn later by all threads. */

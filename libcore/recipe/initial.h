@@ -9,7 +9,7 @@
  *   video   timm's names (jx_vit_base_p16_224): class token, positions, patches, blocks, norm;
  *           for another image size the positions are interpolated
  *   from    any file that ego_model_open reads; what no objective in use needs may be missing, and what
- *           only another model.fusion than the file's needs: it is drawn;
+ *           the dual encoder does without, under another model.fusion than the file's: it is drawn;
  *           for another number of frames its temporal embedding is resized, and the positions as above
  *
  * Any of them may be .safetensors or PyTorch's formats, in 16 or 32 bits.

@@ -95,6 +95,12 @@ void ego_matching_pairs(const ego_negatives *how, uint64_t stream, int64_t n, co
     }
 }
 
+/* So that those of sample i's scene are drawn before others, each as likely. */
+static void prefer_scene(const ego_negatives *how, int64_t n, int64_t i, double *weight) {
+    static const double before_all = 1e6; /* the others' sum to at most n */
+    for (int64_t j = i % how->groups; j < n; j += how->groups) weight[j] += before_all;
+}
+
 /* Positives are out, and what was drawn is from then on; the floor is for weights that underflowed. */
 static int64_t draw_anew(int64_t n, double *weight, double unit) {
     static const double least = 1e-9;
@@ -114,13 +120,14 @@ static int64_t draw_anew(int64_t n, double *weight, double unit) {
 void ego_matching_choices(const ego_negatives *how, uint64_t stream, int64_t n, int64_t wrong, const float *sim,
                           const uint8_t *positive, int64_t *text, int64_t *video, int64_t *label,
                           double *weight) {
-    uint64_t draws = ego_rng_stream(stream, 2);
+    uint64_t draws = ego_rng_stream(stream, 2), scenes = ego_rng_stream(stream, 3);
     int64_t each = wrong + 1;
     for (int64_t i = 0; i < n; i++) {
         bool other_video = ego_rng_unit(draws, (uint64_t)(i * each)) < 0.5;
         int64_t *drawn = (other_video ? video : text) + i * each, found = 0;
         for (int64_t c = 0; c < each; c++) text[i * each + c] = video[i * each + c] = i;
         weigh(how, n, sim, positive, other_video, i, weight);
+        if (ego_rng_unit(scenes, (uint64_t)i) < how->scene) prefer_scene(how, n, i, weight);
         for (int64_t j = 0; j < n; j++)
             if (positive[i * n + j]) weight[j] = -1;
         for (int64_t c = 1, j; c < each; c++) {

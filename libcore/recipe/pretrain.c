@@ -46,15 +46,18 @@ typedef struct pretraining {
 static uint64_t stream_of(const pretraining *p, int64_t t, int64_t g) {
     uint64_t samples = ego_rng_stream((uint64_t)p->config->run.seed, DRAW_SAMPLES);
     uint64_t epoch = ego_rng_stream(samples, (uint64_t)(t / p->steps_per_epoch));
-    return ego_rng_stream(epoch, (uint64_t)(t % p->steps_per_epoch * 2 * p->bases + g));
+    int64_t each = 1 + p->config->partners_each;
+    return ego_rng_stream(epoch, (uint64_t)(t % p->steps_per_epoch * each * p->bases + g));
 }
 
-/* Base rows follow the epoch's permutation; a partner is drawn from its base's stream. */
+/* Base rows follow the epoch's permutation; a partner is drawn from the stream of the one before it, and only the
+ * first is chosen: one that is alike leaves room for what else happens in the scene. */
 static ego_err submit(pretraining *p, int64_t t, int64_t i) {
     int64_t g = ego_step_number(p->step, i), base = g % p->bases;
     size_t row = ego_rows_order(p->rows, (uint64_t)(t / p->steps_per_epoch),
                                 (size_t)(t % p->steps_per_epoch * p->bases + base));
-    if (g >= p->bases) row = ego_rows_partner(p->rows, row, stream_of(p, t, base));
+    ego_partners which = g < 2 * p->bases ? p->config->partners : EGO_PARTNERS_ANY;
+    if (g >= p->bases) row = ego_rows_partner(p->rows, row, which, stream_of(p, t, g - p->bases));
     return ego_rows_submit(p->rows, row, stream_of(p, t, g));
 }
 
@@ -192,7 +195,6 @@ static ego_err open_rows(pretraining *p) {
                           .bpe = p->model->bpe,
                           .max_tokens = (size_t)d->max_tokens,
                           .scene_seconds = p->config->scene_seconds,
-                          .partners = p->config->partners,
                           .cache = d->cache,
                           .cache_bytes = d->cache_bytes ? (uint64_t)d->cache_bytes : UINT64_MAX,
                           .threads = ego_pool_threads(p->options->with.pool),
@@ -212,7 +214,7 @@ static ego_err make_step(pretraining *p) {
     ego_step_options o = {.objectives = c->objectives,
                           .rows = c->run.batch,
                           .accumulate = c->run.accumulate,
-                          .partners = c->scene_seconds > 0,
+                          .partners = c->scene_seconds > 0 ? c->partners_each : 0,
                           .checkpoint_layers = c->run.checkpoint_layers,
                           .dist = p->options->with.dist};
     EGO_TRY(ego_step_new(p->model, p->backend, &o, &p->step));

@@ -50,7 +50,7 @@ static int64_t number_of(const ego_step *s, int rank, int64_t i) {
     int64_t rows = s->o.rows, of_rank = rows * s->o.accumulate;
     int64_t portion = i / s->portion, j = i % s->portion;
     int64_t base = rank * of_rank + portion * rows + j % rows;
-    return j < rows ? base : s->ranks * of_rank + base;
+    return j / rows * (s->ranks * of_rank) + base;
 }
 int64_t ego_step_number(const ego_step *s, int64_t i) { return number_of(s, s->rank, i); }
 
@@ -58,7 +58,7 @@ int64_t ego_step_number(const ego_step *s, int64_t i) { return number_of(s, s->r
 static int owner_of(const ego_step *s, int64_t g, int64_t *i) {
     int64_t rows = s->o.rows, of_rank = rows * s->o.accumulate, bases = s->ranks * of_rank;
     int64_t base = g % bases, mine = base % of_rank;
-    *i = mine / rows * s->portion + (g < bases ? 0 : rows) + mine % rows;
+    *i = mine / rows * s->portion + g / bases * rows + mine % rows;
     return (int)(base / of_rank);
 }
 
@@ -91,7 +91,7 @@ ego_err ego_step_new(ego_model *model, ego_backend *backend, const ego_step_opti
     s->o = *options;
     s->ranks = ego_dist_size(options->dist);
     s->rank = ego_dist_rank(options->dist);
-    s->portion = options->rows * (options->partners ? 2 : 1);
+    s->portion = options->rows * (1 + options->partners);
     s->local = s->portion * options->accumulate;
     s->global = s->local * s->ranks;
     s->each = options->objectives.choices + 1;
@@ -470,7 +470,9 @@ static void draw_matching(ego_step *s, uint64_t stream) {
         return;
     }
     join_same_words(s);
-    ego_matching_choices(&w->negatives, stream, s->global, w->choices, a->sim, a->positive, a->pair_text,
+    ego_negatives how = w->negatives;
+    how.groups = s->global / (1 + s->o.partners);
+    ego_matching_choices(&how, stream, s->global, w->choices, a->sim, a->positive, a->pair_text,
                          a->pair_video, a->pair_label, a->weight);
 }
 

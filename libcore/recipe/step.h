@@ -1,8 +1,8 @@
 /* One step of pre-training on all ranks: samples in, losses and the gradient of the global batch out.
  *
- * A step has G base rows; each is followed by its scene partner where there are partners. Sample number g is
- * base row g, or the partner of base row g − G. Ranks own equal, consecutive shares of the base rows and work
- * through theirs in `accumulate` portions. EgoNCE and the hard negatives see all samples, so embeddings come
+ * A step has G base rows, each with P partners of its scene: samples g, G + g, ..., P·G + g are base row g and its
+ * partners, a scene's group. Ranks own equal, consecutive shares of the base rows and work through theirs in
+ * `accumulate` portions. EgoNCE and the hard negatives see all samples, so embeddings come
  * first: they are computed, gathered, compared; with one portion the tape of that pass is kept, with more
  * each portion is embedded again when its gradient is taken. What is drawn depends on the numbers of
  * samples and the step alone, so any split gives the same losses and, rounding aside, the same gradients.
@@ -33,7 +33,7 @@ typedef struct ego_step_options {
     ego_objectives objectives;
     int64_t rows;          /* base rows of a portion, B */
     int64_t accumulate;    /* portions a step */
-    bool partners;         /* each base row has one: a portion has 2B samples, the rows, then their partners */
+    int64_t partners;      /* P: a portion has (1 + P)·B samples, the rows, then their first partners, ... */
     bool checkpoint_layers;
     ego_dist *dist; /* NULL: one rank */
 } ego_step_options;
@@ -60,7 +60,7 @@ typedef struct ego_step ego_step;
 ego_err ego_step_new(ego_model *model, ego_backend *backend, const ego_step_options *options, ego_step **step);
 void ego_step_free(ego_step *step); /* takes NULL */
 
-/* Samples of this rank (rows · accumulate, twice that with partners), and of the whole step. */
+/* Samples of this rank, rows · accumulate · (1 + partners), and of the whole step. */
 int64_t ego_step_local(const ego_step *step);
 int64_t ego_step_global(const ego_step *step);
 /* The number of this rank's sample i. */

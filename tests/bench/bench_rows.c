@@ -76,7 +76,7 @@ static ego_err read_steps(ego_rows *rows, int steps) {
         for (; asked < all && ego_rows_room(rows) > 1; asked += 2) {
             size_t row = ego_rows_order(rows, asked / 2 / ROWS, asked / 2 % ROWS);
             EGO_TRY(ego_rows_submit(rows, row, asked));
-            EGO_TRY(ego_rows_submit(rows, ego_rows_partner(rows, row, asked), asked + 1));
+            EGO_TRY(ego_rows_submit(rows, ego_rows_partner(rows, row, EGO_PARTNERS_ANY, asked), asked + 1));
         }
         EGO_TRY(ego_rows_next(rows, &sample));
         ego_row_sample_release(&sample);

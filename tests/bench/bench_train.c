@@ -80,7 +80,7 @@ static ego_err run(bench *b, int rounds, bool serving) {
 static ego_err open_bench(bench *b, const ego_config *config, int threads, int64_t clips, bool keep) {
     ego_step_options o = {.objectives = {.egonce = 1, .mlm = 1, .vtm = 2, .temperature = 0.05, .dropout = 0.1f,
                                          .negatives = {.hard = true, .temperature = 0.05}},
-                          .rows = clips, .accumulate = 1, .partners = true, .checkpoint_layers = !keep};
+                          .rows = clips, .accumulate = 1, .partners = 1, .checkpoint_layers = !keep};
     ego_adamw adamw = ego_adamw_default();
     size_t count;
     EGO_TRY(ego_pool_new((unsigned)threads, &b->pool));

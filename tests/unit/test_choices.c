@@ -80,6 +80,36 @@ static void test_hard(void) {
     }
 }
 
+/* The others of a sample's scene come first, each as often, and then the likest. */
+static void test_scenes(void) {
+    enum { SCENES = 4, OTHERS = N / SCENES - 1 };
+    ego_negatives how = {.hard = true, .temperature = 0.05, .scene = 0.5, .groups = SCENES};
+    float sim[N * N];
+    uint8_t positive[N * N];
+    drawn d;
+    int of_scene = 0, first[N] = {0};
+    fill(sim);
+    group(N, positive);
+    for (uint64_t stream = 0; stream < 1000; stream++) {
+        ego_matching_choices(&how, stream, N, WRONG, sim, positive, d.text, d.video, d.label, d.weight);
+        for (int64_t i = 0; i < N; i++) {
+            const int64_t *wrong = (check_list(&d, positive, i, WRONG) ? d.video : d.text) + i * EACH + 1;
+            bool scene = wrong[0] % SCENES == i % SCENES && wrong[1] % SCENES == i % SCENES;
+            of_scene += scene;
+            if (i == 0 && scene) first[wrong[0]]++;
+        }
+    }
+    CHECK(of_scene > 1000 * N * 0.5 && of_scene < 1000 * N * 0.6); /* some by their likeness */
+    CHECK(abs(first[SCENES] - first[2 * SCENES]) < 100 && first[SCENES] + first[2 * SCENES] > 450);
+    how.scene = 1;
+    ego_matching_choices(&how, 5, N, WRONG, sim, positive, d.text, d.video, d.label, d.weight);
+    for (int64_t i = 0; i < N; i++)
+        for (int c = 1; c <= WRONG; c++) {
+            int64_t at = i * EACH + c, other = d.video[at] != i ? d.video[at] : d.text[at];
+            CHECK((other % SCENES == i % SCENES) == (c <= OTHERS));
+        }
+}
+
 /* Two that do not belong where four are wanted: they come twice. None: the sample stands for itself. */
 static void test_too_few(void) {
     ego_negatives how = {.hard = true, .temperature = 0.05};
@@ -275,6 +305,7 @@ int main(void) {
     test_lists(true);
     test_lists(false);
     test_hard();
+    test_scenes();
     test_too_few();
     test_same();
     test_loss();

@@ -500,6 +500,16 @@ static void test_from(ego_model *donor) {
            "data.max_tokens: expected at most 18");
 }
 
+/* Of a file without fusion: all of it is used, and what joins the encoders is drawn. */
+static void check_dual_is_from(const ego_initial *initial) {
+    CHECK(initial->from[EGO_ORIGIN_START] > 20 && initial->left[EGO_ORIGIN_FROM] == 0);
+    for (size_t i = 0; i < initial->count; i++)
+        CHECK(initial->origins[i] == EGO_ORIGIN_FROM || has(initial->names[i], "2") ||
+              has(initial->names[i], "cross") || has(initial->names[i], "itm_score") ||
+              strncmp(initial->names[i], "norm", 4) == 0 ||
+              strcmp(initial->names[i], "cls_token") == 0);
+}
+
 /* What no objective asks for may be missing. */
 static void test_from_partly(void) {
     ego_train_config config, dual;
@@ -514,16 +524,15 @@ static void test_from_partly(void) {
     CHECK_OK(from_file(path, alone, &config, &initial));
     CHECK(ego_objectives_need(&config) == (EGO_NEEDS_VIDEO | EGO_NEEDS_TEXT |
                                            EGO_NEEDS_VIDEO_PROJECTION | EGO_NEEDS_TEXT_PROJECTION));
-    CHECK(initial.from[EGO_ORIGIN_START] > 20 && initial.left[EGO_ORIGIN_FROM] == 0);
-    for (size_t i = 0; i < initial.count; i++)
-        CHECK(initial.origins[i] == EGO_ORIGIN_FROM || has(initial.names[i], "2") ||
-              has(initial.names[i], "cross") || has(initial.names[i], "itm_score") ||
-              strncmp(initial.names[i], "norm", 4) == 0 ||
-              strcmp(initial.names[i], "cls_token") == 0);
+    check_dual_is_from(&initial);
     ego_initial_release(&initial, NULL);
     ego_train_config_release(&config);
-    refuse("init.from", path, "model.fusion=backbone", EGO_EMODEL,
-           "tensors are missing: cls_token");
+    /* Nor what joins the encoders, where the file has none and the model is to. */
+    static const char *const joined[] = {"model.fusion=backbone", "model.fuse_layers=1", NULL};
+    CHECK_OK(from_file(path, joined, &config, &initial));
+    check_dual_is_from(&initial);
+    ego_initial_release(&initial, NULL);
+    ego_train_config_release(&config);
 
     CHECK_ERR(EGO_EINPUT, from_file(path, NULL, &config, &initial)); /* VTM without fusion */
     CHECK(has(ego_err_message(), "objectives.vtm"));

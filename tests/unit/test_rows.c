@@ -479,6 +479,7 @@ static void bad_rows_are_replaced(void) {
 }
 
 static void order_and_partners(void) {
+    const ego_partners which = EGO_PARTNERS_ANY;
     ego_rows_options options = usual();
     ego_rows *rows = opened(&options);
     size_t n = ego_rows_count(rows), moved = 0, first[ROWS];
@@ -499,7 +500,7 @@ static void order_and_partners(void) {
         const ego_narrated_clip *a = ego_rows_get(rows, row);
         int seen[ROWS] = {0}, times = 4000, mates = 0;
         for (int k = 0; k < times; k++)
-            seen[ego_rows_partner(rows, row, ego_rng_stream(8, (uint64_t)k))]++;
+            seen[ego_rows_partner(rows, row, which, ego_rng_stream(8, (uint64_t)k))]++;
         for (size_t i = 0; i < n; i++) {
             const ego_narrated_clip *b = ego_rows_get(rows, i);
             bool mate = strcmp(a->video, b->video) == 0 &&
@@ -514,7 +515,7 @@ static void order_and_partners(void) {
     ego_rows_close(rows);
     options.scene_seconds = 0;
     rows = opened(&options);
-    for (size_t row = 0; row < n; row++) CHECK(ego_rows_partner(rows, row, row) == row);
+    for (size_t row = 0; row < n; row++) CHECK(ego_rows_partner(rows, row, which, row) == row);
     ego_rows_close(rows);
 }
 
@@ -527,14 +528,14 @@ static bool share(const ego_tags *a, const ego_tags *b) {
 /* Every row of the scene with a shared noun and no shared verb is drawn, and no other where there is one. */
 static void alike_partners(void) {
     ego_rows_options options = usual();
-    options.partners = EGO_PARTNERS_ALIKE;
+    const ego_partners which = EGO_PARTNERS_ALIKE;
     ego_rows *rows = opened(&options);
     size_t n = ego_rows_count(rows), with = 0, without = 0;
     for (size_t row = 0; row < n; row++) {
         const ego_narrated_clip *a = ego_rows_get(rows, row);
         int seen[ROWS] = {0}, times = 2000, mates = 0, others = 0, drawn = 0;
         for (int k = 0; k < times; k++)
-            seen[ego_rows_partner(rows, row, ego_rng_stream(8, (uint64_t)k))]++;
+            seen[ego_rows_partner(rows, row, which, ego_rng_stream(8, (uint64_t)k))]++;
         for (size_t i = 0; i < n; i++) {
             const ego_narrated_clip *b = ego_rows_get(rows, i);
             if (strcmp(a->video, b->video) != 0 ||

@@ -79,18 +79,20 @@ static ego_err compare(void *context, const ego_param_spec *spec) {
     return EGO_OK;
 }
 
-/* The gradient of the whole step, summed over ranks. With choices EgoNCE is told, not learned. */
+/* The gradient of the whole step, summed over ranks. With choices EgoNCE is told, not learned,
+ * and every clip has three partners. */
 static void run(ego_model *m, ego_backend *backend, ego_dist *dist, int64_t choices, int64_t accumulate,
                 bool checkpoint, collected *out, ego_step_losses *losses) {
+    int64_t partners = choices ? 3 : 1;
     ego_step_options o = {.objectives = {.egonce = choices ? 0 : 1, .mlm = 1, .vtm = 2, .temperature = 0.05,
-                                         .negatives = {.hard = true, .temperature = 0.05},
+                                         .negatives = {.hard = true, .temperature = 0.05, .scene = 0.5},
                                          .choices = choices, .dropout = 0.1f},
-                          .rows = ROWS / accumulate / ego_dist_size(dist), .accumulate = accumulate, .partners = true,
+                          .rows = ROWS / accumulate / ego_dist_size(dist), .accumulate = accumulate, .partners = partners,
                           .checkpoint_layers = checkpoint, .dist = dist};
     ego_step *step;
     if (!CHECK_OK(ego_step_new(m, backend, &o, &step))) return;
     int64_t n = ego_step_local(step);
-    CHECK(ego_step_global(step) == 2 * ROWS);
+    CHECK(ego_step_global(step) == (1 + partners) * ROWS);
     made *memory = calloc((size_t)n, sizeof *memory);
     ego_step_sample *samples = calloc((size_t)n, sizeof *samples);
     for (int64_t i = 0; i < n; i++) samples[i] = make_sample(ego_step_number(step, i), &memory[i]);
