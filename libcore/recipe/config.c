@@ -52,6 +52,7 @@ static const ego_setting keys[] = {
     {"temperature", EGO_SETTING_NUMBER, BIND, AT(objectives.temperature), 1e-4, 100, NULL},
     {"positives", EGO_SETTING_WORD, BIND, AT(objectives.positives), 0, 0, positives_words},
     {"hard_negatives", EGO_SETTING_FLAG, BIND, AT(objectives.negatives.hard), 0, 0, NULL},
+    {"hard_after", EGO_SETTING_NUMBER, BIND, AT(hard_after), 0, 1, NULL},
     {"scene_negatives", EGO_SETTING_NUMBER, BIND, AT(scene_seconds), 0, 1e9, NULL},
     {"scene_partners", EGO_SETTING_WORD, BIND, AT(partners), 0, 0, partners_words},
     {"partners_per_clip", EGO_SETTING_WHOLE, BIND, AT(partners_each), 1, 1024, NULL},

@@ -100,6 +100,7 @@ typedef struct ego_train_config {
     ego_train_init init;
     ego_train_data data;
     ego_objectives objectives; /* weights, choices, temperature, positives, negatives, dropout, quirks */
+    double hard_after;         /* share of the steps before which negatives are drawn evenly all the same */
     double scene_seconds;      /* "scene_negatives": a partner's bin; 0: no partners */
     ego_partners partners;     /* "scene_partners": which row of that bin the first is */
     int64_t partners_each;     /* "partners_per_clip", where there are any */

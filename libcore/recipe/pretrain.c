@@ -96,11 +96,18 @@ static void give_back(pretraining *p) {
 
 /* ---- what the run asks for ------------------------------------------------------------------------------ */
 
+/* Look-alikes teach nothing to who cannot tell any pair yet: matching may begin with what chance brings. */
+static bool hard_at(const pretraining *p, int64_t t) {
+    const ego_train_config *c = p->config;
+    return c->objectives.negatives.hard && (double)t >= c->hard_after * (double)p->steps;
+}
+
 static ego_err run_step(void *context, const ego_run_step *step, ego_run_losses *out) {
     pretraining *p = context;
     ego_step_losses losses = {0};
     uint64_t steps = ego_rng_stream((uint64_t)p->config->run.seed, DRAW_STEPS);
     ego_model_changed(p->model, p->backend);
+    ego_step_set_hard(p->step, hard_at(p, step->t));
     ego_err err = take(p, step->t);
     if (err == EGO_OK)
         err = ego_step_run(p->step, p->samples, ego_rng_stream(steps, (uint64_t)step->t), true, &losses);

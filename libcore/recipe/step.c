@@ -43,6 +43,7 @@ static ego_err no_memory(void) { return ego_fail(EGO_ENOMEM, "out of memory for 
 
 int64_t ego_step_local(const ego_step *s) { return s->local; }
 int64_t ego_step_global(const ego_step *s) { return s->global; }
+void ego_step_set_hard(ego_step *s, bool hard) { s->o.objectives.negatives.hard = hard; }
 size_t ego_step_peak(const ego_step *s) { return s->cx.arena[0].peak + s->cx.arena[1].peak; }
 
 /* Sample i of rank r. */

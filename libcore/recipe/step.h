@@ -66,6 +66,9 @@ int64_t ego_step_global(const ego_step *step);
 /* The number of this rank's sample i. */
 int64_t ego_step_number(const ego_step *step, int64_t i);
 
+/* How negatives are drawn from now on: by similarity, or evenly. */
+void ego_step_set_hard(ego_step *step, bool hard);
+
 /* samples: ego_step_local of them, portion after portion. Adds this rank's share of the gradients to the
  * parameters; the sum over ranks is the gradient of the global batch. `stream`: what is drawn for the step as a
  * whole. With gradients false (validation): losses alone. */
