@@ -20,6 +20,7 @@ ego_config ego_config_default(void) {
                         .fusion = EGO_FUSION_BACKBONE,
                         .fuse_layers = 6,
                         .gate = {.learned = true},
+                        .ensemble = 1,
                         .projections = 3,
                         .projection = {4096, 4096, 4096}};
 }
@@ -43,7 +44,7 @@ static const struct whole_key {
     {"fuse_layers", offsetof(ego_config, fuse_layers), 0, 1 << 10},
 };
 enum { WHOLE_KEYS = sizeof whole_keys / sizeof whole_keys[0] };
-_Static_assert(WHOLE_KEYS + 3 == EGO_CONFIG_KEYS, "fusion, gate and projection are not whole numbers");
+_Static_assert(WHOLE_KEYS + 4 == EGO_CONFIG_KEYS, "fusion, gate, ensemble and projection are not whole numbers");
 
 static int64_t *whole_value(const struct whole_key *key, ego_config *config) {
     return (int64_t *)(void *)((char *)config + key->offset);
@@ -86,6 +87,13 @@ static ego_err read_gate(const ego_json *value, ego_config *config) {
                     "configuration: model.gate: expected learned, zero, one or a number, found '%s'", word);
 }
 
+static ego_err read_ensemble(const ego_json *value, ego_config *config) {
+    double number;
+    if (!ego_json_number(value, &number)) return wrong("ensemble", "a number", value);
+    config->ensemble = (float)number;
+    return EGO_OK;
+}
+
 static ego_err read_projection(const ego_json *value, ego_config *config) {
     size_t n = ego_json_count(value);
     if (!ego_json_is_array(value) || (n != 1 && n != 3))
@@ -105,6 +113,7 @@ static ego_err read_key(const char *key, const ego_json *value, ego_config *conf
                        : wrong(key, "a whole number", value);
     if (strcmp(key, "fusion") == 0) return read_fusion(value, config);
     if (strcmp(key, "gate") == 0) return read_gate(value, config);
+    if (strcmp(key, "ensemble") == 0) return read_ensemble(value, config);
     if (strcmp(key, "projection") == 0) return read_projection(value, config);
     return ego_fail(EGO_EINPUT, "configuration: unknown key 'model.%s'", key);
 }
@@ -149,6 +158,7 @@ ego_err ego_config_take(ego_config *config, const char *key, const ego_config *f
             return *whole_value(&whole_keys[i], config) = *whole_value(&whole_keys[i], &copy), EGO_OK;
     if (strcmp(key, "fusion") == 0) return config->fusion = from->fusion, EGO_OK;
     if (strcmp(key, "gate") == 0) return config->gate = from->gate, EGO_OK;
+    if (strcmp(key, "ensemble") == 0) return config->ensemble = from->ensemble, EGO_OK;
     if (strcmp(key, "projection") != 0)
         return ego_fail(EGO_EINPUT, "configuration: unknown key 'model.%s'", key);
     config->projections = from->projections;
@@ -170,6 +180,10 @@ void ego_config_write(const ego_config *config, ego_buf *out) {
         ego_buf_text(out, "\"learned\"");
     else
         ego_buf_json_float(out, config->gate.value);
+    if (config->ensemble != 1) { /* the published sum goes without saying */
+        ego_buf_json_key(out, "ensemble");
+        ego_buf_json_float(out, config->ensemble);
+    }
     ego_buf_json_key(out, "projection");
     ego_buf_char(out, '[');
     for (int64_t i = 0; i < config->projections; i++)
@@ -202,6 +216,9 @@ ego_err ego_config_check(const ego_config *config) {
                         (long long)config->fuse_layers, (long long)config->depth);
     if (!isfinite(config->gate.value))
         return ego_fail(EGO_EINPUT, "configuration: model.gate is not a finite number");
+    if (!(config->ensemble >= 0 && config->ensemble <= 1000))
+        return ego_fail(EGO_EINPUT, "configuration: model.ensemble: expected 0 to 1000, found %g",
+                        (double)config->ensemble);
     if ((config->fusion == EGO_FUSION_STACKED || config->fusion == EGO_FUSION_FILM) &&
         !config->gate.learned)
         return ego_fail(EGO_EINPUT,

@@ -39,11 +39,12 @@ typedef struct ego_config {
     ego_fusion fusion;
     int64_t fuse_layers; /* layers in which the streams meet: the top ones, or on top */
     ego_gate gate;
+    float ensemble; /* what the probability of a match counts beside the cosine where both are added; published: 1 */
     int64_t projections;   /* 3: three layers with two ReLUs between; 1: (text: ReLU, then) one layer */
     int64_t projection[3]; /* their widths */
 } ego_config;
 
-enum { EGO_CONFIG_KEYS = 13 };
+enum { EGO_CONFIG_KEYS = 14 };
 
 /* The published full-size model (EgoVLPv2.pth): 381,611,623 parameters. */
 ego_config ego_config_default(void);

@@ -190,15 +190,15 @@ static ego_err measure_windows(const ego_tensor *embeddings, windows *w) {
     return EGO_OK;
 }
 
-/* Adds to each window's score the sum of a curve over it, divided by its length or its number of
- * clips. */
-static void add_scores(windows *w, const float *curve, int64_t T, bool dual) {
+/* Adds to each window's score `weight` times the sum of a curve over it, divided by its length or its number
+ * of clips. */
+static void add_scores(windows *w, const float *curve, int64_t T, double weight, bool dual) {
     w->upto[0] = 0;
     for (int64_t i = 0; i < T; i++) w->upto[i + 1] = w->upto[i] + (double)curve[i];
     for (size_t i = 0; i < w->n; i++) {
         int64_t first = w->of[i].first, count = w->of[i].count;
         double sum = w->upto[first + count] - w->upto[first];
-        w->spans[i].score += sum / (dual ? fmax(w->length[i], 1e-8) : (double)count);
+        w->spans[i].score += weight * sum / (dual ? fmax(w->length[i], 1e-8) : (double)count);
     }
 }
 
@@ -220,11 +220,12 @@ static ego_err answer_zero_shot(const ego_grounding *g, const ego_clip_features 
     for (size_t k = 0; k < w->n; k++) w->spans[k].score = 0;
     if (text->sentence.data) {
         cosines(&f->projected, &text->sentence, item->curve);
-        add_scores(w, item->curve, T, true);
+        add_scores(w, item->curve, T, 1, true);
     }
     if (text->match.data) {
-        add_scores(w, ego_f32(&text->match), T, false);
-        for (int64_t t = 0; t < T; t++) item->curve[t] += ego_f32(&text->match)[t];
+        float weight = g->options.mode == EGO_GROUNDING_ENSEMBLE ? g->model->config.ensemble : 1;
+        add_scores(w, ego_f32(&text->match), T, (double)weight, false);
+        for (int64_t t = 0; t < T; t++) item->curve[t] += weight * ego_f32(&text->match)[t];
     }
     return ego_spans_best(w->spans, w->n, g->options.overlap, g->options.answers, item->spans,
                           &item->found);

@@ -7,7 +7,7 @@
  *     dual      the cosine of the text with the mean of the window's embeddings, each of unit
  *               length: of equally similar windows the one whose clips agree is better
  *     fused     the mean of the probabilities that a clip and the text belong together
- *     ensemble  the sum of both
+ *     ensemble  the sum of both, the latter times the model's config.ensemble
  * and of windows that overlap the best remains. A score compares with others of the same text and
  * video, no further.
  */

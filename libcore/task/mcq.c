@@ -117,7 +117,8 @@ static ego_err score(ego_mcq_session *s, ego_mcq_item *item, const ego_half *tex
         ego_ctx_rewind(s->cx, &mark);
         EGO_TRY(err);
     }
-    for (size_t k = 0; k < n; k++) item->ensemble[k] = item->dual[k] + item->fused[k];
+    float weight = s->model->config.ensemble;
+    for (size_t k = 0; k < n; k++) item->ensemble[k] = item->dual[k] + weight * item->fused[k];
     return EGO_OK;
 }
 

@@ -21,7 +21,7 @@ typedef struct ego_mcq_item {
     /* out: a score a choice, as far as asked for */
     float dual[EGO_MCQ_MAX_CHOICES];     /* cosine of the two embeddings */
     float fused[EGO_MCQ_MAX_CHOICES];    /* probability of a match */
-    float ensemble[EGO_MCQ_MAX_CHOICES]; /* their sum */
+    float ensemble[EGO_MCQ_MAX_CHOICES]; /* their sum, the latter times the model's config.ensemble */
     ego_err err;                         /* EGO_OK, or why there are none */
     char message[512];
 } ego_mcq_item;

@@ -26,9 +26,19 @@ cp "$err" notes
 holds_json "questions in the file's order" answers 'map(.id) == ["12","3","8"]'
 holds_json "members" answers '.[0].type == "intra" and .[0].truth == 1 and .[1].type == "inter" and .[1].truth == 0
     and (.[0].dual | length == 3) and (.[1].fused | length == 2) and (.[0].predicted | keys == ["dual","ensemble","fused"])'
-holds_json "the ensemble is the sum" answers '.[0] as $a | [range(3) as $k | ($a.dual[$k] + $a.fused[$k] - $a.ensemble[$k]) | fabs] | max < 1e-6'
+sums() { holds_json "$1" "$2" '.[0] as $a | [range(3) as $k | ($a.dual[$k] + '"$3"' * $a.fused[$k] - $a.ensemble[$k]) | fabs] | max < 1e-6'; }
+sums "the ensemble is the sum" answers 1
 holds_json "predicted is the first of the largest" answers '.[0:2] | all(. as $a | ["dual","fused","ensemble"] | all(. as $m | $a.predicted[$m] == ($a[$m] | index(max))))'
 holds_json "a missing video fails its question alone" answers '.[2] | has("error") and (.error | contains("missing")) and (has("dual") | not)'
+run 1 ego-mcq --set ensemble=0.25 --video-root videos egomcq.json
+sums "the probability counts a quarter" "$out" 0.25
+ego-model convert -q --set ensemble=0.25 "$EGO_MODEL" -o quarter.safetensors >info
+holds info '"ensemble":0.25'
+cp "$out" quarter
+run 1 ego-mcq -m quarter.safetensors --video-root videos egomcq.json
+same "the file says so itself" quarter "$out"
+run 2 ego-mcq --set ensemble=-1 --video-root videos egomcq.json
+holds "$err" 'model.ensemble: expected 0 to 1000, found -1'
 for mode in dual fused ensemble; do
     for type in inter intra; do
         right=$(jq -s --arg m $mode --arg t $type 'map(select(.type == $t and .predicted[$m] == .truth)) | length' answers)

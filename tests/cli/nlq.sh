@@ -43,8 +43,8 @@ jq -s '(map(select(.part == "video").embedding)[0]) as $v | (map(select(.part ==
 is "the cosine of ego-embed" true "$(jq -s '(.[0].dual - .[1].scores[0] | fabs) < 1e-5' expected one)"
 run 0 ego-nlq --mode fused --video-root videos one.jsonl
 is "the probability of ego-embed" true "$(jq -s '(.[0].fused - .[1].scores[0] | fabs) < 1e-5' expected "$out")"
-run 0 ego-nlq --mode ensemble --video-root videos one.jsonl
-is "their sum" true "$(jq -s '(.[0].fused + .[0].dual - .[1].scores[0] | fabs) < 1e-5' expected "$out")"
+run 0 ego-nlq --mode ensemble --set ensemble=0.5 --video-root videos one.jsonl
+is "their sum" true "$(jq -s '(.[0].fused / 2 + .[0].dual - .[1].scores[0] | fabs) < 1e-5' expected "$out")"
 
 # ---- records ----------------------------------------------------------------------------------------
 
