@@ -1,4 +1,4 @@
-# The small model, trained on ego-synth's worlds: data, six runs, one file. Every piece goes on where it was cut off.
+# The small model, trained on ego-synth's worlds: data, nine runs, one file. Every piece goes on where it was cut off.
 #
 #   make small          everything: hours on two cores, in as many sittings as it takes
 #   make small-data     the worlds and the vocabulary alone
@@ -48,8 +48,21 @@ $(SMALL)/shapes.safetensors: weights/small/shapes.json $(SMALL)/all.csv $(SMALL)
 $(addprefix $(SMALL)/,$(addsuffix .safetensors,dual easy fused order again shapes)):
 	@$(SMALL_BIN)/ego-train pretrain --resume $<
 	@$(call small_export,$(@:.safetensors=)) -o $@
-$(SMALL)/ego-small.safetensors: $(SMALL)/shapes.safetensors
+# Then the two encoders are what they will be, 16 bits a weight, and three stages teach what joins them: lists of
+# look-alikes, the same with fewer clips recoloured, lists of moments of one video.
+$(SMALL)/encoders.safetensors: $(SMALL)/shapes.safetensors
 	@$(SMALL_BIN)/ego-model convert --force --store f16 $< -o $@
+$(SMALL)/match.safetensors: weights/small/match.json $(SMALL)/encoders.safetensors
+$(SMALL)/match-again.safetensors: weights/small/match-again.json $(SMALL)/match.safetensors
+$(SMALL)/match-scene.safetensors: weights/small/match-scene.json $(SMALL)/match-again.safetensors
+$(addprefix $(SMALL)/,$(addsuffix .safetensors,match match-again match-scene)):
+	@$(SMALL_BIN)/ego-train pretrain --resume $<
+	@$(call small_export,$(@:.safetensors=)) --store f16 -o $@
+# What the fused encoder's word is worth beside the dual one's, on the validation world.
+$(SMALL)/validated.jsonl: $(SMALL)/match-scene.safetensors $(SMALL)/validate.done
+	@$(SMALL_BIN)/ego-mcq -m $< --video-root $(SMALL)/validate/videos $(SMALL)/validate/egomcq.json >$@.part && mv $@.part $@
+$(SMALL)/ego-small.safetensors: $(SMALL)/match-scene.safetensors $(SMALL)/validated.jsonl
+	@$(SMALL_BIN)/ego-model convert --force --set ensemble=$$(sh weights/small/ensemble.sh $(SMALL)/validated.jsonl) $< -o $@
 small: $(SMALL)/ego-small.safetensors
 small-score: $(SMALL)/ego-small.safetensors $(SMALL)/test.done $(BUILD)/tests/bench/guess_mcq
 	@PATH=$(abspath $(SMALL_BIN)):$$PATH EGO_BUILD=$(BUILD) sh weights/small/score.sh $< $(SMALL)/test $(SMALL)/train/egoclip.csv $(SMALL)/score

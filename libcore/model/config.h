@@ -39,7 +39,7 @@ typedef struct ego_config {
     ego_fusion fusion;
     int64_t fuse_layers; /* layers in which the streams meet: the top ones, or on top */
     ego_gate gate;
-    float ensemble; /* what the probability of a match counts beside the cosine where both are added; published: 1 */
+    float ensemble;        /* what a match's probability counts where a cosine is added to it; published: 1 */
     int64_t projections;   /* 3: three layers with two ReLUs between; 1: (text: ReLU, then) one layer */
     int64_t projection[3]; /* their widths */
 } ego_config;

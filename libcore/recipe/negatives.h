@@ -49,8 +49,8 @@ void ego_matching_pairs(const ego_negatives *how, uint64_t stream, int64_t n, co
 
 /* Lists: question i is sample i beside `wrong` others that do not belong to it; on a coin its narration is to be found
  * among narrations of its clip's, or its clip among its narration's. Pair i·(wrong + 1) + c: c = 0 the sample itself,
- * label 1; then those drawn as above, or of its scene, none twice. Where there are fewer, they come again in that order; where there is
- * none, the sample itself does, with its label, and nothing is asked. scratch: n doubles. */
+ * label 1; then those drawn as above, or of its scene, none twice. Where there are fewer, they come again in that order;
+ * where there is none, the sample itself does, with its label, and nothing is asked. scratch: n doubles. */
 void ego_matching_choices(const ego_negatives *how, uint64_t stream, int64_t n, int64_t wrong, const float *sim,
                           const uint8_t *positive, int64_t *text, int64_t *video, int64_t *label,
                           double *scratch);

@@ -105,7 +105,10 @@ is "a run from a checkpoint and from its export" "$(jq -c '[.losses, .gradient_n
 
 # ---- matching alone: the dual encoder stays, to the bit ----------------------------------------------
 
-jq '.init.from = "whole.safetensors" | .objectives = {egonce: 0, mlm: 0, choices: 3} | .optim.encoders = 0 | .run.out = "match"' c.json >match.json
+jq '.init.from = "whole.safetensors" | .objectives = {egonce: 0, mlm: 0, choices: 3, scene_choices: 0.5} | .partners_per_clip = 3
+    | .optim.encoders = 0 | .run.out = "match"' c.json >match.json
+run 0 ego-train pretrain match.json --dry-run
+holds_json "samples of its steps" "$out" '.[0].samples_per_step == 16'
 run 0 ego-train pretrain match.json
 holds_json "its log" match/log.jsonl 'map(select(.event == null)) | length == 20 and all((.losses | keys_unsorted) == ["egonce", "vtm", "matched"]
     and .total == 2 * .losses.vtm and .losses.matched >= 0 and .losses.matched <= 1)'
@@ -123,6 +126,16 @@ is "embeddings before and after" "6 3" "$(wc -l <"$out") $(jq -c 'del(.model)' "
 stop_training pieces ego-train -q pretrain match.json --set run.out=pieces --set run.checkpoint_layers=true --progress always
 run 0 ego-train pretrain match.json --set run.out=pieces --resume
 same "the last checkpoint of it in two pieces" "$point" "$(last pieces)"
+
+# ---- easy negatives first ----------------------------------------------------------------------------
+
+for how in hard_after=0.5 hard_negatives=false; do
+    run 0 ego-train pretrain c.json --set $how --set run.steps=4 --set data.validate=null --set run.out=$how
+    jq -c 'select(.event == null) | .losses' $how/log.jsonl >$how.losses
+done
+is "the first half" "$(head -n 2 hard_after=0.5.losses)" "$(head -n 2 hard_negatives=false.losses)"
+[ "$(sed -n 3p hard_after=0.5.losses)" != "$(sed -n 3p hard_negatives=false.losses)" ] ||
+    fail "the second half" "look-alikes in the place of what chance brings"
 
 # ---- the curves -------------------------------------------------------------------------------------
 
