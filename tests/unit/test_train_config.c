@@ -49,7 +49,7 @@ static const char defaults[] =
 static const char everything[] =
     "{\"model\":{\"dim\":64,\"heads\":4,\"depth\":3,\"mlp_ratio\":2,\"patch\":8,\"image_size\":64,"
     "\"frames\":2,\"vocab\":600,\"max_positions\":40,\"fuse_layers\":2,\"fusion\":\"backbone\","
-    "\"gate\":0.5,\"projection\":[96]},"
+    "\"gate\":0.5,\"ensemble\":0.25,\"projection\":[96]},"
     "\"init\":{\"text\":\"t.bin\",\"video\":\"v.pth\",\"from\":\"f\",\"time\":\"learnable\","
     "\"fused\":\"dual\",\"std\":0.05,\"positions\":0.5,\"gate\":1},"
     "\"data\":{\"annotations\":\"a.csv\",\"video_root\":\"videos \\u00e9\",\"validate\":\"m.json\","
