@@ -109,6 +109,11 @@ static bool all_decay(const char *name) {
 
 static const char *const nothing[] = {NULL};
 
+static ego_err check_heads(const char *name, int64_t width, int64_t heads) {
+    if (width % heads == 0) return EGO_OK;
+    return ego_fail(EGO_EINPUT, "%s, %lld, does not divide by heads, %lld", name, (long long)width, (long long)heads);
+}
+
 /* ---- nlq.vslnet, nlq.vslnet_small ----------------------------------------------------------------------- */
 
 #define VSLNET(member) offsetof(ego_head_config, vslnet.member)
@@ -123,10 +128,7 @@ static const ego_head_key vslnet_keys[] = {
 };
 
 static ego_err vslnet_check(const ego_head_config *config) {
-    const ego_vslnet_config *c = &config->vslnet;
-    if (c->dim % c->heads == 0) return EGO_OK;
-    return ego_fail(EGO_EINPUT, "dim, %lld, does not divide by heads, %lld", (long long)c->dim,
-                    (long long)c->heads);
+    return check_heads("dim", config->vslnet.dim, config->vslnet.heads);
 }
 
 /* As published: whatever has one of these in its name. weighted_pool and the w4 decay. */
@@ -280,10 +282,7 @@ static const ego_head_key qa_moments_keys[] = {
 };
 
 static ego_err qa_moments_check(const ego_head_config *config) {
-    const ego_qa_moments_config *c = &config->qa_moments;
-    if (c->dim % c->heads == 0) return EGO_OK;
-    return ego_fail(EGO_EINPUT, "dim, %lld, does not divide by heads, %lld", (long long)c->dim,
-                    (long long)c->heads);
+    return check_heads("dim", config->qa_moments.dim, config->qa_moments.heads);
 }
 
 /* Rows that are added or asked with, drawn with this deviation. */
@@ -340,10 +339,7 @@ static const ego_head_key qfvs_keys[] = {
 };
 
 static ego_err qfvs_check(const ego_head_config *config) {
-    const ego_qfvs_config *c = &config->qfvs;
-    if (c->width % c->heads == 0) return EGO_OK;
-    return ego_fail(EGO_EINPUT, "width, %lld, does not divide by heads, %lld", (long long)c->width,
-                    (long long)c->heads);
+    return check_heads("width", config->qfvs.width, config->qfvs.heads);
 }
 
 static ego_err qfvs_visit(const ego_head_config *config, ego_head_params *params,

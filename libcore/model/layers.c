@@ -28,3 +28,24 @@ ego_tensor *ego_attend(ego_ctx *cx, const ego_config *config, const ego_tensor *
                                                    .count = segments.count,
                                                    .drop = drop});
 }
+
+ego_tensor *ego_attend_within(ego_ctx *cx, const ego_tensor *qkv, int64_t heads, ego_groups groups,
+                              const float *key_bias) {
+    ego_segment *own = ego_ctx_alloc(cx, (size_t)groups.count * sizeof *own);
+    if (!own || !qkv) return NULL;
+    int64_t width = ego_tensor_columns(qkv) / 3;
+    for (int64_t g = 0; g < groups.count; g++) {
+        int64_t first = groups.first[g], n = groups.first[g + 1] - first;
+        own[g] = (ego_segment){first, 1, n, first, 1, n, -1};
+    }
+    return ego_attention(cx, &(ego_attention_args){.q = qkv,
+                                                   .k = qkv,
+                                                   .v = qkv,
+                                                   .k_column = width,
+                                                   .v_column = 2 * width,
+                                                   .heads = heads,
+                                                   .width = width / heads,
+                                                   .segments = own,
+                                                   .count = groups.count,
+                                                   .key_bias = key_bias});
+}

@@ -21,4 +21,9 @@ ego_tensor *ego_dense_drop_add(ego_ctx *cx, const ego_tensor *x, ego_linear_para
 ego_tensor *ego_attend(ego_ctx *cx, const ego_config *config, const ego_tensor *q, const ego_tensor *kv,
                        int64_t k_column, ego_segments segments, ego_dropout drop);
 
+/* Attention of each group's rows to one another, of queries, keys and values side by side, (R, 3D). key_bias: added to
+ * the scores of a row as key, (R), or NULL. */
+ego_tensor *ego_attend_within(ego_ctx *cx, const ego_tensor *qkv, int64_t heads, ego_groups groups,
+                              const float *key_bias);
+
 #endif

@@ -103,7 +103,7 @@ typedef struct ego_train_config {
     double hard_after;         /* share of the steps before which negatives are drawn evenly all the same */
     double scene_seconds;      /* "scene_negatives": a partner's bin; 0: no partners */
     ego_partners partners;     /* "scene_partners": which row of that bin the first is */
-    int64_t partners_each;     /* "partners_per_clip", where there are any */
+    int64_t partners_per_clip; /* where there are any */
     ego_train_optim optim;
     ego_train_run run;
     bool reference_quirks;

@@ -37,7 +37,7 @@ typedef struct ego_negatives {
     double temperature;
     /* Lists alone: */
     double scene;   /* the share of questions whose wrong answers are of the sample's own scene, as far as it goes */
-    int64_t groups; /* samples whose numbers agree modulo it are of one scene */
+    int64_t groups; /* scenes of a step, which knows: samples whose numbers agree modulo it are of one */
 } ego_negatives;
 
 /* Pair i: text[i] with video[i], label 1 when they belong together. n/2 (floor) samples in random order keep

@@ -46,7 +46,7 @@ typedef struct pretraining {
 static uint64_t stream_of(const pretraining *p, int64_t t, int64_t g) {
     uint64_t samples = ego_rng_stream((uint64_t)p->config->run.seed, DRAW_SAMPLES);
     uint64_t epoch = ego_rng_stream(samples, (uint64_t)(t / p->steps_per_epoch));
-    int64_t each = 1 + p->config->partners_each;
+    int64_t each = 1 + p->config->partners_per_clip;
     return ego_rng_stream(epoch, (uint64_t)(t % p->steps_per_epoch * each * p->bases + g));
 }
 
@@ -221,7 +221,7 @@ static ego_err make_step(pretraining *p) {
     ego_step_options o = {.objectives = c->objectives,
                           .rows = c->run.batch,
                           .accumulate = c->run.accumulate,
-                          .partners = c->scene_seconds > 0 ? c->partners_each : 0,
+                          .partners = c->scene_seconds > 0 ? c->partners_per_clip : 0,
                           .checkpoint_layers = c->run.checkpoint_layers,
                           .dist = p->options->with.dist};
     EGO_TRY(ego_step_new(p->model, p->backend, &o, &p->step));

@@ -96,6 +96,7 @@ ego_err ego_step_new(ego_model *model, ego_backend *backend, const ego_step_opti
     s->local = s->portion * options->accumulate;
     s->global = s->local * s->ranks;
     s->each = options->objectives.choices + 1;
+    s->o.objectives.negatives.groups = s->global / (1 + options->partners);
     s->width = c->projection[c->projections - 1];
     s->clip = c->frames * 3 * c->image_size * c->image_size;
     ego_ctx_init(&s->cx, backend);
@@ -471,9 +472,7 @@ static void draw_matching(ego_step *s, uint64_t stream) {
         return;
     }
     join_same_words(s);
-    ego_negatives how = w->negatives;
-    how.groups = s->global / (1 + s->o.partners);
-    ego_matching_choices(&how, stream, s->global, w->choices, a->sim, a->positive, a->pair_text,
+    ego_matching_choices(&w->negatives, stream, s->global, w->choices, a->sim, a->positive, a->pair_text,
                          a->pair_video, a->pair_label, a->weight);
 }
 

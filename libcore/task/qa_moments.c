@@ -129,24 +129,6 @@ static ego_tensor *line_up(ego_ctx *cx, const places *at, const ego_tensor *mome
 
 /* ---- the Transformer ------------------------------------------------------------------------------------- */
 
-static ego_tensor *attend(ego_ctx *cx, const ego_qa_moments_config *c, const places *at, const ego_tensor *qkv) {
-    ego_segment *s = ego_ctx_alloc(cx, (size_t)at->n * sizeof *s);
-    if (!s) return NULL;
-    for (int64_t i = 0; i < at->n; i++) {
-        int64_t rows = at->first[i + 1] - at->first[i];
-        s[i] = (ego_segment){at->first[i], 1, rows, at->first[i], 1, rows, -1};
-    }
-    return ego_attention(cx, &(ego_attention_args){.q = qkv,
-                                                   .k = qkv,
-                                                   .v = qkv,
-                                                   .k_column = c->dim,
-                                                   .v_column = 2 * c->dim,
-                                                   .heads = c->heads,
-                                                   .width = c->dim / c->heads,
-                                                   .segments = s,
-                                                   .count = at->n});
-}
-
 /* A question's stream for each of its rows. */
 static ego_dropout by_row(ego_ctx *cx, const places *at, ego_dropout drop) {
     if (drop.p <= 0 || !drop.streams) return (ego_dropout){0};
@@ -164,8 +146,9 @@ static ego_tensor *encoder(ego_ctx *cx, ego_head *head, const places *at, ego_te
     for (int64_t i = 0; i < c->layers && x; i++) {
         ego_encoder_layer *p = &head->params.qa_moments.layer[i];
         ego_tensor *qkv = ego_dense(cx, ego_norm(cx, x, &p->norm1, 1e-5f), &p->qkv, EGO_ACT_NONE, NULL);
+        ego_tensor *a = ego_attend_within(cx, qkv, c->heads, (ego_groups){at->first, at->n}, NULL);
         rows.site = 2 * (uint64_t)i + 1;
-        x = ego_dense_drop_add(cx, attend(cx, c, at, qkv), &p->out, rows, x);
+        x = ego_dense_drop_add(cx, a, &p->out, rows, x);
         ego_tensor *h = ego_dense(cx, ego_norm(cx, x, &p->norm2, 1e-5f), &p->fc1, EGO_ACT_GELU, NULL);
         rows.site++;
         x = ego_dense_drop_add(cx, h, &p->fc2, rows, x);

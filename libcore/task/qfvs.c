@@ -21,34 +21,15 @@ static ego_tensor *add_positions(ego_ctx *cx, const ego_tensor *x, ego_groups se
     return pe ? ego_add(cx, x, pe) : NULL;
 }
 
-static ego_segments within(ego_ctx *cx, ego_groups segments) {
-    ego_segment *s = ego_ctx_alloc(cx, (size_t)segments.count * sizeof *s);
-    for (int64_t g = 0; s && g < segments.count; g++) {
-        int64_t first = segments.first[g], n = segments.first[g + 1] - first;
-        s[g] = (ego_segment){first, 1, n, first, 1, n, -1};
-    }
-    return (ego_segments){s, s ? segments.count : 0};
-}
-
 ego_tensor *ego_qfvs_logits(ego_ctx *cx, ego_head *head, const ego_tensor *features,
                             ego_groups segments, const float *key_bias) {
     const ego_qfvs_config *c = &head->config.qfvs;
     ego_qfvs_params *p = &head->params.qfvs;
     if (!features) return NULL;
-    ego_segments own = within(cx, segments);
     ego_tensor *x = add_positions(cx, features, segments);
     for (int64_t i = 0; i < c->layers; i++) {
         ego_tensor *qkv = ego_dense(cx, x, &p->layer[i].qkv, EGO_ACT_NONE, NULL);
-        ego_tensor *a = ego_attention(cx, &(ego_attention_args){.q = qkv,
-                                                                .k = qkv,
-                                                                .v = qkv,
-                                                                .k_column = c->width,
-                                                                .v_column = 2 * c->width,
-                                                                .heads = c->heads,
-                                                                .width = c->width / c->heads,
-                                                                .segments = own.at,
-                                                                .count = own.count,
-                                                                .key_bias = key_bias});
+        ego_tensor *a = ego_attend_within(cx, qkv, c->heads, segments, key_bias);
         x = ego_norm(cx, ego_dense(cx, a, &p->layer[i].out, EGO_ACT_NONE, x), &p->layer[i].norm1,
                      1e-5f);
         ego_tensor *h = ego_dense(cx, x, &p->layer[i].fc1, EGO_ACT_RELU, NULL);
