@@ -182,7 +182,7 @@ asan: deps-test
 	@EGO_SKIP_FULL_SIZE=1 ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 \
 	    $(MAKE) BUILD=build/asan SAN=address,undefined CFLAGS='-O1 -g' test-run
 # What runs threads: the pool, the operations on it, reading beside computing, search, and a tool.
-TSAN_TESTS := test_base test_ops test_model test_media_clips test_match test_train test_train_run test_rows test_cache test_attention_back test_step
+TSAN_TESTS := test_base test_ops test_chain test_model test_media_clips test_match test_train test_train_run test_rows test_cache test_attention_back test_step
 tsan: deps-test
 	@$(MAKE) BUILD=build/tsan SAN=thread CFLAGS='-O1 -g' all $(TSAN_TESTS:%=build/tsan/tests/unit/%)
 	@EGO_BIN=build/tsan/bin EGO_BUILD=build/tsan EGO_TSAN=1 sh tests/run $(TSAN_TESTS:%=build/tsan/tests/unit/%) tests/cli/determinism.sh

@@ -30,6 +30,7 @@ ego_tensor *ego_text_layer_forward(ego_ctx *cx, const ego_config *config, ego_te
     ego_dropout drop[EGO_PLACES];
     for (int place = 0; place < EGO_PLACES; place++)
         drop[place] = ego_text_dropout(cx, texts, class_only, i + 1, (ego_text_place)place);
+    ego_chain_begin(cx);
     ego_tensor *a = ego_attention(
         cx, &(ego_attention_args){.q = ego_dense(cx, residual, &p->query, EGO_ACT_NONE, NULL),
                                   .k = ego_dense(cx, x, &p->key, EGO_ACT_NONE, NULL),
@@ -52,5 +53,7 @@ ego_tensor *ego_text_layer_forward(ego_ctx *cx, const ego_config *config, ego_te
     h = ego_norm(cx, h, &p->out_norm, EPS);
     ego_tensor *hidden = ego_dense(cx, h, &p->fc1, EGO_ACT_GELU, NULL);
     ego_tensor *out = ego_dense_drop_add(cx, hidden, &p->fc2, drop[EGO_PLACE_OUTPUT], h);
-    return ego_norm(cx, out, &p->fc_norm, EPS);
+    out = ego_norm(cx, out, &p->fc_norm, EPS);
+    ego_chain_end(cx);
+    return out;
 }

@@ -29,6 +29,7 @@ static ego_tensor *space(ego_ctx *cx, const ego_config *config, ego_video_block 
 ego_tensor *ego_video_block_forward(ego_ctx *cx, const ego_config *config, ego_video_block *p,
                                     const ego_tensor *x, ego_clip_shape clips, const ego_cross *cross,
                                     bool class_only) {
+    ego_chain_begin(cx);
     ego_tensor *qkv = ego_dense(cx, ego_norm(cx, x, &p->norm3, EPS), &p->time_qkv, EGO_ACT_NONE, NULL);
     ego_tensor *a = ego_attend(cx, config, qkv, qkv, config->dim, ego_segments_time(cx, clips), NO_DROPOUT);
     ego_tensor *r = ego_dense(cx, a, &p->time_proj, EGO_ACT_NONE, x);
@@ -43,5 +44,7 @@ ego_tensor *ego_video_block_forward(ego_ctx *cx, const ego_config *config, ego_v
         y = ego_dense(cx, a, &p->space_proj, EGO_ACT_NONE, residual);
     }
     ego_tensor *hidden = ego_dense(cx, ego_norm(cx, y, &p->norm2, EPS), &p->fc1, EGO_ACT_GELU, NULL);
-    return ego_dense(cx, hidden, &p->fc2, EGO_ACT_NONE, y);
+    ego_tensor *out = ego_dense(cx, hidden, &p->fc2, EGO_ACT_NONE, y);
+    ego_chain_end(cx);
+    return out;
 }

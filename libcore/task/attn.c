@@ -106,6 +106,7 @@ static void observe(observer *o, ego_backend *real) {
     o->backend = *real;
     for (int op = 0; op < EGO_OP_COUNT; op++) o->backend.forward[op] = hand_on;
     o->backend.forward[EGO_OP_linear] = observe_linear;
+    o->backend.chain = ego_backend_in_turn;
     o->backend.forget = hand_on_forget;
 }
 

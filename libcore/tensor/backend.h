@@ -109,6 +109,8 @@ struct ego_backend {
     ego_pool *pool; /* borrowed; NULL: one thread */
     ego_err (*forward[EGO_OP_COUNT])(ego_backend *backend, const ego_call *call);
     ego_err (*backward[EGO_OP_COUNT])(ego_backend *backend, const ego_call *call);
+    /* forward of one call after the other, all of them of ops that ego_op_by_row() names, and of as many rows. */
+    ego_err (*chain)(ego_backend *backend, const ego_call *calls, int count);
     /* The value changed: what is kept in param->packed is made again, in the same memory, at its next use. */
     void (*changed)(ego_backend *backend, ego_param *param);
     /* Frees what the backend keeps in param->packed. */
@@ -120,5 +122,10 @@ struct ego_backend {
  * instruction sets found at run time; EGO_CPU=generic|avx2|avx512 in the environment forces one. */
 ego_err ego_cpu_backend_new(ego_pool *pool, ego_backend **backend);
 void ego_backend_free(ego_backend *backend); /* takes NULL */
+
+/* True for operations that make row r of `out` of the inputs' rows r alone. */
+bool ego_op_by_row(ego_op op);
+/* A chain as plain calls. */
+ego_err ego_backend_in_turn(ego_backend *backend, const ego_call *calls, int count);
 
 #endif

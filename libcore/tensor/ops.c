@@ -50,10 +50,65 @@ void *ego__ctx_fail(ego_ctx *cx, ego_err err) {
     return NULL;
 }
 
+/* ---- what waits ------------------------------------------------------------------------------------ */
+
+enum { CHAIN_CALLS = 8 };
+struct ego_chain {
+    ego_call calls[CHAIN_CALLS];
+    int count;
+};
+
+bool ego_op_by_row(ego_op op) {
+    return op == EGO_OP_linear || op == EGO_OP_layer_norm || op == EGO_OP_add ||
+           op == EGO_OP_gated_add || op == EGO_OP_activate;
+}
+
+ego_err ego_backend_in_turn(ego_backend *backend, const ego_call *calls, int count) {
+    for (int i = 0; i < count; i++) EGO_TRY(backend->forward[calls[i].op](backend, &calls[i]));
+    return EGO_OK;
+}
+
+/* Everything that waits. */
+static ego_err run_chain(ego_ctx *cx) {
+    int count = cx->chain->count;
+    cx->chain->count = 0;
+    return count ? cx->backend->chain(cx->backend, cx->chain->calls, count) : EGO_OK;
+}
+
+/* Waits with the others, which run first where it is not of as many rows, or there are enough. */
+static ego_err join_chain(ego_ctx *cx, const ego_call *call) {
+    struct ego_chain *chain = cx->chain;
+    if (chain->count == CHAIN_CALLS ||
+        (chain->count && ego_tensor_rows(chain->calls[0].out) != ego_tensor_rows(call->out)))
+        EGO_TRY(run_chain(cx));
+    chain->calls[chain->count++] = *call;
+    return EGO_OK;
+}
+
+void ego_chain_begin(ego_ctx *cx) {
+    if (cx->tape || !(cx->chain = ego_ctx_alloc(cx, sizeof *cx->chain))) return;
+    cx->chain->count = 0;
+}
+
+void ego_chain_end(ego_ctx *cx) {
+    if (!cx->chain) return;
+    ego_err err = cx->err == EGO_OK ? run_chain(cx) : EGO_OK;
+    cx->chain = NULL;
+    if (err != EGO_OK) ego__ctx_fail(cx, err);
+}
+
+/* ---- running ----------------------------------------------------------------------------------------- */
+
+static ego_err run_now(ego_ctx *cx, const ego_call *call) {
+    if (cx->chain) EGO_TRY(run_chain(cx));
+    EGO_TRY(cx->backend->forward[call->op](cx->backend, call));
+    return cx->tape ? ego__tape_record(cx, call) : EGO_OK;
+}
+
 static ego_tensor *run(ego_ctx *cx, ego_call call) {
     if (cx->err != EGO_OK || !call.out) return NULL;
-    ego_err err = cx->backend->forward[call.op](cx->backend, &call);
-    if (err == EGO_OK && cx->tape) err = ego__tape_record(cx, &call);
+    bool waits = cx->chain && ego_op_by_row(call.op);
+    ego_err err = waits ? join_chain(cx, &call) : run_now(cx, &call);
     return err == EGO_OK ? call.out : ego__ctx_fail(cx, err);
 }
 

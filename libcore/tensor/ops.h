@@ -23,6 +23,7 @@ typedef struct ego_ctx {
     ego_arena arena[2]; /* activations; which one is in use: see ego_steps_next */
     int current;
     struct ego_tape *tape; /* records what runs, for its gradients; NULL: inference */
+    struct ego_chain *chain; /* what waits between ego_chain_begin and _end; NULL: nothing waits */
     ego_err err; /* the first failure; its message is kept below */
     char message[256];
 } ego_ctx;
@@ -54,6 +55,13 @@ typedef struct ego_steps {
 
 ego_steps ego_steps_begin(const ego_ctx *cx);
 void ego_steps_next(ego_ctx *cx, ego_steps *steps);
+
+/* In between, operations that work on each row by itself (linear, layer_norm, add, gated_add, activate) may wait
+ * for each other and then run block of rows by block, the next one finding in the cache what the last one
+ * left there. No value may be read before the end; other operations may be called, and wait for what waits.
+ * With a tape everything runs at once. The bits are the same either way. */
+void ego_chain_begin(ego_ctx *cx);
+void ego_chain_end(ego_ctx *cx);
 
 /* Room for lists that operations read (it lives as long as the activations, or the tape); NULL after
  * a failure. */

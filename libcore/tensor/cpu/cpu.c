@@ -69,9 +69,26 @@ ego_err ego__cpu_reserve_shared(ego__cpu *cpu, int64_t floats, float **scratch) 
 
 static void cpu_free(ego_backend *backend) {
     ego__cpu *cpu = (ego__cpu *)backend;
+    for (size_t t = 0; cpu->lanes && t < cpu->threads; t++) {
+        free(cpu->lanes[t].scratch);
+        free(cpu->lanes[t].strips);
+    }
+    free(cpu->lanes);
     free(cpu->scratch);
     free(cpu->strips);
     free(cpu);
+}
+
+static ego_err make_lanes(ego__cpu *cpu) {
+    if (!(cpu->lanes = calloc(cpu->threads, sizeof *cpu->lanes))) {
+        cpu_free(&cpu->base);
+        return ego_fail(EGO_ENOMEM, "out of memory for %zu threads", cpu->threads);
+    }
+    for (size_t t = 0; t < cpu->threads; t++) {
+        cpu->lanes[t] = (ego__cpu){.base = cpu->base, .kernels = cpu->kernels, .threads = 1};
+        cpu->lanes[t].base.pool = NULL;
+    }
+    return EGO_OK;
 }
 
 ego_err ego_cpu_backend_new(ego_pool *pool, ego_backend **backend) {
@@ -84,6 +101,7 @@ ego_err ego_cpu_backend_new(ego_pool *pool, ego_backend **backend) {
     *cpu = (ego__cpu){
         .base = {.name = "cpu",
                  .pool = pool,
+                 .chain = ego__cpu_chain,
                  .changed = ego__cpu_changed,
                  .forget = ego__cpu_forget,
                  .free = cpu_free,
@@ -91,6 +109,7 @@ ego_err ego_cpu_backend_new(ego_pool *pool, ego_backend **backend) {
         .kernels = kernels,
         .threads = ego_pool_threads(pool)};
 #undef ENTRIES
+    EGO_TRY(make_lanes(cpu));
     *backend = &cpu->base;
     return EGO_OK;
 }

@@ -13,6 +13,8 @@ typedef struct ego__cpu {
     size_t scratch_floats;
     float *strips; /* the same for products, which may read from scratch */
     size_t strip_floats;
+    struct ego__cpu *lanes; /* of a whole backend: each thread as a backend of its own, without a pool */
+    ego_err failed;         /* of a lane: what a loop's body cannot return */
 } ego__cpu;
 
 /* Memory for free(), 64-byte aligned; large pieces stand on huge pages where the system gives them: fewer
@@ -29,6 +31,9 @@ ego_err ego__cpu_reserve_shared(ego__cpu *cpu, int64_t floats, float **scratch);
 
 /* The same for strips: worker's stand at worker * cpu->strip_floats. */
 ego_err ego__cpu_reserve_strips(ego__cpu *cpu, int64_t floats);
+
+/* The table's `chain`. */
+ego_err ego__cpu_chain(ego_backend *backend, const ego_call *calls, int count);
 
 /* The product on the pool's threads. A plain one may not have bias, residual or activation. */
 ego_err ego__cpu_run_product(ego__cpu *cpu, const ego__product *p);

@@ -3,15 +3,14 @@
  * Where cuts are depends on threads; what an element's sum adds in which order does not: a block of K ends
  * at the same place for every row and column (product.inc.h), here and there.
  */
-#include "tensor/cpu/cpu.h"
+#include "tensor/cpu/blocks.h"
 #include "tensor/panel.h"
 
 #include <string.h>
 
-/* Rows of a block stay in a core's second cache while the other side streams past. Enough rows are cut alone,
- * into as many blocks for each thread, so that each row is copied to its strip once; few rows are cut across
- * columns, too: several blocks for each thread even out what threads do. */
-enum { BLOCK_TILES = 6, BLOCKS_PER_THREAD = 8 };
+/* Enough rows are cut alone, so that each is copied to its strip once; few rows are cut across columns, too:
+ * several blocks for each thread even out what threads do. */
+enum { BLOCKS_PER_THREAD = 8 };
 /* With so short a K writing c is the work: it goes from top to bottom once. */
 enum { SHORT_K = 64 };
 /* Matrices are read as they stand where copies would not pay: few rows, or narrow ones; and so are rows
@@ -21,19 +20,17 @@ enum { COPY_ROWS = 128, COPY_COLUMNS = 256, STRIP_GROUPS = 4, PANELS_AT_ONCE = 4
 typedef struct cuts {
     ego__cpu *cpu;
     ego__product whole;
-    int64_t tiles, row_blocks, groups, column_blocks, step;
+    ego__blocks rows;
+    int64_t groups, column_blocks, step;
     bool strips; /* workers copy their rows of a */
 } cuts;
-
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 /* Rows are cut between tiles and columns between groups of panels, so that cuts cost nothing. */
 static void run_block(void *context, size_t i, unsigned worker) {
     const cuts *l = context;
     ego__product p = l->whole;
     int64_t r = (int64_t)i / l->column_blocks, c = (int64_t)i % l->column_blocks;
-    int64_t row = r * l->tiles / l->row_blocks * p.rows / l->tiles;
-    int64_t end = (r + 1) * l->tiles / l->row_blocks * p.rows / l->tiles;
+    int64_t row = ego__block_start(&l->rows, r), end = ego__block_start(&l->rows, r + 1);
     int64_t from = p.first / EGO_PANEL * EGO_PANEL;
     int64_t first = from + c * l->groups / l->column_blocks * l->step;
     int64_t last = from + (c + 1) * l->groups / l->column_blocks * l->step;
@@ -51,20 +48,18 @@ static void cut(cuts *l) {
     const ego__product *p = &l->whole;
     int64_t threads = (int64_t)l->cpu->threads, wanted = threads == 1 ? 1 : threads * BLOCKS_PER_THREAD;
     l->step = l->cpu->kernels->product_step(p->rows);
-    l->tiles = ceil_div(p->rows, l->cpu->kernels->tile_rows);
-    l->row_blocks = p->plain && p->k <= SHORT_K ? l->tiles : ceil_div(l->tiles, BLOCK_TILES);
-    if (l->row_blocks > threads) l->row_blocks = ceil_div(l->row_blocks, threads) * threads;
-    if (l->row_blocks > l->tiles) l->row_blocks = l->tiles;
-    l->groups = ceil_div(p->last - p->first / EGO_PANEL * EGO_PANEL, l->step);
-    l->column_blocks = ceil_div(wanted, l->row_blocks);
+    l->rows = ego__cut_rows(l->cpu, p->rows);
+    if (p->plain && p->k <= SHORT_K) l->rows.count = l->rows.tiles, l->rows.whole = 0;
+    l->groups = ego__ceil_div(p->last - p->first / EGO_PANEL * EGO_PANEL, l->step);
+    l->column_blocks = ego__ceil_div(wanted, l->rows.count);
     if (l->column_blocks > l->groups) l->column_blocks = l->groups;
 }
 
 static ego_err run(cuts *l) {
-    int64_t tiles = ceil_div(l->tiles, l->row_blocks), rows = tiles * l->cpu->kernels->tile_rows;
+    int64_t rows = ego__block_tiles(&l->rows) * l->cpu->kernels->tile_rows;
     if (l->strips)
         EGO_TRY(ego__cpu_reserve_strips(l->cpu, l->cpu->kernels->strip_floats(rows, l->whole.k)));
-    ego_parallel(l->cpu->base.pool, (size_t)(l->row_blocks * l->column_blocks), run_block, l);
+    ego_parallel(l->cpu->base.pool, (size_t)(l->rows.count * l->column_blocks), run_block, l);
     return EGO_OK;
 }
 
@@ -102,7 +97,7 @@ static ego_err run_copied(cuts *l) {
     l->strips = true;
     for (int64_t k = 0; k < whole.k; k += block) {
         int64_t steps = whole.k - k < block ? whole.k - k : block;
-        ego_parallel(cpu->base.pool, (size_t)ceil_div(panels, PANELS_AT_ONCE), copy_panels,
+        ego_parallel(cpu->base.pool, (size_t)ego__ceil_div(panels, PANELS_AT_ONCE), copy_panels,
                      &(copying){&whole, k, steps, memory});
         l->whole.k = steps;
         l->whole.a = whole.a + k * (whole.a_across ? whole.a_stride : 1);
@@ -122,7 +117,7 @@ static bool pays(const ego__product *p) {
 
 /* Whether to read rows of a from strips: copying them once is little beside many groups of panels. */
 static bool strips_pay(const cuts *l) {
-    return !l->whole.a_across && l->tiles > 1 && l->groups / l->column_blocks >= STRIP_GROUPS;
+    return !l->whole.a_across && l->rows.tiles > 1 && l->groups / l->column_blocks >= STRIP_GROUPS;
 }
 
 ego_err ego__cpu_run_product(ego__cpu *cpu, const ego__product *p) {
