@@ -1,8 +1,8 @@
 /* Products with panels.
  *
  * A register tile of `m` rows and `np` panels walks K: one vector multiply-add per element and step. K is
- * cut every K_BLOCK steps at the same places for every row, which keeps rounding errors small. A stretch of
- * two such blocks is summed up in the first cache and goes out once, with bias, activation and residual.
+ * cut every K_BLOCK steps at the same places for every row, which keeps rounding errors small. The sums of a block
+ * stand in the first cache and go out from there, the last ones with bias, activation and residual.
  */
 #ifndef EGO_TENSOR_CPU_PRODUCT_INC_H
 #define EGO_TENSOR_CPU_PRODUCT_INC_H
@@ -11,7 +11,7 @@
 #include "tensor/cpu/vector.inc.h"
 #include "tensor/panel.h"
 
-enum { K_BLOCK = 384, STRETCH = 2 * K_BLOCK, PANEL_VECS = EGO_PANEL / LANES, PANELS_MAX = 4 };
+enum { K_BLOCK = 768, PANEL_VECS = EGO_PANEL / LANES, PANELS_MAX = 4 };
 
 /* The tallest tile, and all (rows, panels) that leave room for the operands in the registers. Eight rows
  * by three panels load 11 vectors for 24 multiply-adds; taller, narrower tiles load more. A strip holds a
@@ -207,7 +207,7 @@ static void fill_strip(const ego__product *p, int64_t row, int64_t m, int64_t k,
     }
 }
 
-/* Some blocks of K of a group of `np` neighbouring panels. */
+/* A block of K of a group of `np` neighbouring panels. */
 typedef struct stretch {
     int64_t panel, k, steps;
     int np;
@@ -237,19 +237,17 @@ static void copy_edge(const ego__product *p, stretch s, float edge[K_BLOCK * EGO
             edge[i * EGO_PANEL + j] = j < columns ? b[i * p->plain + j] : 0;
 }
 
-static int64_t blocks_of(stretch s) { return (s.steps + K_BLOCK - 1) / K_BLOCK; }
-
 /* A walk's share of fetching what comes next, walk number w of `walks`: up to eight walks fetch a packed
  * panel, a piece each: an even stream, not a burst. */
 static void fetch(const ego__product *p, stretch next, int64_t walks, int64_t w, operands *o) {
     layout b = layout_of(p);
-    int64_t blocks = blocks_of(next), share = p->plain ? 1 : 8;
-    while (share > blocks && walks < share * next.np) share /= 2;
+    int64_t share = p->plain ? 1 : 8;
+    while (share > 1 && walks < share * next.np) share /= 2;
     bool some = w / share < next.np;
     o->soon = some ? stretch_start(p, next) + w / share * b.panel +
                          w % share * (next.steps / share) * b.step
                    : o->b;
-    o->soon_step = some ? b.step * blocks / share : 0;
+    o->soon_step = some ? b.step / share : 0;
 }
 
 /* Tile t: its m rows from `row` on, and where its sums go. */
@@ -259,20 +257,6 @@ typedef struct place {
     int64_t stride;
     bool add;
 } place;
-
-/* One tile's walk through a stretch, block of K by block. */
-static void walk(const ego__product *p, tile_rows cut, stretch now, stretch next, operands o, place at) {
-    const float *a = o.a, *b = o.b;
-    int64_t blocks = blocks_of(now);
-    tile_fn *sum_up = (p->strips && !p->plain ? strip_tiles : tiles)[at.m][now.np];
-    for (int64_t i = 0; i < blocks; i++) {
-        int64_t k = i * K_BLOCK, steps = now.steps - k < K_BLOCK ? now.steps - k : K_BLOCK;
-        o.a = a + k * o.a_step;
-        o.b = b + k * o.step;
-        fetch(p, next, cut.count * blocks, at.t * blocks + i, &o);
-        sum_up(steps, &o, at.sums, at.stride, at.add || i > 0);
-    }
-}
 
 /* A tile's rows as they stand, or their strip, which the first panels fill. */
 static void rows_of(const ego__product *p, stretch now, place at, operands *o) {
@@ -308,8 +292,8 @@ static void product_column(const ego__product *p, tile_rows cut, stretch now, st
     ego__product e = epilogue(p, now);
     int64_t column = now.panel * EGO_PANEL, end = column + now.np * EGO_PANEL, row = 0;
     int64_t first = column < p->first ? p->first : column, last = end > p->last ? p->last : end;
-    bool through = first == column && last == end && now.steps <= K_BLOCK && !e.bias &&
-                   !e.residual && e.act == EGO_ACT_NONE; /* right into c */
+    bool through = first == column && last == end && !e.bias && !e.residual &&
+                   e.act == EGO_ACT_NONE; /* right into c */
     if (p->plain && end > last) {
         copy_edge(p, now, edge);
         o.b = edge;
@@ -323,14 +307,16 @@ static void product_column(const ego__product *p, tile_rows cut, stretch now, st
             at.add = e.add;
         }
         rows_of(p, now, at, &o);
-        walk(p, cut, now, next, o, at);
+        fetch(p, next, cut.count, t, &o);
+        (p->strips && !p->plain ? strip_tiles : tiles)[at.m][now.np](now.steps, &o, at.sums, at.stride,
+                                                                    at.add);
         if (!through) finish(&e, (piece){row, at.m, first, last, sums + first - column});
         row += at.m;
     }
 }
 
 static stretch stretch_at(const ego__product *p, int64_t tallest, int64_t panel, int64_t k) {
-    int64_t most = p->plain ? K_BLOCK : STRETCH, steps = p->k - k < most ? p->k - k : most;
+    int64_t steps = p->k - k < K_BLOCK ? p->k - k : K_BLOCK;
     int64_t left = (p->plain ? p->last / EGO_PANEL : ego_panel_count(p->last)) - panel;
     return (stretch){panel, k, steps, tile_width(tallest, left > 0 ? left : 1)};
 }
