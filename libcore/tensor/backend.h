@@ -123,7 +123,7 @@ struct ego_backend {
 ego_err ego_cpu_backend_new(ego_pool *pool, ego_backend **backend);
 void ego_backend_free(ego_backend *backend); /* takes NULL */
 
-/* True for operations that make row r of `out` of the inputs' rows r alone. */
+/* True for operations that make row r of `out` of the inputs' rows r alone: those that may wait in a chain. */
 bool ego_op_by_row(ego_op op);
 /* A chain as plain calls. */
 ego_err ego_backend_in_turn(ego_backend *backend, const ego_call *calls, int count);

@@ -36,7 +36,8 @@ static void run_block(void *context, size_t i, unsigned worker) {
 }
 
 /* What an operation would otherwise do at first use happens here, before threads meet it: parameters are packed,
- * and every lane has room for strips. */
+ * and every lane has room for strips. The operations that need neither (add, gated_add, activate) take no
+ * scratch either. */
 static ego_err prepare(ego__cpu *cpu, const ego_call *call, int64_t rows) {
     const float *ready;
     if (call->op == EGO_OP_linear) {
