@@ -12,8 +12,8 @@
 enum { BLOCK_TILES = 6, LAST_TILES = 2, BLOCKS_ARE_ENOUGH = 4 /* for each thread */ };
 
 typedef struct ego__blocks {
-    int64_t rows, tiles, count;
-    int64_t whole; /* blocks of BLOCK_TILES, before the lower ones; 0: all are as high as one another */
+    int64_t rows, count;
+    int64_t whole, height; /* the first `whole` blocks have `height` rows, the others share the rest evenly */
 } ego__blocks;
 
 static inline int64_t ego__ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -24,33 +24,30 @@ static inline bool ego__rows_are_many(const ego__cpu *cpu, int64_t rows) {
 }
 
 static inline ego__blocks ego__cut_rows(const ego__cpu *cpu, int64_t rows) {
-    int64_t threads = (int64_t)cpu->threads;
-    ego__blocks b = {.rows = rows, .tiles = ego__ceil_div(rows, cpu->kernels->tile_rows)};
-    b.count = ego__ceil_div(b.tiles, BLOCK_TILES);
+    int64_t threads = (int64_t)cpu->threads, tiles = ego__ceil_div(rows, cpu->kernels->tile_rows);
+    ego__blocks b = {.rows = rows, .height = BLOCK_TILES * cpu->kernels->tile_rows};
+    b.count = ego__ceil_div(tiles, BLOCK_TILES);
     if (threads > 1 && ego__rows_are_many(cpu, rows)) {
-        b.whole = b.tiles / BLOCK_TILES - threads;
-        b.count = b.whole + ego__ceil_div(b.tiles - b.whole * BLOCK_TILES, LAST_TILES);
+        b.whole = tiles / BLOCK_TILES - threads;
+        b.count = b.whole + ego__ceil_div(tiles - b.whole * BLOCK_TILES, LAST_TILES);
     } else if (b.count > threads) {
         b.count = ego__ceil_div(b.count, threads) * threads;
     }
-    if (b.count > b.tiles) b.count = b.tiles;
+    if (b.count > tiles) b.count = tiles;
     return b;
 }
 
 /* The first row of block i; for i = count the number of rows. */
 static inline int64_t ego__block_start(const ego__blocks *b, int64_t i) {
-    int64_t tile = i * b->tiles / (b->count ? b->count : 1);
-    if (b->whole) {
-        tile = i * BLOCK_TILES;
-        if (i > b->whole) tile = b->whole * BLOCK_TILES + (i - b->whole) * LAST_TILES;
-        if (tile > b->tiles) tile = b->tiles;
-    }
-    return b->tiles ? tile * b->rows / b->tiles : 0;
+    if (i <= b->whole) return i * b->height;
+    return b->whole * b->height +
+           (i - b->whole) * (b->rows - b->whole * b->height) / (b->count - b->whole);
 }
 
-/* The tallest block, in tiles. */
-static inline int64_t ego__block_tiles(const ego__blocks *b) {
-    return b->whole ? BLOCK_TILES : ego__ceil_div(b->tiles, b->count ? b->count : 1);
+/* Rows of the tallest block, at most. */
+static inline int64_t ego__block_rows(const ego__blocks *b) {
+    int64_t low = ego__ceil_div(b->rows - b->whole * b->height, b->count - b->whole);
+    return b->whole && b->height > low ? b->height : low;
 }
 
 #endif

@@ -58,8 +58,7 @@ ego_err ego__cpu_chain(ego_backend *backend, const ego_call *calls, int count) {
     if (count == 1 || !ego__rows_are_many(cpu, rows))
         return ego_backend_in_turn(backend, calls, count);
     chain c = {cpu, calls, count, ego__cut_rows(cpu, rows)};
-    int64_t tallest = ego__block_tiles(&c.blocks) * cpu->kernels->tile_rows;
-    for (int k = 0; k < count; k++) EGO_TRY(prepare(cpu, &calls[k], tallest));
+    for (int k = 0; k < count; k++) EGO_TRY(prepare(cpu, &calls[k], ego__block_rows(&c.blocks)));
     for (size_t t = 0; t < cpu->threads; t++) cpu->lanes[t].failed = EGO_OK;
     ego_parallel(cpu->base.pool, (size_t)c.blocks.count, run_block, &c);
     for (size_t t = 0; t < cpu->threads; t++)

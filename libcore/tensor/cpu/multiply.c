@@ -25,7 +25,7 @@ typedef struct cuts {
     bool strips; /* workers copy their rows of a */
 } cuts;
 
-/* Rows are cut between tiles and columns between groups of panels, so that cuts cost nothing. */
+/* Columns are cut between groups of panels, so that cuts cost nothing. */
 static void run_block(void *context, size_t i, unsigned worker) {
     const cuts *l = context;
     ego__product p = l->whole;
@@ -49,14 +49,15 @@ static void cut(cuts *l) {
     int64_t threads = (int64_t)l->cpu->threads, wanted = threads == 1 ? 1 : threads * BLOCKS_PER_THREAD;
     l->step = l->cpu->kernels->product_step(p->rows);
     l->rows = ego__cut_rows(l->cpu, p->rows);
-    if (p->plain && p->k <= SHORT_K) l->rows.count = l->rows.tiles, l->rows.whole = 0;
+    int64_t tiles = ego__ceil_div(p->rows, l->cpu->kernels->tile_rows);
+    if (p->plain && p->k <= SHORT_K) l->rows = (ego__blocks){.rows = p->rows, .count = tiles};
     l->groups = ego__ceil_div(p->last - p->first / EGO_PANEL * EGO_PANEL, l->step);
     l->column_blocks = ego__ceil_div(wanted, l->rows.count);
     if (l->column_blocks > l->groups) l->column_blocks = l->groups;
 }
 
 static ego_err run(cuts *l) {
-    int64_t rows = ego__block_tiles(&l->rows) * l->cpu->kernels->tile_rows;
+    int64_t rows = ego__block_rows(&l->rows);
     if (l->strips)
         EGO_TRY(ego__cpu_reserve_strips(l->cpu, l->cpu->kernels->strip_floats(rows, l->whole.k)));
     ego_parallel(l->cpu->base.pool, (size_t)(l->rows.count * l->column_blocks), run_block, l);
@@ -117,7 +118,7 @@ static bool pays(const ego__product *p) {
 
 /* Whether to read rows of a from strips: copying them once is little beside many groups of panels. */
 static bool strips_pay(const cuts *l) {
-    return !l->whole.a_across && l->rows.tiles > 1 && l->groups / l->column_blocks >= STRIP_GROUPS;
+    return !l->whole.a_across && l->whole.rows > l->cpu->kernels->tile_rows && l->groups / l->column_blocks >= STRIP_GROUPS;
 }
 
 ego_err ego__cpu_run_product(ego__cpu *cpu, const ego__product *p) {
