@@ -434,6 +434,8 @@ static const struct {
     {&op_linear, {15, 64, 96, EGO_ACT_GELU, 1}},
     {&op_linear, {29, 385, 81, 0, 1, 1}},
     {&op_linear, {43, 768, 100, 0, 0, 1}},
+    {&op_linear, {29, 769, 81, 0, 1, 1}},
+    {&op_linear, {113, 785, 300, EGO_ACT_GELU, 1, 1}},
     {&op_linear, {113, 100, 300, EGO_ACT_GELU, 1, 1}},
     {&op_linear, {240, 33, 48, EGO_ACT_RELU, 1, 1}},
     {&op_linear, {4, 3072, 35, 0, 1}},

@@ -25,7 +25,7 @@ static const shape shapes[] = {
     {401, 385, 31, EGO_ACT_RELU, 0, 0}, {385, 96, 208, EGO_ACT_NONE, 32, 43},
     {790, 65, 129, EGO_ACT_NONE, 0, 0}, {4, 770, 40, EGO_ACT_NONE, 3, 700},
     {0, 8, 8, EGO_ACT_NONE, 0, 0},      {150, 1024, 1030, EGO_ACT_NONE, 0, 0},
-    {400, 140, 272, EGO_ACT_NONE, 0, 0},
+    {400, 140, 272, EGO_ACT_NONE, 0, 0}, {300, 769, 90, EGO_ACT_RELU, 0, 0},
 };
 
 /* What is differentiated, and its gradients. */

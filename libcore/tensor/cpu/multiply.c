@@ -118,7 +118,8 @@ static bool pays(const ego__product *p) {
 
 /* Whether to read rows of a from strips: copying them once is little beside many groups of panels. */
 static bool strips_pay(const cuts *l) {
-    return !l->whole.a_across && l->whole.rows > l->cpu->kernels->tile_rows && l->groups / l->column_blocks >= STRIP_GROUPS;
+    return !l->whole.a_across && l->whole.rows > l->cpu->kernels->tile_rows &&
+           l->groups / l->column_blocks >= STRIP_GROUPS;
 }
 
 ego_err ego__cpu_run_product(ego__cpu *cpu, const ego__product *p) {
